@@ -1,0 +1,82 @@
+"""What can go wrong, sorted by what the caller should do about it.
+
+No message holds a token, a cursor, a student id or a row: they end up in task logs.
+"""
+
+from typing import ClassVar
+
+
+class CleverError(Exception):
+    """Anything that this provider reports on purpose. Catch this one to catch them all."""
+
+    permanent: ClassVar[bool] = False
+    """True if the same call cannot succeed later without somebody changing something first."""
+
+
+class CleverSettingsError(CleverError):
+    """Mend the connection or the arguments; nothing was asked of Clever."""
+
+    permanent = True
+
+
+class CleverTransportError(CleverError):
+    """Try again later: no complete answer arrived (refused, reset, timed out, cut short)."""
+
+
+class CleverHTTPError(CleverError):
+    """Clever answered with an error status.
+
+    :param status: the HTTP status.
+    :param path: the path that was asked for, without its query.
+    :param message: what the answer's body said, shortened, or the status' own words; then the next step.
+    :param attempts: how often the request was sent.
+    """
+
+    def __init__(self, status: int, path: str, message: str, attempts: int = 1) -> None:
+        times = "once" if attempts == 1 else f"{attempts} times"
+        super().__init__(f"Clever answered {status} for {path} (asked {times}): {message}")
+        self.status = status
+        self.path = path
+        self.message = message
+        self.attempts = attempts
+
+    def __reduce__(self) -> tuple[type["CleverHTTPError"], tuple[int, str, str, int]]:
+        return type(self), (self.status, self.path, self.message, self.attempts)
+
+
+class CleverAuthError(CleverHTTPError):
+    """Mend the credentials, or ask the district: Clever refuses this token (401 or 403)."""
+
+    permanent = True
+
+
+class CleverRequestError(CleverHTTPError):
+    """Mend the arguments: Clever refuses the question itself (400, 405, 413, 501)."""
+
+    permanent = True
+
+
+class CleverNotFoundError(CleverHTTPError):
+    """The object is unknown, deleted, or not shared with this app (404)."""
+
+    permanent = True
+
+
+class CleverRateLimitError(CleverHTTPError):
+    """Try again later: the token's budget stayed spent for longer than we wait (429)."""
+
+
+class CleverProtocolError(CleverError):
+    """Report it: Clever's answer breaks its own contract, so nothing of it can be trusted."""
+
+    permanent = True
+
+
+class CleverDataError(CleverError):
+    """Look at the quarantined rows: Clever sent rows that cannot land. The good ones have landed."""
+
+    permanent = True
+
+
+class CleverLandingError(CleverError):
+    """Mend the destination (path, rights, space), then run again: what had landed before is intact."""
