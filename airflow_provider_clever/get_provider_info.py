@@ -1,0 +1,66 @@
+"""What Airflow reads about this provider without importing anything else of it."""
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Give the provider's metadata: its modules, and the connection type ``clever`` with its form."""
+    return {
+        # The canonical project name, with dashes. With underscores the whole of Airflow's command line dies.
+        "package-name": "airflow-provider-clever",
+        "name": "Clever",
+        "description": "Student attendance from `Clever <https://clever.com/>`__, landed without losing a day.",
+        "integrations": [
+            {
+                "integration-name": "Clever",
+                "external-doc-url": "https://dev.clever.com/docs/attendance-data-overview",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.hooks.clever"]}],
+        "connection-types": [
+            {
+                "connection-type": "clever",
+                "hook-class-name": "airflow_provider_clever.hooks.clever.CleverHook",
+                "hook-name": "Clever",
+                "ui-field-behaviour": _STANDARD_FIELDS,
+                "conn-fields": _EXTRA_FIELDS,
+            }
+        ],
+    }
+
+
+_STANDARD_FIELDS: dict[str, Any] = {
+    # An origin carries scheme and port, so one field shows all. Stored schemas and ports still count.
+    "hidden-fields": ["schema", "port", "extra"],
+    "relabeling": {
+        "host": "API origin",
+        "login": "Client ID",
+        "password": "Client secret or district token",
+    },
+    "placeholders": {
+        "host": "https://api.clever.com",
+        "login": "empty: the password is one district's token",
+        "password": "with a client ID its secret, else one district's bearer token",
+    },
+}
+
+_EXTRA_FIELDS: dict[str, Any] = {
+    "district_id": {
+        "label": "District ID",
+        "description": "The district when a task names none. May stay empty if exactly one district is connected.",
+        "schema": {"type": ["string", "null"], "pattern": "^[0-9A-Za-z_-]{1,64}$"},
+    },
+    # No default here: a form that fills it in would send a sandbox's credentials to the real clever.com.
+    "auth_base": {
+        "label": "Token origin",
+        "description": "Serves /oauth/tokens. Empty: https://clever.com. For a sandbox the same as the API origin.",
+        "schema": {"type": ["string", "null"], "format": "url"},
+    },
+    "budget_share": {
+        "label": "Budget share",
+        "description": "Part of the token's requests that attendance pulls may use, 0 to 1. The rest is for "
+        "everything else you run on this token, such as a roster sync.",
+        "schema": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0.8},
+    },
+}
