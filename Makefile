@@ -1,0 +1,60 @@
+# Each command sets up what it needs inside the checkout: no root, nothing outside but the package caches.
+# PYTHON chooses the interpreter (3.11 or later), VENV where the environment lies:
+#     make test PYTHON=python3.12 VENV=.venvs/3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format bench requirements clean
+
+help: ## what can be asked for
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 21
+
+setup: $(READY) ## the environment alone (the others make it when it is missing)
+
+$(READY): requirements/setup.txt requirements/dev.txt pyproject.toml
+	@if ! [ -x $(BIN)/python ]; then \
+	  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "Python 3.11 or later is needed, and '$(PYTHON)' is not. Name one: make PYTHON=python3.11"; exit 1; }; \
+	  "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }; \
+	  echo "Making $(VENV) with $$("$(PYTHON)" --version)"; \
+	  "$(PYTHON)" -m venv $(VENV); \
+	fi
+	@echo "Installing the pinned requirements into $(VENV) (a minute or two the first time)"
+	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/setup.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/setup.txt -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## real Airflow pulls a district's attendance from the sandbox and lands it
+	@$(BIN)/python -m tests.demo
+
+test: $(READY) ## all tests; PYTEST_ARGS="tests/unit -k merge" for some of them
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(READY) ## lint, format, types, the rules of the repository
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/project
+
+format: $(READY) ## what ruff can mend by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY) ## measurements against other tools (long)
+	$(BIN)/python -m tests.benchmarks
+
+requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--upgrade takes the newest of everything
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --quiet $(UPGRADE) \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" -o requirements/dev.txt
+
+clean: ## remove everything that these commands made
+	rm -rf $(VENV) .venvs .demo .airflow .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage*
