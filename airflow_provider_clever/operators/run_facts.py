@@ -1,0 +1,38 @@
+"""A run's facts, found in an Airflow task context."""
+
+from datetime import UTC, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, Context
+
+from airflow_provider_clever.windows import RunFacts
+
+
+def facts_from_context(context: Context) -> RunFacts:
+    """Give what a run says about itself, so that :func:`~airflow_provider_clever.windows.run_window` can decide.
+
+    :param context: the task's context. Airflow leaves out what a run does not have; so does the answer.
+    """
+    run = context.get("dag_run")
+    return RunFacts(
+        timezone=_schedule_zone(context.get("dag")),
+        params=dict(context.get("params") or {}),
+        partition_key=getattr(run, "partition_key", None),  # from Airflow 3.2 on
+        asset_events=tuple(_payloads(run)),
+        data_interval_start=getattr(run, "data_interval_start", None),
+        data_interval_end=getattr(run, "data_interval_end", None),
+        logical_date=getattr(run, "logical_date", None),
+        run_type=str(getattr(getattr(run, "run_type", None), "value", "manual")),
+    )
+
+
+def _schedule_zone(dag: DAG | None) -> tzinfo:
+    # A timetable may name a zone of its own: then its intervals end at that zone's midnights, not at the start date's.
+    zone: Any = getattr(getattr(dag, "timetable", None), "timezone", None) or getattr(dag, "timezone", None) or UTC
+    return ZoneInfo(zone) if isinstance(zone, str) else zone
+
+
+def _payloads(run: Any) -> list[dict[str, Any]]:
+    extras = [event.extra for event in getattr(run, "consumed_asset_events", None) or ()]
+    return [extra["payload"] for extra in extras if isinstance(extra.get("payload"), dict)]
