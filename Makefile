@@ -43,7 +43,7 @@ check: $(READY) ## lint, format, types, the rules of the repository
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/project
+	$(BIN)/python -m pytest --quiet tests/unit/test_repository.py $(wildcard tests/unit/test_import*.py)
 
 format: $(READY) ## what ruff can mend by itself
 	$(BIN)/ruff check --fix

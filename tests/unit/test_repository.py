@@ -1,0 +1,90 @@
+"""The repository's own rules: pins, links, the README's commands, and what a wheel carries."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """The names under which a page's headings can be reached, formed as the usual renderers do."""
+    headings = re.findall(r"^#+ +(.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def is_dead(page: Path, link: str) -> bool:
+    target, _, anchor = link.partition("#")
+    file = (page.parent / target) if target else page
+    if not file.exists():
+        return True
+    return bool(anchor) and file.suffix == ".md" and anchor not in anchors(file)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+    links = LINK.findall(FENCED.sub("", page.read_text()))
+    assert [link for link in links if "://" not in link and is_dead(page, link)] == []
+
+
+@pytest.fixture(scope="module")
+def pins() -> list[str]:
+    lines = [
+        line.split("#")[0].strip() for file in ROOT.glob("requirements/*.txt") for line in file.read_text().splitlines()
+    ]
+    return [line for line in lines if line]
+
+
+def test_every_requirement_is_pinned_and_names_no_index(pins: list[str]) -> None:
+    assert [pin for pin in pins if not re.match(r"^[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==[^ ]+( ; .+)?$", pin)] == []
+
+
+def test_every_dependency_that_pyproject_names_is_pinned(pins: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = [
+        *project["project"]["dependencies"],
+        *(line for extra in project["project"]["optional-dependencies"].values() for line in extra),
+        *project["dependency-groups"]["dev"],
+    ]
+    pinned = {canonicalize_name(Requirement(pin).name): Requirement(pin).specifier for pin in pins}
+    for requirement in map(Requirement, named):
+        (pin,) = pinned[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(pin.version), f"run `make requirements`: {requirement}"
+
+
+def test_the_commands_that_the_readme_gives_are_targets_of_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    blocks = re.findall(
+        r"^<!-- \.ci/run runs this -->\n```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    commands = [line for block in blocks for line in block.splitlines()]
+    assert {"make demo", "make test"} <= set(commands)
+    assert {command.removeprefix("make ") for command in commands} <= targets
+
+
+def test_the_wheel_carries_the_package_its_licence_and_its_entry_points(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
+        declared = archive.read(entry_points).decode()
+    package = {str(path.relative_to(ROOT)) for path in (ROOT / "airflow_provider_clever").rglob("*.py")}
+    assert package | {"airflow_provider_clever/py.typed"} <= names
+    assert {name.split("/")[0] for name in names - package} <= {
+        "airflow_provider_clever",
+        entry_points.split("/")[0],
+    }
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "[apache_airflow_provider]" in declared
