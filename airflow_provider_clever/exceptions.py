@@ -23,6 +23,10 @@ class CleverTransportError(CleverError):
     """Try again later: no complete answer arrived (refused, reset, timed out, cut short)."""
 
 
+class CleverStoppedError(CleverTransportError):
+    """Nothing to mend: this client was told to stop (the task was killed, timed out, or failed elsewhere)."""
+
+
 class CleverHTTPError(CleverError):
     """Clever answered with an error status.
 
@@ -80,3 +84,7 @@ class CleverDataError(CleverError):
 
 class CleverLandingError(CleverError):
     """Mend the destination (path, rights, space), then run again: what had landed before is intact."""
+
+
+class CleverStoppedError(CleverError):
+    """Nothing to mend: the task was told to stop half-way. What had landed is intact; the next try goes on."""
