@@ -7,6 +7,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
+# One set of versions for every supported Python; no index is named, so that any mirror will do.
+PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url --no-emit-find-links \
+  --custom-compile-command "make requirements"
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -53,8 +56,9 @@ bench: $(READY) ## measurements against other tools (long)
 	$(BIN)/python -m tests.benchmarks
 
 requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--upgrade takes the newest of everything
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --quiet $(UPGRADE) \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" -o requirements/dev.txt
+	@$(PIN) pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	@for wanted in $(wildcard requirements/*.in); do $(PIN) $$wanted -o $${wanted%.in}.txt; done
+	@git diff --stat -- requirements
 
 clean: ## remove everything that these commands made
 	rm -rf $(VENV) .venvs .demo .airflow .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage*

@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PINNED = sorted(ROOT.glob("requirements/*.txt"))
+PIN = re.compile(r"^[A-Za-z0-9._-]+(\[[A-Za-z0-9,_-]+\])?==[^ ]+( ; .+)?$")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
@@ -37,26 +39,25 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     assert [link for link in links if "://" not in link and is_dead(page, link)] == []
 
 
-@pytest.fixture(scope="module")
-def pins() -> list[str]:
-    lines = [
-        line.split("#")[0].strip() for file in ROOT.glob("requirements/*.txt") for line in file.read_text().splitlines()
-    ]
+def pins(file: Path) -> list[str]:
+    lines = [line.split("#")[0].strip() for line in file.read_text().splitlines()]
     return [line for line in lines if line]
 
 
-def test_every_requirement_is_pinned_and_names_no_index(pins: list[str]) -> None:
-    assert [pin for pin in pins if not re.match(r"^[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==[^ ]+( ; .+)?$", pin)] == []
+@pytest.mark.parametrize("file", PINNED, ids=lambda file: file.stem)
+def test_every_requirement_is_pinned_and_names_no_index(file: Path) -> None:
+    assert [pin for pin in pins(file) if not PIN.match(pin)] == []
 
 
-def test_every_dependency_that_pyproject_names_is_pinned(pins: list[str]) -> None:
+def test_every_dependency_that_pyproject_names_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     named = [
         *project["project"]["dependencies"],
         *(line for extra in project["project"]["optional-dependencies"].values() for line in extra),
         *project["dependency-groups"]["dev"],
     ]
-    pinned = {canonicalize_name(Requirement(pin).name): Requirement(pin).specifier for pin in pins}
+    development = map(Requirement, pins(ROOT / "requirements/dev.txt"))
+    pinned = {canonicalize_name(requirement.name): requirement.specifier for requirement in development}
     for requirement in map(Requirement, named):
         (pin,) = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(pin.version), f"run `make requirements`: {requirement}"
