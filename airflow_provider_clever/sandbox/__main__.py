@@ -1,0 +1,103 @@
+"""``clever-sandbox``: start the sandbox and say how to reach it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from .app import Stage
+from .knobs import Knobs
+from .server import LOOPBACK, SandboxServer, write_ready_file
+from .world import World, WorldPlan
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sandbox until SIGTERM or SIGINT; gives the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    today = options.today or datetime.now(UTC).date()
+    plan = WorldPlan(
+        seed=options.seed,
+        today=today,
+        districts=tuple(options.districts.split(",")) if options.districts else (),
+        extra_districts=options.extra_districts,
+        large_schools=options.large_schools,
+        large_school_days=options.large_school_days,
+        large_students=options.large_students,
+    )
+    knobs = Knobs(rate_limit=options.rate_limit, window_seconds=options.window_seconds, latency_ms=options.latency_ms)
+    try:
+        stage = Stage(plan, knobs)
+    except ValueError as problem:
+        parser.error(str(problem))
+
+    def when_ready(port: int) -> None:
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        url = f"http://{host}:{port}"
+        if not options.quiet:
+            print(greeting(url, stage.world), flush=True)
+        if options.ready_file:
+            write_ready_file(options.ready_file, url, port)
+
+    SandboxServer(stage, options.host, options.port, when_ready).run()
+    return 0
+
+
+def greeting(url: str, world: World) -> str:
+    """Write what a person needs to use a sandbox that has just started."""
+    first = next(iter(world.districts.values()))
+    connection = {
+        "conn_type": "clever",
+        "host": url,
+        "login": world.client_id,
+        "password": world.client_secret,
+        "extra": {"auth_base": url, "district_id": first.id},
+    }
+    lines = [
+        f"Sandbox Clever is up at {url}  (seed {world.plan.seed}, its date is {world.clock.today})",
+        "Every name, id and secret here is synthetic.",
+        "",
+        f"  client id      {world.client_id}",
+        f"  client secret  {world.client_secret}",
+        "",
+        f"  {'district':<15}{'id':<26}{'schools':>7}  token",
+    ]
+    lines += [
+        f"  {d.plan.character:<15}{d.id:<26}{len(d.shared_schools()):>7}  {d.token}" for d in world.districts.values()
+    ]
+    lines += [
+        "",
+        "For Airflow:",
+        f"  export AIRFLOW_CONN_CLEVER_DEFAULT='{json.dumps(connection)}'",
+        "",
+        f"Look behind the scenes at {url}/_sandbox/ - stop with Ctrl+C.",
+    ]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clever-sandbox", description="A stand-in for the Clever API, on loopback.")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", choices=LOOPBACK, help="loopback address (default 127.0.0.1)")
+    add("--port", type=int, default=8900, help="port; 0 picks a free one (default 8900)")
+    add("--seed", type=int, default=7, help="the same seed and date give the same world (default 7)")
+    add("--today", type=date.fromisoformat, help="the sandbox's date, YYYY-MM-DD (default: today in UTC)")
+    add("--rate-limit", type=int, default=1200, help="requests per window and token (default 1200)")
+    add("--window-seconds", type=float, default=60.0, help="length of a rate-limit window (default 60)")
+    add("--latency-ms", type=int, default=0, help="delay of each answer in milliseconds (default 0)")
+    add("--districts", help="characters to include, with commas (default: all)")
+    add("--extra-districts", type=int, default=0, help="tiny districts to add (default 0)")
+    add("--large-schools", type=int, default=40, help="schools of the large district (default 40)")
+    add("--large-school-days", type=int, default=120, help="school days of the large district (default 120)")
+    add("--large-students", type=int, default=250, help="students per school of the large district (default 250)")
+    add("--ready-file", type=Path, help="write url, port and pid as JSON here once requests are accepted")
+    add("--quiet", action="store_true", help="print nothing at the start")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The parts of Clever's Data API that an attendance pull meets: districts, schools, sections, users, events."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from .answers import Refusal
+from .calendar import timestamp_text
+from .identity import object_id
+from .knobs import Knobs
+from .query import parse_limit
+from .world import District, School, World
+
+MAX_LIMIT = 10_000
+ROSTER_SYNCED = "2026-08-01T09:00:00.000Z"
+Record = dict[str, object]
+
+
+def one(record: Record, path: str) -> Record:
+    """Wrap a single object (clever-api.md 2.1)."""
+    return {"data": record, "links": [{"rel": "self", "uri": path}]}
+
+
+def listing(records: Sequence[Record], kind: str, path: str, params: Mapping[str, str], knobs: Knobs) -> Record:
+    """Wrap one page of a list; the id is the cursor, and ``next`` comes with every full page (clever-api.md 3.3).
+
+    :raises Refusal: the limit or the cursors are wrong.
+    """
+    if params.get("count") == "true":
+        return {"count": len(records), "links": [{"rel": "self", "uri": f"{path}?count=true"}]}
+    limit = parse_limit(params, knobs.default_limit, MAX_LIMIT, over="413")
+    after, before = params.get("starting_after"), params.get("ending_before")
+    if after and before:
+        raise Refusal(400, "starting_after and ending_before cannot be used together")
+    ids = [str(record["id"]) for record in records]
+    if before:
+        last = bisect_left(ids, before)
+        chosen = records[max(0, last - limit) : last]
+    else:
+        first = bisect_right(ids, after) if after else 0
+        chosen = records[first : first + limit]
+    more = len(records) > 0 and chosen and chosen[-1]["id"] != ids[-1]
+    is_full = len(chosen) == limit and (knobs.next_link == "when_full" or bool(more))
+    links = _links(path, params, [str(record["id"]) for record in chosen], is_full=is_full)
+    data = [{"data": record, "uri": f"/v3.1/{kind}/{record['id']}"} for record in chosen]
+    return {"data": data, "links": links}
+
+
+def _links(path: str, params: Mapping[str, str], ids: list[str], *, is_full: bool) -> list[dict[str, str]]:
+    after, before = params.get("starting_after"), params.get("ending_before")
+    kept = [(name, text) for name, text in params.items() if name not in ("starting_after", "ending_before")]
+
+    def link(rel: str, name: str | None = None, text: str | None = None) -> dict[str, str]:
+        query = "&".join(f"{key}={value}" for key, value in kept + ([(name, text)] if name else []))
+        return {"rel": rel, "uri": f"{path}?{query}" if query else path}
+
+    links = [link("self", *(("starting_after", after) if after else ("ending_before", before) if before else ()))]
+    if is_full and not before and ids:
+        links.append(link("next", "starting_after", ids[-1]))
+    if after or (before and is_full):
+        links.append(link("prev", "ending_before", ids[0] if ids else after))
+    return links
+
+
+def district_record(world: World, district: District) -> Record:
+    """Give a district as ``/districts`` shows it (clever-api.md 2.3)."""
+    today = world.clock.today
+    record: Record = {
+        "id": district.id,
+        "name": district.plan.name,
+        "sis_type": "sftp",
+        "launch_date": "2024-07-01",
+        "portal_url": f"https://clever.com/in/sandbox-{district.plan.character}",
+        "login_methods": ["clever"],
+        "state": "paused" if district.paused else "running",
+        "error": "",
+        "nces_id": None,
+        "last_sync": f"{today.isoformat()}T09:00:00.000Z",
+        "district_contact": {
+            "id": object_id(world.plan.seed, "contact", district.id),
+            "district": district.id,
+            "name": {"first": "Sandbox", "last": "Contact"},
+            "email": "contact@sandbox.invalid",
+            "title": "Data Steward",
+        },
+    }
+    if district.last_attendance_sync is not None:
+        record["last_attendance_sync"] = timestamp_text(district.last_attendance_sync)
+    elif world.knobs.never_synced == "null":
+        record["last_attendance_sync"] = None
+    if district.paused:
+        suffix = "" if world.knobs.pause_dates == "date" else "T00:00:00.000Z"
+        start = district.synced_through or today
+        record["pause_start"] = f"{start.isoformat()}{suffix}"
+        record["pause_end"] = f"{(start + timedelta(days=60)).isoformat()}{suffix}"
+    return record
+
+
+def school_record(school: School) -> Record:
+    """Give a school (clever-api.md 2.4). There is no time zone in it."""
+    number = school.id[-4:]
+    return {
+        "id": school.id,
+        "district": school.district_id,
+        "name": school.plan.name,
+        "sis_id": f"SCH-{number}",
+        "school_number": number,
+        "low_grade": "6",
+        "high_grade": "8",
+        "location": {"address": "1 Example Street", "city": "Sampleton", "state": "CA", "zip": "00000"},
+        "created": ROSTER_SYNCED,
+        "last_modified": ROSTER_SYNCED,
+    }
+
+
+def section_records(world: World, schools: Sequence[School]) -> list[Record]:
+    """List the sections of some schools, in id order; ended ones are gone from the roster (clever-api.md 6)."""
+    records: list[Record] = []
+    for school in schools:
+        for section in school.roster.sections:
+            if section.is_retired and world.knobs.retired_section == "404":
+                continue
+            teacher = object_id(world.plan.seed, "teacher", section.id)
+            records.append(
+                {
+                    "id": section.id,
+                    "district": school.district_id,
+                    "school": school.id,
+                    "name": section.name,
+                    "sis_id": f"SEC-{section.id[-6:]}",
+                    "subject": "math",
+                    "students": list(section.students),
+                    "teacher": teacher,
+                    "teachers": [teacher],
+                    "created": ROSTER_SYNCED,
+                    "last_modified": ROSTER_SYNCED,
+                }
+            )
+    return sorted(records, key=lambda record: str(record["id"]))
+
+
+def user_records(world: World, schools: Sequence[School], role: str | None) -> list[Record]:
+    """List students and teachers of some schools, in id order."""
+    users: dict[str, Record] = {}
+    for school in schools:
+        roster = school.roster
+        hidden = () if world.knobs.show_unshared_students else roster.hidden_students
+        if role in (None, "student"):
+            for student in [*roster.students, *roster.late]:
+                if student not in hidden:
+                    users[student] = _user(school, student, "student")
+        if role in (None, "teacher"):
+            for section in roster.sections:
+                teacher = object_id(world.plan.seed, "teacher", section.id)
+                users[teacher] = _user(school, teacher, "teacher")
+    return [users[user_id] for user_id in sorted(users)]
+
+
+def _user(school: School, user_id: str, role: str) -> Record:
+    return {
+        "id": user_id,
+        "district": school.district_id,
+        "name": {"first": "Synthetic", "last": f"{role.title()} {user_id[-4:]}"},
+        "roles": {role: {"school": school.id, "schools": [school.id], "sis_id": f"{role[0].upper()}-{user_id[-6:]}"}},
+        "created": ROSTER_SYNCED,
+        "last_modified": ROSTER_SYNCED,
+    }
+
+
+def event_records(world: World, district: District) -> list[Record]:
+    """List a few roster events, oldest first; there is no attendance event (clever-api.md 2.5)."""
+    moment = timestamp_text(world.clock.now - timedelta(days=20))
+    return [
+        {
+            "id": f"{number:024x}",
+            "type": "schools.updated",
+            "created": moment,
+            "data": {"object": school_record(school), "previous_attributes": {"name": "Old name"}},
+        }
+        for number, school in enumerate(district.shared_schools(), start=1)
+    ]

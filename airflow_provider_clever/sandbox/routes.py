@@ -1,0 +1,207 @@
+"""The Clever routes: from a request that passed the rate limit to its answer (clever-api.md 2, 9.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from . import listings, oauth
+from .answers import Answer, Refusal, compact, error, html
+from .faults import Received
+from .pages import Scope, attendance_body
+from .query import parse_query
+from .world import District, School, World
+
+USER_TOKEN_PREFIX = "il"  # noqa: S105  # a documented prefix, no secret
+"""Tokens of single users start so; they reach a few routes only (clever-api.md 1.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request with whose token it came and the ids in its path."""
+
+    world: World
+    district: District
+    path: str
+    params: Mapping[str, str]
+    ids: tuple[str, ...]
+
+
+def family_of(path: str) -> str:
+    """Name the group that a path belongs to, for faults and counters."""
+    parts = path.split("/")
+    if path.startswith("/oauth/"):
+        return "oauth"
+    known = ("attendance", "districts", "schools", "sections", "users", "events")
+    return parts[2] if len(parts) > 2 and parts[1] == "v3.1" and parts[2] in known else "other"
+
+
+def answer(world: World, received: Received, params: Mapping[str, str]) -> Answer:
+    """Answer one request to a Clever route."""
+    if received.method != "GET":
+        return _refused(world, Refusal(405, "Method not allowed"))
+    if received.path == "/oauth/tokens":
+        uri = f"{received.path}?{received.query}" if received.query else received.path
+        return oauth.token_list(world, received.authorization, params, uri)
+    if received.path == "/oauth/tokeninfo":
+        return oauth.token_info(world, world.district_of_token(received.token))
+    match = next((m for pattern in ROUTES if (m := pattern.fullmatch(received.path))), None)
+    if match is None:
+        return html(404)
+    try:
+        district = _authorized(world, received)
+        if received.token.startswith(USER_TOKEN_PREFIX) and match.re not in USER_ROUTES:
+            return html(404)
+        return ROUTES[match.re](Ask(world, district, received.path, params, match.groups()))
+    except Refusal as refusal:
+        return _refused(world, refusal)
+
+
+def _refused(world: World, refusal: Refusal) -> Answer:
+    return error(refusal.status, refusal.message, world.knobs.error_content_type)
+
+
+def _authorized(world: World, received: Received) -> District:
+    if not received.authorization:
+        raise Refusal(401, "No authorization provided")
+    if received.token.startswith(USER_TOKEN_PREFIX):
+        return next(iter(world.districts.values()))
+    district = world.district_of_token(received.token)
+    if district is None:
+        raise Refusal(world.knobs.bad_token_status, "Could not authorize token")
+    return district
+
+
+def _ok(value: object) -> Answer:
+    return Answer(200, compact(value))
+
+
+def _school(ask: Ask) -> School:
+    school = next((school for school in ask.district.shared_schools() if school.id == ask.ids[0]), None)
+    if school is None:
+        raise Refusal(404, f"school {ask.ids[0]} not found")
+    return school
+
+
+def _check_attendance_scope(ask: Ask) -> None:
+    if oauth.is_withheld(ask.world, ask.district):
+        raise Refusal(ask.world.knobs.attendance_withheld_status, "Resource not in token's scopes")
+
+
+def _attendance_of_school(ask: Ask) -> Answer:
+    _check_attendance_scope(ask)
+    query = parse_query(ask.params, ask.world.knobs)
+    try:
+        school = _school(ask)
+    except Refusal:
+        if ask.world.knobs.unknown_school == "404":
+            raise
+        school = None
+    return Answer(200, attendance_body(ask.world, Scope(ask.path, school), query))
+
+
+def _attendance_of_section(ask: Ask) -> Answer:
+    _check_attendance_scope(ask)
+    knobs = ask.world.knobs
+    query = parse_query(ask.params, knobs)
+    school = ask.world.school_of_section(ask.district, ask.ids[0])
+    section = next((s for s in school.roster.sections if s.id == ask.ids[0]), None) if school else None
+    is_gone = section is not None and section.is_retired and knobs.retired_section == "404"
+    if section is None or school is None or not school.shared or is_gone:
+        if knobs.unknown_school == "404" or is_gone:
+            raise Refusal(404, f"section {ask.ids[0]} not found")
+        return Answer(200, attendance_body(ask.world, Scope(ask.path, None), query))
+    students = frozenset(section.students) if knobs.section_returns_daily else frozenset()
+    return Answer(200, attendance_body(ask.world, Scope(ask.path, school, section.id, students), query))
+
+
+def _districts(ask: Ask) -> Answer:
+    links = [{"rel": "self", "uri": ask.path}]
+    if ask.params.get("count") == "true":
+        return _ok({"count": 1, "links": links})
+    record = listings.district_record(ask.world, ask.district)
+    uri = f"/v3.1/districts/{ask.district.id}"
+    return _ok({"data": [{"data": record, "uri": uri}], "links": links})
+
+
+def _district(ask: Ask) -> Answer:
+    if ask.ids[0] != ask.district.id:
+        raise Refusal(404, f"district {ask.ids[0]} not found")
+    return _ok(listings.one(listings.district_record(ask.world, ask.district), ask.path))
+
+
+def _list_of(kind: str, records: Callable[[Ask, list[School]], list[listings.Record]]) -> Callable[[Ask], Answer]:
+    """Give a route that lists records of the whole district, or of the school in its path."""
+
+    def route(ask: Ask) -> Answer:
+        schools = [_school(ask)] if ask.ids else ask.district.shared_schools()
+        found = records(ask, schools)
+        return _ok(listings.listing(found, kind, ask.path, ask.params, ask.world.knobs))
+
+    return route
+
+
+def _one_of(kind: str, records: Callable[[Ask, list[School]], list[listings.Record]]) -> Callable[[Ask], Answer]:
+    def route(ask: Ask) -> Answer:
+        found = next((r for r in records(ask, ask.district.shared_schools()) if r["id"] == ask.ids[0]), None)
+        if found is None:
+            raise Refusal(404, f"{kind} {ask.ids[0]} not found")
+        return _ok(listings.one(found, ask.path))
+
+    return route
+
+
+def _school_records(_: Ask, schools: list[School]) -> list[listings.Record]:
+    return [listings.school_record(school) for school in schools]
+
+
+def _section_records(ask: Ask, schools: list[School]) -> list[listings.Record]:
+    return listings.section_records(ask.world, schools)
+
+
+def _user_records(ask: Ask, schools: list[School]) -> list[listings.Record]:
+    return listings.user_records(ask.world, schools, ask.params.get("role"))
+
+
+def _event_records(ask: Ask, _: list[School]) -> list[listings.Record]:
+    return listings.event_records(ask.world, ask.district)
+
+
+def _me(ask: Ask) -> Answer:
+    person = ask.district.schools[0].roster.students[0]
+    links = [
+        {"rel": "self", "uri": "/me"},
+        {"rel": "canonical", "uri": f"/v3.1/users/{person}"},
+        {"rel": "district", "uri": f"/v3.1/districts/{ask.district.id}"},
+    ]
+    data = {"id": person, "district": ask.district.id, "type": "user", "authorized_by": "district"}
+    return _ok({"type": "user", "data": data, "links": links})
+
+
+def _route(text: str) -> re.Pattern[str]:
+    return re.compile(text.replace("{id}", "([^/]+)"))
+
+
+ROUTES: dict[re.Pattern[str], Callable[[Ask], Answer]] = {
+    _route("/v3.1/attendance/schools/{id}"): _attendance_of_school,
+    _route("/v3.1/attendance/sections/{id}"): _attendance_of_section,
+    _route("/v3.1/districts"): _districts,
+    _route("/v3.1/districts/{id}"): _district,
+    _route("/v3.1/schools"): _list_of("schools", _school_records),
+    _route("/v3.1/schools/{id}"): _one_of("school", _school_records),
+    _route("/v3.1/schools/{id}/sections"): _list_of("sections", _section_records),
+    _route("/v3.1/schools/{id}/users"): _list_of("users", _user_records),
+    _route("/v3.1/sections"): _list_of("sections", _section_records),
+    _route("/v3.1/sections/{id}"): _one_of("section", _section_records),
+    _route("/v3.1/users"): _list_of("users", _user_records),
+    _route("/v3.1/users/{id}"): _one_of("user", _user_records),
+    _route("/v3.1/events"): _list_of("events", _event_records),
+    _route("/v3.1/events/{id}"): _one_of("event", _event_records),
+    _route("/v3.1/me"): _me,
+    _route("/v3.0/me"): _me,
+}
+
+USER_ROUTES = frozenset(
+    _route(text) for text in ("/v3.1/me", "/v3.0/me", "/v3.1/users/{id}", "/v3.1/schools/{id}", "/v3.1/districts/{id}")
+)

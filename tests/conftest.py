@@ -1,0 +1,75 @@
+"""Every test knows its kind by its folder, reaches loopback only, and may ask for a sandbox Clever."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sandbox import Sandbox, running_sandbox
+
+TESTS = Path(__file__).parent
+SANDBOX_TODAY = "2026-11-23"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register one marker for each folder of tests."""
+    for folder in sorted(path for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
+        config.addinivalue_line("markers", f"{folder.name}: tests in tests/{folder.name}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its folder's name."""
+    for item in items:
+        parts = item.path.relative_to(TESTS).parts
+        if len(parts) > 1:
+            item.add_marker(parts[0])
+
+
+def _is_loopback(host: object) -> bool:
+    try:
+        return host in ("", "localhost") or ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loopback_only() -> Iterator[None]:
+    """Deny every connection that would leave this machine."""
+    plain_connect, plain_connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def check(sock: socket.socket, address: Any) -> None:
+        if sock.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise RuntimeError(f"A test tried to leave loopback for {address[0]}.")
+
+    def connect(sock: socket.socket, address: Any) -> None:
+        check(sock, address)
+        plain_connect(sock, address)
+
+    def connect_ex(sock: socket.socket, address: Any) -> int:
+        check(sock, address)
+        return plain_connect_ex(sock, address)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(socket.socket, "connect", connect)
+    patch.setattr(socket.socket, "connect_ex", connect_ex)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def sandbox_server() -> Iterator[Sandbox]:
+    """One sandbox for the whole run, in a process of its own."""
+    with running_sandbox(today=SANDBOX_TODAY) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(sandbox_server: Sandbox) -> Sandbox:
+    """A sandbox as new: the same world, no faults, no requests logged, all knobs at their defaults."""
+    sandbox_server.reset()
+    return sandbox_server
