@@ -1,0 +1,173 @@
+"""The correction feed: per changed partition the rows before and after, for whoever keeps a copy in step.
+
+The record of a change is written before the partition itself, under a name made of the work, the partition and the
+content hashes before and after. So a try that is killed at any moment leaves no change of a partition without its
+record, and the retry finds the records of the tries before it by listing one folder.
+"""
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.landing import merge, rows
+from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.landing.layout import our_path
+from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError
+from airflow_provider_clever.models import LANDED_COLUMNS, Columns
+
+EMPTY: Final = "0" * 16
+"""Stands for the content hash of a partition that did not exist."""
+
+_WORK: Final = re.compile(r"(?P<month>\d{4}-\d{2})/(?P<id>[0-9a-f]{16,64})")
+_NAME: Final = re.compile(
+    r"(?P<date>[^/.]+)\.(?P<school>[^/.]+)\.(?P<before>[0-9a-f]{16})\.(?P<after>[0-9a-f]{16})\.json\.gz"
+)
+
+
+class Work(NamedTuple):
+    """Which work a try belongs to; a retry of the same work has the same.
+
+    :param id: 16 to 64 hex digits made of what identifies the work (see :func:`receipts.work_id`).
+    :param month: ``YYYY-MM`` under which its receipt and changes are filed; the work's own, never the clock's, so that
+        a retry after midnight of the last of the month files under the same.
+    """
+
+    id: str
+    month: str
+
+
+class ChangeRecord(NamedTuple):
+    """Where the rows of one change of one partition are kept.
+
+    :param path: relative to the destination.
+    :param before: the first 16 digits of the content hash before, or :data:`EMPTY`.
+    :param after: the same of the hash after.
+    """
+
+    path: str
+    school_id: str
+    attendance_date: str
+    before: str
+    after: str
+
+
+def short_hash(content_hash: str | None) -> str:
+    """A content hash as it stands in the names of change records."""
+    return content_hash[:16] if content_hash else EMPTY
+
+
+def folder(district_id: str, work: Work) -> str:
+    """The folder that holds the change records of one work, relative to the destination."""
+    if not _WORK.fullmatch(f"{work.month}/{work.id}"):
+        msg = "a work is identified by 16 to 64 hex digits and a month YYYY-MM"
+        raise ValueError(msg)
+    return our_path(district_id, "changes", work.month, work.id)
+
+
+def write_change(
+    objects: Objects, district_id: str, work: Work, record: tuple[str, str, str, str], found: Iterable[merge.Change]
+) -> ChangeRecord:
+    """Keep the rows of a change that is about to be made.
+
+    :param record: school id, attendance date, content hash before and after (short).
+    :param found: the rows.
+    :raises CleverLandingError: if the destination does not take it.
+    """
+    school_id, attendance_date, before, after = record
+    path = f"{folder(district_id, work)}/{attendance_date}.{school_id}.{before}.{after}.json.gz"
+    document = {
+        "schema_version": rows.SCHEMA_VERSION,
+        "district_id": district_id,
+        "school_id": school_id,
+        "attendance_date": attendance_date,
+        "before": before,
+        "after": after,
+        "changes": [
+            {
+                "before": change.before and dict(zip(LANDED_COLUMNS, change.before, strict=True)),
+                "after": dict(zip(LANDED_COLUMNS, change.after, strict=True)),
+            }
+            for change in found
+        ],
+    }
+    with suppress(StaleVersionError):  # an earlier try has written the very same: the name holds both hashes
+        objects.write(path, gzipped_json(document), ABSENT)
+    return ChangeRecord(path, school_id, attendance_date, before, after)
+
+
+def records(objects: Objects, district_id: str, work: Work) -> list[ChangeRecord]:
+    """The change records that all tries of a work have written, those of a lost race among them."""
+    found = []
+    for path in objects.names(folder(district_id, work)):
+        name = _NAME.fullmatch(path.rpartition("/")[2])
+        if name:
+            found.append(ChangeRecord(path, name["school"], name["date"], name["before"], name["after"]))
+    return found
+
+
+def in_effect(found: Iterable[ChangeRecord], current: dict[tuple[str, str], str]) -> list[ChangeRecord]:
+    """Leave out the records of changes that were never made: their partition still stands where they start.
+
+    :param current: content hash of each partition now, by school id and attendance date.
+    """
+
+    def made(record: ChangeRecord) -> bool:
+        now = short_hash(current.get((record.school_id, record.attendance_date)))
+        return now == record.after or now != record.before
+
+    return [record for record in found if made(record)]
+
+
+def replay(before: Columns, found: Iterable[dict[str, object]], after: str) -> Columns:
+    """The rows of a partition after some of these changes: those that lead from its rows to a content hash.
+
+    :param before: the rows to start from, in LANDED_COLUMNS and sorted by key.
+    :param found: change documents of this partition, in any order, lost races among them.
+    :param after: the content hash to arrive at (short).
+    :raises CleverLandingError: if these changes do not lead there.
+    """
+    start = short_hash(rows.content_hash(before)) if rows.length(before) else EMPTY
+    steps: dict[str, list[dict[str, object]]] = {}
+    for document in found:
+        steps.setdefault(str(document["before"]), []).append(document)
+    reached: dict[str, Columns] = {start: before}
+    todo = [start]
+    while todo and after not in reached:
+        here = todo.pop()
+        for document in steps.get(here, ()):
+            there = str(document["after"])
+            if there not in reached:
+                reached[there] = _applied(reached[here], document)
+                todo.append(there)
+    if after not in reached:
+        raise CleverLandingError("these changes do not lead from the rows before to the rows after; some are not there")
+    return reached[after]
+
+
+def _applied(columns: Columns, document: dict[str, object]) -> Columns:
+    by_key = dict(zip(rows.keys(columns), zip(*columns.values(), strict=True), strict=True))
+    listed = document["changes"]
+    assert isinstance(listed, list)  # noqa: S101 - narrows the type; read_change has checked it
+    for change in listed:
+        row = {name: [change["after"][name]] for name in LANDED_COLUMNS}
+        by_key[rows.keys(row)[0]] = tuple(values[0] for values in row.values())
+    ordered = [by_key[key] for key in sorted(by_key)]
+    return {name: list(values) for name, values in zip(LANDED_COLUMNS, zip(*ordered, strict=True), strict=True)}
+
+
+def read_change(objects: Objects, path: str) -> dict[str, object]:
+    """One change document.
+
+    :raises CleverLandingError: if it is not there or damaged.
+    """
+    found = objects.read(path)
+    try:
+        document = read_gzipped_json(found[0]) if found else None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("changes"), list):
+        msg = f"{path} is not there, or damaged: restore it, or rebuild the copy from the partitions"
+        raise CleverLandingError(msg)
+    return document

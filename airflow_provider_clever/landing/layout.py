@@ -1,0 +1,92 @@
+"""Where everything lives at a destination: landed partitions under one prefix, our own bookkeeping under another."""
+
+import re
+from datetime import date
+from typing import Final, NamedTuple
+
+from airflow_provider_clever.exceptions import CleverDataError, CleverSettingsError
+from airflow_provider_clever.models import ID_PATTERN
+
+EXTENSIONS: Final = {"parquet": ".parquet", "jsonl": ".jsonl.gz"}
+"""How the files of each format end."""
+
+_ID: Final = re.compile(ID_PATTERN)
+_PARTITION: Final = re.compile(
+    r"attendance/district=(?P<district>[^/]+)/date=(?P<date>[^/]+)/school-(?P<school>[^/]+?)(?P<end>\.parquet|\.jsonl\.gz)"
+)
+
+
+class PartitionName(NamedTuple):
+    """What a partition's path says: one school of one district on one day."""
+
+    district_id: str
+    attendance_date: str
+    school_id: str
+    file_format: str
+
+
+def checked_id(value: str, what: str) -> str:
+    """The id itself, if it may stand in a path.
+
+    :raises CleverDataError: if it may not. The message does not quote it.
+    """
+    if not _ID.fullmatch(value):
+        msg = f"a {what} holds characters that may not enter a path; ids are 1 to 64 of 0-9, A-Z, a-z, _ and -"
+        raise CleverDataError(msg)
+    return value
+
+
+def checked_date(value: str) -> str:
+    """The date itself, if it is written ``YYYY-MM-DD``.
+
+    :raises CleverDataError: if it is not.
+    """
+    try:
+        canonical = date.fromisoformat(value).isoformat()
+    except ValueError:
+        canonical = ""
+    if canonical != value:
+        msg = "an attendance date is not written YYYY-MM-DD, so it has no partition"
+        raise CleverDataError(msg)
+    return value
+
+
+def checked_format(file_format: str) -> str:
+    """The format itself, if we can write it.
+
+    :raises CleverSettingsError: if we cannot.
+    """
+    if file_format not in EXTENSIONS:
+        msg = f"file_format is {file_format!r}; choose one of {', '.join(map(repr, EXTENSIONS))}"
+        raise CleverSettingsError(msg)
+    return file_format
+
+
+def landed_prefix(district_id: str) -> str:
+    """The prefix, relative to the destination, that holds a district's partitions and nothing else."""
+    return f"attendance/district={checked_id(district_id, 'district id')}"
+
+
+def partition_path(district_id: str, attendance_date: str, school_id: str, file_format: str) -> str:
+    """The path of one partition, relative to the destination."""
+    day, school = checked_date(attendance_date), checked_id(school_id, "school id")
+    return f"{landed_prefix(district_id)}/date={day}/school-{school}{EXTENSIONS[file_format]}"
+
+
+def parse_partition_path(path: str) -> PartitionName | None:
+    """What a path relative to the destination names, or None if no partition of ours can be called that."""
+    found = _PARTITION.fullmatch(path)
+    if found is None:
+        return None
+    file_format = next(name for name, end in EXTENSIONS.items() if end == found["end"])
+    name = PartitionName(found["district"], found["date"], found["school"], file_format)
+    try:
+        canonical = partition_path(name.district_id, name.attendance_date, name.school_id, file_format)
+    except CleverDataError:
+        return None
+    return name if canonical == path else None
+
+
+def our_path(district_id: str, *parts: str) -> str:
+    """A path of our own bookkeeping about a district, relative to the destination."""
+    return "/".join((f"_clever/district={checked_id(district_id, 'district id')}", *parts))

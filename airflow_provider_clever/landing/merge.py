@@ -1,0 +1,205 @@
+"""Previous rows and pulled rows make the next rows: added, replaced by a newer version, or marked; never removed.
+
+Pure: no clock, no storage. See "Merge" in docs/reference/landed-files.md for the rules in the user's words.
+"""
+
+import calendar
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from airflow_provider_clever.landing import rows
+from airflow_provider_clever.landing.rows import Key, Row
+from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
+
+RETAINED_MONTHS: Final = 6
+"""Clever keeps a row for six months after its attendance date (clever-api.md 3.6)."""
+
+EDGE_DAYS: Final = 14
+"""How long before that a disappearance is no longer taken for a deletion: nobody says to the day when Clever purges."""
+
+_MODIFIED: Final = PULLED_COLUMNS.index("last_modified")
+_EXTRA: Final = PULLED_COLUMNS.index("_extra")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What merging found, in rows.
+
+    :param added: keys that had not been landed.
+    :param changed: landed rows that a version not older than theirs replaced.
+    :param stale: landed rows that stayed because the pulled version was older.
+    :param missing: landed rows newly marked, because Clever no longer has them.
+    :param returned: marked rows that Clever has again.
+    :param expired: landed rows that Clever no longer has and that stay unmarked, being past the retention edge.
+    :param conflicts: pulled rows set aside for a newer one of the same key.
+    :param duplicates: pulled rows that repeated another of the same pull word for word.
+    """
+
+    added: int = 0
+    changed: int = 0
+    stale: int = 0
+    missing: int = 0
+    returned: int = 0
+    expired: int = 0
+    conflicts: int = 0
+    duplicates: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in COUNT_NAMES})
+
+
+COUNT_NAMES: Final = tuple(field.name for field in fields(Counts))
+
+
+class Prepared(NamedTuple):
+    """One pull of one partition, sorted by key and free of repeated keys."""
+
+    columns: Columns
+    keys: list[Key]
+    conflicts: list[Row]
+    duplicates: int
+
+    def __repr__(self) -> str:
+        return f"Prepared({len(self.keys)} rows)"
+
+
+class Change(NamedTuple):
+    """One row before and after, in LANDED_COLUMNS; ``before`` is None for a row that is new."""
+
+    before: Row | None
+    after: Row
+
+    def __repr__(self) -> str:
+        return "Change(...)"
+
+
+class Merged(NamedTuple):
+    """The next rows of a partition, and how they differ from the previous ones."""
+
+    columns: Columns
+    counts: Counts
+    changes: list[Change]
+
+    def __repr__(self) -> str:
+        return f"Merged({rows.length(self.columns)} rows, {self.counts})"
+
+
+def prepare(pulled: Columns) -> Prepared:
+    """Sort one pull and settle repeated keys: the newest row stays, whatever the order they came in.
+
+    Of rows with one key and one ``last_modified`` the greatest by its values stays, so that chance decides nothing.
+    """
+    pulled_keys = rows.keys(pulled)
+    in_order = sorted(pulled_keys)
+    if len(set(in_order)) == len(in_order):
+        if in_order == pulled_keys:
+            return Prepared(pulled, pulled_keys, [], 0)
+        order = sorted(range(len(pulled_keys)), key=pulled_keys.__getitem__)
+        return Prepared(rows.reorder(pulled, order), in_order, [], 0)
+    return _settle(pulled_keys, rows.pulled_rows(pulled))
+
+
+def _settle(pulled_keys: list[Key], pulled: list[Row]) -> Prepared:
+    by_key: dict[Key, set[Row]] = {}
+    for key, row in zip(pulled_keys, pulled, strict=True):
+        by_key.setdefault(key, set()).add(row)
+    newest, conflicts = [], []
+    settled_keys = sorted(by_key)
+    for key in settled_keys:
+        *older, best = sorted(by_key[key], key=_age)
+        newest.append(best)
+        conflicts.extend(older)
+    columns = _columns(PULLED_COLUMNS, newest)
+    return Prepared(columns, settled_keys, conflicts, len(pulled) - len(newest) - len(conflicts))
+
+
+def _age(row: Row) -> tuple[str, tuple[str, ...]]:
+    return row[_MODIFIED] or "", tuple(value or "" for value in row)
+
+
+def merge(previous: Columns, pulled: Prepared, *, missing_since: str | None, expired: bool = False) -> Merged:
+    """The rows that shall stand after this pull, sorted by key.
+
+    :param previous: the landed rows, in LANDED_COLUMNS; possibly none.
+    :param pulled: the pull.
+    :param missing_since: what to mark landed rows with that are not among the pulled ones; None: mark nothing, because
+        the pull was not a whole one.
+    :param expired: True if the partition is past the retention edge: then such rows are counted and left alone.
+    """
+    counts = dict.fromkeys(COUNT_NAMES, 0)
+    counts.update(conflicts=len(pulled.conflicts), duplicates=pulled.duplicates)
+    next_rows = dict(zip(rows.keys(previous), _rows(LANDED_COLUMNS, previous), strict=True))
+    unseen = next_rows.keys() - set(pulled.keys) if missing_since is not None else set()
+    changes = _take_pulled(next_rows, pulled, counts)
+    if unseen:
+        changes += _mark_unseen(next_rows, sorted(unseen), missing_since or "", counts, expired=expired)
+    ordered = [row for _, row in sorted(next_rows.items(), key=itemgetter(0))]
+    return Merged(_columns(LANDED_COLUMNS, ordered), Counts(**counts), changes)
+
+
+def _take_pulled(next_rows: dict[Key, Row], pulled: Prepared, counts: dict[str, int]) -> list[Change]:
+    changes = []
+    for key, pulled_row in zip(pulled.keys, rows.pulled_rows(pulled.columns), strict=True):
+        fresh = (*pulled_row[:_EXTRA], None, pulled_row[_EXTRA])
+        landed = next_rows.get(key)
+        if landed == fresh:
+            continue
+        if landed is None:
+            counts["added"] += 1
+        else:
+            fresh = _newer(landed, fresh, counts)
+            if fresh == landed:
+                continue
+        next_rows[key] = fresh
+        changes.append(Change(landed, fresh))
+    return changes
+
+
+def _newer(landed: Row, fresh: Row, counts: dict[str, int]) -> Row:
+    # Canonical timestamps compare as text (models.Columns); null is oldest; a tie goes to the pulled row.
+    if landed[_EXTRA] is not None:
+        counts["returned"] += 1
+    unmarked = (*landed[:_EXTRA], None, landed[-1])
+    if (fresh[_MODIFIED] or "") < (landed[_MODIFIED] or ""):
+        counts["stale"] += 1
+        return unmarked
+    counts["changed"] += fresh != unmarked
+    return fresh
+
+
+def _mark_unseen(
+    next_rows: dict[Key, Row], unseen: list[Key], missing_since: str, counts: dict[str, int], *, expired: bool
+) -> list[Change]:
+    unmarked = [key for key in unseen if next_rows[key][_EXTRA] is None]
+    if expired:
+        counts["expired"] += len(unmarked)
+        return []
+    changes = []
+    for key in unmarked:
+        landed = next_rows[key]
+        next_rows[key] = (*landed[:_EXTRA], missing_since, landed[-1])
+        changes.append(Change(landed, next_rows[key]))
+    counts["missing"] += len(changes)
+    return changes
+
+
+def is_past_edge(attendance_date: date, today: date) -> bool:
+    """Whether Clever may have forgotten the day already, or is about to, so that nothing follows from an absence."""
+    return months_later(attendance_date, RETAINED_MONTHS) <= today + timedelta(days=EDGE_DAYS)
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of a later month, or that month's last day where it is shorter."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def _rows(names: tuple[str, ...], columns: Columns) -> list[Row]:
+    return list(zip(*(columns[name] for name in names), strict=True))
+
+
+def _columns(names: tuple[str, ...], found: list[Row]) -> Columns:
+    values = zip(*found, strict=True) if found else ([] for _ in names)
+    return {name: list(column) for name, column in zip(names, values, strict=True)}

@@ -1,0 +1,98 @@
+"""What tells one attendance row from another, and one partition's content from another's."""
+
+import hashlib
+import json
+from typing import Final, TypeAlias
+
+from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
+
+SCHEMA_VERSION: Final = 1
+"""Version of the landed columns and of their meaning. Raising it makes every partition be written again."""
+
+Row: TypeAlias = tuple[str | None, ...]
+"""One row, its values in the order of the columns it was taken from."""
+
+Key: TypeAlias = tuple[str, ...]
+"""What no partition holds twice: student, attendance type, section or '', and sis id or '' where that is needed.
+
+The attendance date is part of the key too, but a partition has only one.
+"""
+
+_BETWEEN_VALUES: Final = "\x1f"
+
+
+def keys(columns: Columns) -> list[Key]:
+    """The key of every row.
+
+    A section row is told apart by its section; without one (clever-api.md 2.2: it "may" be there), by its ``sis_id``.
+    """
+    types, sections = columns["attendance_type"], columns["section_id"]
+    sis_ids = [
+        (sis_id or "") if section_id is None and kind == "section" else ""
+        for kind, section_id, sis_id in zip(types, sections, columns["sis_id"], strict=True)
+    ]
+    students = columns["student_id"]
+    return [
+        (student or "", kind or "", section or "", sis_id)
+        for student, kind, section, sis_id in zip(students, types, sections, sis_ids, strict=True)
+    ]
+
+
+def length(columns: Columns) -> int:
+    """How many rows these are."""
+    return len(columns["student_id"])
+
+
+def reorder(columns: Columns, order: list[int]) -> Columns:
+    """The rows with these positions, in this order."""
+    return {name: [values[position] for position in order] for name, values in columns.items()}
+
+
+def with_marks(pulled: Columns) -> Columns:
+    """Pulled columns as a partition holds them, no row marked missing."""
+    unmarked: list[str | None] = [None] * length(pulled)
+    return {name: unmarked if name == "missing_since" else pulled[name] for name in LANDED_COLUMNS}
+
+
+def content_hash(columns: Columns) -> str:
+    """A hash of the rows in their order and of the schema version; the same whatever format and library wrote them.
+
+    :raises UnicodeEncodeError: if a text holds a lone surrogate.
+    """
+    digest = hashlib.sha256(f"clever-attendance {SCHEMA_VERSION} {length(columns)}".encode())
+    for name in LANDED_COLUMNS:
+        digest.update(f"\n{name}\n".encode())
+        digest.update(_hashable(columns[name]))
+    return digest.hexdigest()
+
+
+def _hashable(values: list[str | None]) -> bytes:
+    # None is hashed as '': no landed value is ever the empty text (models.Columns).
+    try:
+        text = _BETWEEN_VALUES.join(values)  # type: ignore[arg-type] # raises for None, twice as fast without
+    except TypeError:
+        text = _BETWEEN_VALUES.join([value or "" for value in values])
+    if text.count(_BETWEEN_VALUES) != max(len(values) - 1, 0):  # a value holds the separator itself
+        text = json.dumps(values, ensure_ascii=False)
+    return text.encode()
+
+
+def mended(text: str) -> str:
+    """The text with surrogate pairs joined and every lone surrogate replaced by U+FFFD: UTF-8 cannot hold one."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def without_surrogates(columns: Columns) -> Columns:
+    """The rows with every text mended."""
+    return {name: [value and mended(value) for value in values] for name, values in columns.items()}
+
+
+def canonical_json(names: tuple[str, ...], row: Row) -> str:
+    """One row as JSON with sorted keys and without nulls, so that equal rows give equal text."""
+    present = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+    return json.dumps(present, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def pulled_rows(columns: Columns) -> list[Row]:
+    """Every row as a tuple in the order of PULLED_COLUMNS."""
+    return list(zip(*(columns[name] for name in PULLED_COLUMNS), strict=True))

@@ -1,0 +1,279 @@
+"""A destination: pulled days land in it, partition by partition, each whole or not at all."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from airflow_provider_clever.exceptions import CleverDataError, CleverLandingError
+from airflow_provider_clever.landing import changes, layout, merge, preflight, quarantine, rows
+from airflow_provider_clever.landing.changes import ChangeRecord, Work
+from airflow_provider_clever.landing.formats import FORMATS, DamagedPartitionError, require_libraries
+from airflow_provider_clever.landing.merge import Counts, Prepared
+from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError, swap_waits, too_contended
+from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay, RejectedRow
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+CONFLICT_REASON: Final = "another row of the same pull has the same key and is newer; that one landed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullContext:
+    """What a pull knows that its days do not say.
+
+    :param today: the date (UTC) that the retention edge is reckoned from.
+    :param sync_before: the district's last attendance sync as it stood before the first page was asked for, canonical
+        UTC text (models.Columns); None if the district has never synced.
+    :param work: which work this is a try of; None: no correction feed is written.
+    :param write_changes: whether to write the correction feed.
+    """
+
+    today: date
+    sync_before: str | None = None
+    work: Work | None = None
+    write_changes: bool = False
+
+    @property
+    def missing_since(self) -> str:
+        """What rows that Clever no longer has are marked with: the sync; without one, the first instant of today."""
+        return self.sync_before or f"{self.today.isoformat()}T00:00:00.000000Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionOutcome:
+    """What landing one school's day has done.
+
+    :param path: of the partition, relative to the destination.
+    :param outcome: ``written``; ``unchanged``: the rows stood there already; ``absent``: nothing pulled, nothing there.
+    :param rows: how many rows the partition holds now, marked ones among them.
+    :param received: how many rows the pull brought.
+    :param content_hash: of the rows that stand there now; None if there is no partition.
+    :param rejected: rows set aside for a newer one of the same key; they belong in quarantine.
+    :param change: where the rows before and after were kept, if they were.
+    """
+
+    path: str
+    school_id: str
+    attendance_date: str
+    outcome: Literal["written", "unchanged", "absent"]
+    rows: int
+    received: int
+    content_hash: str | None
+    counts: Counts
+    rejected: tuple[RejectedRow, ...] = field(default=(), repr=False)
+    change: ChangeRecord | None = None
+
+
+class _Pull(NamedTuple):
+    """A pulled day, ready to be compared and merged."""
+
+    prepared: Prepared
+    fresh: Columns
+    fresh_hash: str
+
+    def __repr__(self) -> str:
+        return f"_Pull({self.prepared!r})"
+
+
+class _Decision(NamedTuple):
+    """What to do about a partition: the outcome; and, if something changes, the rows that shall stand there."""
+
+    outcome: PartitionOutcome
+    columns: Columns | None = None
+    before: str | None = None
+    changes: Sequence[merge.Change] = ()
+
+    def __repr__(self) -> str:
+        return f"_Decision({self.outcome.outcome})"
+
+
+class Destination:
+    """One district's place in a lake. Safe to use from several threads.
+
+    :param fs: any fsspec file system; ``ObjectStoragePath(url).fs`` is one.
+    :param root: the destination's path on it; ``ObjectStoragePath(url).path``.
+    :param district_id: whose attendance. Rows of another district are refused.
+    :param file_format: ``"parquet"`` or ``"jsonl"``.
+    :param single_writer: True if the user answers for it that never more than one task writes here; it admits stores
+        without compare-and-swap.
+    :raises CleverSettingsError: for another format.
+    :raises CleverDataError: if the district id may not stand in a path.
+    """
+
+    def __init__(
+        self,
+        fs: "AbstractFileSystem",
+        root: str,
+        *,
+        district_id: str,
+        file_format: str = "parquet",
+        single_writer: bool = False,
+    ) -> None:
+        self.objects = Objects(fs, root, single_writer=single_writer)
+        self.district_id = layout.checked_id(district_id, "district id")
+        self.file_format = layout.checked_format(file_format)
+        self._format = FORMATS[self.file_format]
+
+    def check(self) -> None:
+        """Make sure that this can be landed in, before any request is spent: a handful of small calls.
+
+        :raises CleverSettingsError: if another format is landed here, a library is missing, or the store cannot compare
+            and swap.
+        :raises CleverLandingError: if the destination cannot be reached, read or written.
+        """
+        require_libraries(self.file_format)
+        preflight.check(self.objects, self.district_id, self.file_format)
+
+    def land(self, day: PulledDay, *, context: PullContext) -> PartitionOutcome:
+        """Merge one school's day into its partition.
+
+        :param day: what was pulled.
+        :param context: what the pull knows besides.
+        :raises CleverDataError: if an id or the date may not stand in a path, or a row belongs to another partition.
+        :raises CleverLandingError: if the destination does not take it; then the partition is as it was.
+        """
+        path = layout.partition_path(self.district_id, day.attendance_date, day.school_id, self.file_format)
+        self._refuse_strangers(day)
+        pull = _pull(day.columns)
+        made: dict[str | None, PartitionOutcome] = {}
+        for wait_seconds in swap_waits():
+            found = self.objects.read(path)
+            decision = self._decide(path, day, pull, found and found[0], context)
+            if decision.columns is None:
+                # Our own write may have arrived although the store's answer to it got lost.
+                return made.get(decision.outcome.content_hash, decision.outcome)
+            outcome = self._keep_changes(decision, context)
+            made[outcome.content_hash] = outcome
+            data = self._format.write(decision.columns, outcome.content_hash or "")
+            try:
+                self.objects.write(path, data, found[1] if found else ABSENT)
+            except StaleVersionError:
+                time.sleep(wait_seconds)
+            else:
+                return outcome
+        raise too_contended(f"{self.objects.root}/{path}")
+
+    def quarantine(self, rejected: Sequence[RejectedRow], *, today: date) -> int:
+        """Keep rows that cannot land, each once.
+
+        :param rejected: the rows.
+        :param today: the date (UTC) noted beside rows that are new.
+        :returns: how many of them had not been quarantined before.
+        :raises CleverLandingError: if the destination does not take them.
+        """
+        return quarantine.quarantine(self.objects, self.district_id, rejected, today=today)
+
+    def _refuse_strangers(self, day: PulledDay) -> None:
+        expected = {
+            "district_id": self.district_id,
+            "school_id": day.school_id,
+            "attendance_date": day.attendance_date,
+        }
+        for name, value in expected.items():
+            values = day.columns[name]
+            if values.count(value) != len(values):
+                msg = (
+                    f"rows with another {name} came with school {day.school_id} on {day.attendance_date}; nothing of "
+                    "that day was landed"
+                )
+                raise CleverDataError(msg)
+
+    def _decide(
+        self, path: str, day: PulledDay, pull: _Pull, previous: bytes | None, context: PullContext
+    ) -> _Decision:
+        prepared = pull.prepared
+        outcome = PartitionOutcome(
+            path=path,
+            school_id=day.school_id,
+            attendance_date=day.attendance_date,
+            outcome="absent",
+            rows=0,
+            received=rows.length(day.columns),
+            content_hash=None,
+            counts=Counts(conflicts=len(prepared.conflicts), duplicates=prepared.duplicates),
+            rejected=tuple(_conflict(row) for row in prepared.conflicts),
+        )
+        if previous is None:
+            return _first(outcome, pull, context)
+        before = self._hash(path, previous)
+        if before == pull.fresh_hash:
+            unchanged = replace(outcome, outcome="unchanged", rows=len(prepared.keys), content_hash=before)
+            return _Decision(unchanged)
+        merged = merge.merge(
+            self._landed(path, previous),
+            prepared,
+            missing_since=context.missing_since if day.whole else None,
+            expired=merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today),
+        )
+        after = rows.content_hash(merged.columns)
+        outcome = replace(outcome, rows=rows.length(merged.columns), content_hash=after, counts=merged.counts)
+        if after == before:
+            return _Decision(replace(outcome, outcome="unchanged"))
+        return _Decision(replace(outcome, outcome="written"), merged.columns, before, merged.changes)
+
+    def _keep_changes(self, decision: _Decision, context: PullContext) -> PartitionOutcome:
+        outcome = decision.outcome
+        if not (context.write_changes and context.work):
+            return outcome
+        record = changes.write_change(
+            self.objects,
+            self.district_id,
+            context.work,
+            (
+                outcome.school_id,
+                outcome.attendance_date,
+                changes.short_hash(decision.before),
+                changes.short_hash(outcome.content_hash),
+            ),
+            decision.changes,
+        )
+        return replace(outcome, change=record)
+
+    def _hash(self, path: str, data: bytes) -> str:
+        try:
+            return self._format.read_hash(data)
+        except DamagedPartitionError as error:
+            raise self._damaged(path, error) from None
+
+    def _landed(self, path: str, data: bytes) -> Columns:
+        try:
+            return self._format.read(data).columns
+        except DamagedPartitionError as error:
+            raise self._damaged(path, error) from None
+
+    def _damaged(self, path: str, error: DamagedPartitionError) -> CleverLandingError:
+        return CleverLandingError(
+            f"{self.objects.root}/{path} cannot be merged into: {error}. Restore an earlier version of it, or move it "
+            "away (its rows are then lost unless Clever still has them), and run again"
+        )
+
+
+def _pull(columns: Columns) -> _Pull:
+    try:
+        prepared = merge.prepare(columns)
+        fresh = rows.with_marks(prepared.columns)
+        return _Pull(prepared, fresh, rows.content_hash(fresh))
+    except UnicodeEncodeError:
+        return _pull(rows.without_surrogates(columns))
+
+
+def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Decision:
+    added = len(pull.prepared.keys)
+    if not added:
+        return _Decision(outcome)
+    outcome = replace(
+        outcome,
+        outcome="written",
+        rows=added,
+        content_hash=pull.fresh_hash,
+        counts=replace(outcome.counts, added=added),
+    )
+    new = [merge.Change(None, row) for row in zip(*pull.fresh.values(), strict=True)] if context.write_changes else []
+    return _Decision(outcome, pull.fresh, None, new)
+
+
+def _conflict(row: rows.Row) -> RejectedRow:
+    return RejectedRow(reason=CONFLICT_REASON, page=0, row=0, raw=rows.canonical_json(PULLED_COLUMNS, row))
