@@ -71,6 +71,9 @@ def greeting(url: str, world: World) -> str:
     ]
     lines += [
         "",
+        "Try it:",
+        f"  curl -H 'Authorization: Bearer {first.token}' {url}/v3.1/schools",
+        "",
         "For Airflow:",
         f"  export AIRFLOW_CONN_CLEVER_DEFAULT='{json.dumps(connection)}'",
         "",

@@ -37,7 +37,7 @@ class Answer:
     seconds: float = 0.0
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """A request that is answered with an error status and a message."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .query import STATUSES
 from .rows import with_clever_id
 from .world import District, School, World
 
@@ -49,7 +50,12 @@ def _is_due(fields: dict[str, object], due: Due) -> bool:
 
 def count_by_status(rows: list[bytes]) -> dict[str, int]:
     """Count a day's rows by status."""
-    counts: dict[str, int] = {}
+    together = b"\n".join(rows)
+    counts = {status: together.count(b'"attendance_status":"%b"' % status.encode()) for status in STATUSES}
+    counts = {status: count for status, count in counts.items() if count}
+    if sum(counts.values()) == len(rows):
+        return counts
+    counts = {}
     for row in rows:
         status = row.split(b'"attendance_status":"', 1)[1].split(b'"', 1)[0].decode()
         counts[status] = counts.get(status, 0) + 1

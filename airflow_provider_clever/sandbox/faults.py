@@ -13,7 +13,8 @@ from .identity import digest
 class Received:
     """What a fault can look at to decide whether it hits a request.
 
-    :param family: ``attendance``, ``districts``, ``schools``, ``sections``, ``users``, ``events``, ``oauth`` or ``other``.
+    :param family: ``attendance``, ``districts``, ``schools``, ``sections``, ``users``, ``events``, ``oauth`` or
+        ``other``.
     """
 
     method: str
@@ -145,9 +146,9 @@ def parse_fault(wanted: Mapping[str, object], kinds: frozenset[str]) -> Fault:
     if kind not in kinds:
         raise ValueError(f"There is no fault {kind!r}; there are {sorted(kinds)}.")
     fault = Fault(str(kind))
-    for name, value in wanted.items():
+    for name, given in wanted.items():
         default = getattr(fault, name)
-        value = float(value) if isinstance(default, float) and isinstance(value, int) else value
+        value = float(given) if isinstance(default, float) and isinstance(given, int) else given
         if type(value) is not type(default):
             raise ValueError(f"Fault field {name!r} takes a {type(default).__name__}.")
         setattr(fault, name, value)

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from .answers import Refusal
+from .answers import RefusalError
 from .calendar import timestamp_text
 from .identity import object_id
 from .knobs import Knobs
@@ -26,14 +26,14 @@ def one(record: Record, path: str) -> Record:
 def listing(records: Sequence[Record], kind: str, path: str, params: Mapping[str, str], knobs: Knobs) -> Record:
     """Wrap one page of a list; the id is the cursor, and ``next`` comes with every full page (clever-api.md 3.3).
 
-    :raises Refusal: the limit or the cursors are wrong.
+    :raises RefusalError: the limit or the cursors are wrong.
     """
     if params.get("count") == "true":
         return {"count": len(records), "links": [{"rel": "self", "uri": f"{path}?count=true"}]}
     limit = parse_limit(params, knobs.default_limit, MAX_LIMIT, over="413")
     after, before = params.get("starting_after"), params.get("ending_before")
     if after and before:
-        raise Refusal(400, "starting_after and ending_before cannot be used together")
+        raise RefusalError(400, "starting_after and ending_before cannot be used together")
     ids = [str(record["id"]) for record in records]
     if before:
         last = bisect_left(ids, before)

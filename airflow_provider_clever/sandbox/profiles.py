@@ -88,7 +88,7 @@ def large(schools: int = 40, school_days: int = 120, students: int = 250) -> Dis
     )
 
 
-def extra(number: int) -> DistrictPlan:
+def tiny(number: int) -> DistrictPlan:
     """Give one of any number of tiny districts, for tests with very many tokens."""
     return DistrictPlan(
         f"extra-{number:03d}",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from .answers import Refusal
+from .answers import RefusalError
 from .knobs import Knobs
 
 STATUSES = ("present", "absent", "tardy")
@@ -68,22 +68,22 @@ def decode_cursor(text: str) -> Cursor:
 def parse_query(params: Mapping[str, str], knobs: Knobs) -> AttendanceQuery:
     """Check an attendance request's parameters; unknown ones are ignored (clever-api.md 5).
 
-    :raises Refusal: a parameter is wrong.
+    :raises RefusalError: a parameter is wrong.
     """
     start, end = _parse_date(params, "date_range_start"), _parse_date(params, "date_range_end")
     if (start is None) != (end is None) and knobs.one_date == "reject":
-        raise Refusal(400, "date_range_start and date_range_end must be used together")
+        raise RefusalError(400, "date_range_start and date_range_end must be used together")
     is_reversed = start is not None and end is not None and start > end
     if is_reversed and knobs.reversed_range == "reject":
-        raise Refusal(400, "date_range_start must not be after date_range_end")
+        raise RefusalError(400, "date_range_start must not be after date_range_end")
     _check_span(start, end, knobs.max_span_days)
     status = params.get("attendance_status")
     if status is not None and status not in STATUSES:
-        raise Refusal(400, f"attendance_status in query should be one of [{' '.join(STATUSES)}]")
+        raise RefusalError(400, f"attendance_status in query should be one of [{' '.join(STATUSES)}]")
     after, before = (_parse_cursor(params, name, knobs) for name in ("starting_after", "ending_before"))
     if after and before:
         if knobs.both_cursors == "reject":
-            raise Refusal(400, "starting_after and ending_before cannot be used together")
+            raise RefusalError(400, "starting_after and ending_before cannot be used together")
         before = None
     names = ("date_range_start", "date_range_end", "attendance_status", "limit")
     cursor_name = "starting_after" if after else "ending_before" if before else None
@@ -104,18 +104,18 @@ def parse_limit(params: Mapping[str, str], default: int, most: int, *, over: str
     """Read ``limit``.
 
     :param over: What a limit above ``most`` becomes: a status, or ``clamp``.
-    :raises Refusal: the limit is no number or out of bounds.
+    :raises RefusalError: the limit is no number or out of bounds.
     """
     text = params.get("limit")
     if text is None:
         return default
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-        raise Refusal(400, f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        raise RefusalError(400, f'strconv.ParseInt: parsing "{text}": invalid syntax')
     limit = int(text)
     if limit < 1:
-        raise Refusal(400, "limit in query should be greater than or equal to 1")
+        raise RefusalError(400, "limit in query should be greater than or equal to 1")
     if limit > most and over != "clamp":
-        raise Refusal(int(over), f"limit in query should be less than or equal to {most}")
+        raise RefusalError(int(over), f"limit in query should be less than or equal to {most}")
     return min(limit, most)
 
 
@@ -124,17 +124,17 @@ def _parse_date(params: Mapping[str, str], name: str) -> date | None:
     if text is None:
         return None
     if not _DATE.match(text):
-        raise Refusal(400, f'parsing time "{text}" as "2006-01-02": cannot parse "{text}" as "2006"')
+        raise RefusalError(400, f'parsing time "{text}" as "2006-01-02": cannot parse "{text}" as "2006"')
     try:
         return date.fromisoformat(text)
     except ValueError:
         part = "month" if not 1 <= int(text[5:7]) <= 12 else "day"
-        raise Refusal(400, f'parsing time "{text}": {part} out of range') from None
+        raise RefusalError(400, f'parsing time "{text}": {part} out of range') from None
 
 
 def _check_span(start: date | None, end: date | None, most_days: int) -> None:
     if most_days and start and end and (end - start).days >= most_days:
-        raise Refusal(400, f"the date range may span at most {most_days} days")
+        raise RefusalError(400, f"the date range may span at most {most_days} days")
 
 
 def _parse_cursor(params: Mapping[str, str], name: str, knobs: Knobs) -> Cursor | None:
@@ -145,4 +145,4 @@ def _parse_cursor(params: Mapping[str, str], name: str, knobs: Knobs) -> Cursor 
     except ValueError:
         if knobs.bad_cursor == "restart":
             return None
-        raise Refusal(400, f"{name} in query is not a valid cursor") from None
+        raise RefusalError(400, f"{name} in query is not a valid cursor") from None

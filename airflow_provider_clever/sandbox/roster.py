@@ -81,8 +81,7 @@ class _Slot:
 def build_roster(seed: int, school_id: str, plan: SchoolPlan, change: Change, *, hides_a_student: bool) -> Roster:
     """Build a school's roster; the same seed and plan give the same one."""
     own = [object_id(seed, "student", school_id, number) for number in range(plan.students)]
-    stays = {student: (None, None) for student in own}
-    spans: dict[str, tuple[str | None, str | None]] = dict(stays)
+    spans: dict[str, tuple[str | None, str | None]] = dict.fromkeys(own, (None, None))
     if change.leaving:
         spans[change.leaving] = (None, change.day)
     if change.arriving:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from . import listings, oauth
-from .answers import Answer, Refusal, compact, error, html
+from .answers import Answer, RefusalError, compact, error, html
 from .faults import Received
 from .pages import Scope, attendance_body
 from .query import parse_query
@@ -39,37 +39,43 @@ def family_of(path: str) -> str:
 
 def answer(world: World, received: Received, params: Mapping[str, str]) -> Answer:
     """Answer one request to a Clever route."""
+    style = world.knobs.error_content_type
     if received.method != "GET":
-        return _refused(world, Refusal(405, "Method not allowed"))
+        return error(405, "Method not allowed", style)
+    route = _oauth if received.family == "oauth" else _v31
+    try:
+        return route(world, received, params)
+    except RefusalError as refusal:
+        return error(refusal.status, refusal.message, style)
+
+
+def _oauth(world: World, received: Received, params: Mapping[str, str]) -> Answer:
     if received.path == "/oauth/tokens":
         uri = f"{received.path}?{received.query}" if received.query else received.path
         return oauth.token_list(world, received.authorization, params, uri)
     if received.path == "/oauth/tokeninfo":
         return oauth.token_info(world, world.district_of_token(received.token))
+    return html(404)
+
+
+def _v31(world: World, received: Received, params: Mapping[str, str]) -> Answer:
     match = next((m for pattern in ROUTES if (m := pattern.fullmatch(received.path))), None)
     if match is None:
         return html(404)
-    try:
-        district = _authorized(world, received)
-        if received.token.startswith(USER_TOKEN_PREFIX) and match.re not in USER_ROUTES:
-            return html(404)
-        return ROUTES[match.re](Ask(world, district, received.path, params, match.groups()))
-    except Refusal as refusal:
-        return _refused(world, refusal)
-
-
-def _refused(world: World, refusal: Refusal) -> Answer:
-    return error(refusal.status, refusal.message, world.knobs.error_content_type)
+    district = _authorized(world, received)
+    if received.token.startswith(USER_TOKEN_PREFIX) and match.re not in USER_ROUTES:
+        return html(404)
+    return ROUTES[match.re](Ask(world, district, received.path, params, match.groups()))
 
 
 def _authorized(world: World, received: Received) -> District:
     if not received.authorization:
-        raise Refusal(401, "No authorization provided")
+        raise RefusalError(401, "No authorization provided")
     if received.token.startswith(USER_TOKEN_PREFIX):
         return next(iter(world.districts.values()))
     district = world.district_of_token(received.token)
     if district is None:
-        raise Refusal(world.knobs.bad_token_status, "Could not authorize token")
+        raise RefusalError(world.knobs.bad_token_status, "Could not authorize token")
     return district
 
 
@@ -80,13 +86,13 @@ def _ok(value: object) -> Answer:
 def _school(ask: Ask) -> School:
     school = next((school for school in ask.district.shared_schools() if school.id == ask.ids[0]), None)
     if school is None:
-        raise Refusal(404, f"school {ask.ids[0]} not found")
+        raise RefusalError(404, f"school {ask.ids[0]} not found")
     return school
 
 
 def _check_attendance_scope(ask: Ask) -> None:
     if oauth.is_withheld(ask.world, ask.district):
-        raise Refusal(ask.world.knobs.attendance_withheld_status, "Resource not in token's scopes")
+        raise RefusalError(ask.world.knobs.attendance_withheld_status, "Resource not in token's scopes")
 
 
 def _attendance_of_school(ask: Ask) -> Answer:
@@ -94,7 +100,7 @@ def _attendance_of_school(ask: Ask) -> Answer:
     query = parse_query(ask.params, ask.world.knobs)
     try:
         school = _school(ask)
-    except Refusal:
+    except RefusalError:
         if ask.world.knobs.unknown_school == "404":
             raise
         school = None
@@ -110,7 +116,7 @@ def _attendance_of_section(ask: Ask) -> Answer:
     is_gone = section is not None and section.is_retired and knobs.retired_section == "404"
     if section is None or school is None or not school.shared or is_gone:
         if knobs.unknown_school == "404" or is_gone:
-            raise Refusal(404, f"section {ask.ids[0]} not found")
+            raise RefusalError(404, f"section {ask.ids[0]} not found")
         return Answer(200, attendance_body(ask.world, Scope(ask.path, None), query))
     students = frozenset(section.students) if knobs.section_returns_daily else frozenset()
     return Answer(200, attendance_body(ask.world, Scope(ask.path, school, section.id, students), query))
@@ -127,7 +133,7 @@ def _districts(ask: Ask) -> Answer:
 
 def _district(ask: Ask) -> Answer:
     if ask.ids[0] != ask.district.id:
-        raise Refusal(404, f"district {ask.ids[0]} not found")
+        raise RefusalError(404, f"district {ask.ids[0]} not found")
     return _ok(listings.one(listings.district_record(ask.world, ask.district), ask.path))
 
 
@@ -146,7 +152,7 @@ def _one_of(kind: str, records: Callable[[Ask, list[School]], list[listings.Reco
     def route(ask: Ask) -> Answer:
         found = next((r for r in records(ask, ask.district.shared_schools()) if r["id"] == ask.ids[0]), None)
         if found is None:
-            raise Refusal(404, f"{kind} {ask.ids[0]} not found")
+            raise RefusalError(404, f"{kind} {ask.ids[0]} not found")
         return _ok(listings.one(found, ask.path))
 
     return route

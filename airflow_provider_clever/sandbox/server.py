@@ -75,7 +75,7 @@ class SandboxServer(uvicorn.Server):
         self.port = self.servers[0].sockets[0].getsockname()[1]
         self._when_ready(self.port)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # uvicorn's signature
         """Stop at once: nobody waits for a sandbox."""
         for server in self.servers:
             server.close()

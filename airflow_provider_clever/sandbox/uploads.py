@@ -50,7 +50,7 @@ def sync(
     :param school_ids: Schools that may change; default all of the district's.
     """
     if district.paused or district.id in world.knobs.sftp_outage_districts:
-        return Upload(False, _text(district.last_attendance_sync))
+        return Upload(loaded=False, stamp=_text(district.last_attendance_sync))
     district.syncs += 1
     start = world.clock.now
     if district.last_attendance_sync and start <= district.last_attendance_sync:
@@ -69,7 +69,8 @@ def sync(
     if days or edited or added or deleted or world.knobs.sync_stamp_on_no_change:
         ends = start if world.knobs.sync_stamp == "start" else start + timedelta(seconds=seconds)
         district.last_attendance_sync = ends
-    return Upload(True, _text(district.last_attendance_sync), tuple(days), edited, added, deleted)
+    stamp = _text(district.last_attendance_sync)
+    return Upload(loaded=True, stamp=stamp, days=tuple(days), edited=edited, added=added, deleted=deleted)
 
 
 def edit_record(
@@ -94,7 +95,7 @@ def insert_first_row(world: World, school: School, day: str) -> None:
     """Add a row that sorts before every other of its day."""
     taken = world.block(school, day).keys
     number = next(n for n in range(1, 10_000) if f"{n:024x}" not in {key[:24] for key in taken})
-    world.put_row(school, _new_row(world, school, day, f"{number:024x}", timestamp_text(world.clock.now)))
+    world.put_row(school, _new_row(school, day, f"{number:024x}", timestamp_text(world.clock.now)))
 
 
 def _load_new_days(district: District, through: date, written: str) -> list[str]:
@@ -185,12 +186,12 @@ def _add_late_row(world: World, school: School, day: str, chance: int, written: 
     for step in range(len(late)):
         student = late[(chance + step) % len(late)]
         if student not in taken:
-            world.put_row(school, _new_row(world, school, day, student, written))
+            world.put_row(school, _new_row(school, day, student, written))
             return True
     return False
 
 
-def _new_row(world: World, school: School, day: str, student: str, written: str) -> dict[str, object]:
+def _new_row(school: School, day: str, student: str, written: str) -> dict[str, object]:
     takes_sections = school.plan.takes in ("section", "untagged")
     fields: dict[str, object] = {
         "attendance_date": day,

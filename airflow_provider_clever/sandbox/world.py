@@ -95,7 +95,7 @@ class WorldPlan:
         if unknown:
             raise ValueError(f"There is no district {sorted(unknown)}; known: {[plan.character for plan in known]}.")
         chosen = [plan for plan in known if not self.districts or plan.character in self.districts]
-        return chosen + [profiles.extra(number) for number in range(1, self.extra_districts + 1)]
+        return chosen + [profiles.tiny(number) for number in range(1, self.extra_districts + 1)]
 
 
 class World:
