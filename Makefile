@@ -14,7 +14,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format bench requirements clean
+.PHONY: help setup demo playground test check format bench requirements clean
 
 help: ## what can be asked for
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 21
@@ -39,6 +39,9 @@ $(READY): requirements/setup.txt requirements/dev.txt pyproject.toml
 demo: $(READY) ## real Airflow pulls a district's attendance from the sandbox and lands it
 	@$(BIN)/python -m tests.demo
 
+playground: $(READY) ## the demo's sandbox and Airflow with its UI, until Ctrl+C
+	@$(BIN)/python -m tests.demo --stay
+
 test: $(READY) ## all tests; PYTEST_ARGS="tests/unit -k merge" for some of them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
@@ -46,7 +49,7 @@ check: $(READY) ## lint, format, types, the rules of the repository
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/unit/test_repository.py $(wildcard tests/unit/test_import*.py)
+	$(BIN)/python -m pytest --quiet tests/unit/test_repository.py tests/unit/test_import_rule.py
 
 format: $(READY) ## what ruff can mend by itself
 	$(BIN)/ruff check --fix

@@ -1,0 +1,117 @@
+"""Imports point one way, and Airflow stays at the edge."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "airflow_provider_clever"
+
+# Each may import itself and what stands in the lines before it. "__init__" carries the version alone.
+LAYERS = (
+    ("__init__", "exceptions"),
+    ("models", "windows"),
+    ("settings",),
+    ("api",),
+    ("landing",),
+    ("pull",),
+    ("ledger",),
+    ("hooks",),
+    ("triggers",),
+    ("sensors", "operators"),
+    ("dags",),
+    ("cli",),
+)
+ALONE = ("sandbox", "get_provider_info")
+MAY_IMPORT_AIRFLOW = {"hooks", "triggers", "sensors", "operators", "dags"}
+RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
+
+
+class Import(NamedTuple):
+    """One import: of what, where in the file, and whether it happens when the module is imported."""
+
+    name: str
+    line: int
+    at_import: bool
+    for_types: bool
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(file: Path) -> Iterator[Import]:
+    yield from _imports(ast.parse(file.read_text()), at_import=True, for_types=False)
+
+
+def _imports(node: ast.AST, *, at_import: bool, for_types: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, child.lineno, at_import, for_types) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and not child.level:  # relative ones stay in a part; ruff sees to it
+            yield Import(child.module or "", child.lineno, at_import, for_types)
+        else:
+            typing_block = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+            inside_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield from _imports(child, at_import=at_import and not inside_function, for_types=for_types or typing_block)
+
+
+def ours(found: Import) -> str | None:
+    """The part of the package that an import reaches for, if it does."""
+    root, _, rest = found.name.partition(".")
+    return (rest.split(".")[0] or "__init__") if root == PACKAGE.name else None
+
+
+def may_import(part: str, target: str) -> bool:
+    if target == part:
+        return True
+    if part in ALONE or target in ALONE:
+        # The command line starts the sandbox; otherwise neither side may know of the other.
+        return (part, target) == ("cli", "sandbox")
+    return RANK[target] < RANK[part]
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.glob("*.py")), ids=lambda file: file.name)
+def test_modules_at_the_top_name_what_they_import_in_full(file: Path) -> None:
+    assert [
+        node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom) and node.level
+    ] == []
+
+
+def forbidden(file: Path) -> Iterator[str]:
+    part = part_of(file)
+    for found in imports(file):
+        target = ours(found)
+        if target is not None and not may_import(part, target):
+            yield f"line {found.line}: {part} imports {found.name}"
+        if found.name.split(".")[0] == "airflow" and part not in MAY_IMPORT_AIRFLOW and not found.for_types:
+            if part == "cli" and not found.at_import:
+                continue
+            yield f"line {found.line}: {part} imports {found.name}"
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_one_way_and_airflow_stays_at_the_edge(file: Path) -> None:
+    assert part_of(file) in RANK or part_of(file) in ALONE, "a new part: say in LAYERS where it belongs"
+    assert list(forbidden(file)) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "target", "allowed"),
+    [
+        ("api", "models", True),
+        ("api", "hooks", False),
+        ("landing", "pull", False),
+        ("sensors", "operators", False),
+        ("sandbox", "models", False),
+        ("operators", "sandbox", False),
+        ("cli", "sandbox", True),
+    ],
+)
+def test_the_rule_itself(part: str, target: str, allowed: bool) -> None:
+    assert may_import(part, target) is allowed
