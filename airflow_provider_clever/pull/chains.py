@@ -1,0 +1,105 @@
+"""Schools and dates -> chains: few requests, yet enough of them side by side.
+
+One chain is one walk along Clever's cursor. The budget counts requests (clever-api.md 4), and every chain ends on a
+page that is only partly full, so a school's range is cut only where too few schools would leave threads idle.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+from airflow_provider_clever.api.endpoints import AttendanceQuery
+
+_ENOUGH_BUSY = 0.8
+"""Share of the threads' time that chains of equal length must fill before we stop cutting."""
+
+
+class Scope(StrEnum):
+    """Whose attendance a chain walks."""
+
+    SCHOOL = "school"
+    SECTION = "section"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One walk: the attendance of one school or section, over whole days.
+
+    :param query: what is asked of Clever.
+    :param whole: True if the walk covers its days completely: a whole school with no filter.
+    """
+
+    query: AttendanceQuery
+    whole: bool
+
+    @property
+    def scope_id(self) -> str:
+        """The school's or the section's id."""
+        return self.query.school_id or self.query.section_id or ""
+
+
+def plan_chains(
+    scope: Scope,
+    scope_ids: Sequence[str],
+    first_day: date,
+    last_day: date,
+    *,
+    concurrency: int,
+    attendance_status: str | None = None,
+) -> list[Chain]:
+    """The chains that cover every id and every day once, the days that expire first in front.
+
+    :param scope: whether the ids are schools or sections.
+    :param scope_ids: the Clever ids.
+    :param first_day: first attendance date, inclusive.
+    :param last_day: last attendance date, inclusive.
+    :param concurrency: how many chains run side by side.
+    :param attendance_status: ``present``, ``absent`` or ``tardy``; default all.
+    :raises CleverSettingsError: an id or a date cannot be asked for.
+    """
+    pieces = cut_days(first_day, last_day, _pieces_each(len(scope_ids), concurrency))
+    return [
+        Chain(
+            AttendanceQuery(
+                school_id=scope_id if scope is Scope.SCHOOL else None,
+                section_id=scope_id if scope is Scope.SECTION else None,
+                date_range_start=start,
+                date_range_end=end,
+                attendance_status=attendance_status,
+            ),
+            whole=scope is Scope.SCHOOL and attendance_status is None,
+        )
+        for start, end in pieces
+        for scope_id in scope_ids
+    ]
+
+
+def cut_days(first_day: date, last_day: date, pieces: int) -> list[tuple[date, date]]:
+    """The days cut into at most so many pieces of about as many weekdays each, oldest first.
+
+    Attendance falls on weekdays, so they are what the cut balances. A piece is never shorter than one weekday.
+    """
+    days = [first_day + timedelta(days=n) for n in range((last_day - first_day).days + 1)]
+    school_days = max(1, sum(day.weekday() < 5 for day in days))
+    pieces = max(1, min(pieces, school_days))
+    starts: list[date] = []
+    seen = 0
+    for day in days:
+        if not starts or (day.weekday() < 5 and seen >= len(starts) * school_days / pieces):
+            starts.append(day)
+        seen += day.weekday() < 5
+    ends = [start - timedelta(days=1) for start in starts[1:]] + [last_day]
+    return list(zip(starts, ends, strict=True))
+
+
+def _pieces_each(ids: int, concurrency: int) -> int:
+    """The fewest pieces per id with which chains of equal length keep the threads busy to the end."""
+    if not ids or ids >= 2 * concurrency:
+        return 1
+    for pieces in range(1, concurrency + 1):
+        chains = ids * pieces
+        rounds = -(-chains // concurrency)
+        if chains / (concurrency * rounds) >= _ENOUGH_BUSY:
+            return pieces
+    return concurrency

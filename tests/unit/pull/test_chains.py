@@ -1,0 +1,103 @@
+"""Every day of every school is asked for once, in few walks, and in enough of them."""
+
+from collections import Counter
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.pull.chains import Chain, Scope, cut_days, plan_chains
+
+SCHOOL_IDS = [f"65e0{n:020d}" for n in range(200)]
+DAYS = st.dates(date(2024, 1, 1), date(2027, 12, 31))
+
+
+def days_of(chain: Chain) -> list[date]:
+    start, end = date.fromisoformat(chain.query.start), date.fromisoformat(chain.query.end)
+    return [start + timedelta(days=n) for n in range((end - start).days + 1)]
+
+
+@given(schools=st.integers(1, 60), first_day=DAYS, length=st.integers(1, 190), concurrency=st.integers(1, 32))
+def test_every_day_of_every_school_is_asked_for_once(schools: int, first_day: date, length: int, concurrency: int):
+    last_day = first_day + timedelta(days=length - 1)
+
+    chains = plan_chains(Scope.SCHOOL, SCHOOL_IDS[:schools], first_day, last_day, concurrency=concurrency)
+
+    asked = Counter((chain.scope_id, day) for chain in chains for day in days_of(chain))
+    assert set(asked.values()) == {1}
+    assert len(asked) == schools * length
+
+
+@given(schools=st.integers(1, 200), length=st.integers(1, 190), concurrency=st.integers(1, 32))
+def test_there_are_never_more_walks_than_schools_plus_what_keeps_the_threads_busy(
+    schools: int, length: int, concurrency: int
+):
+    first_day = date(2026, 3, 2)
+
+    chains = plan_chains(
+        Scope.SCHOOL, SCHOOL_IDS[:schools], first_day, first_day + timedelta(days=length - 1), concurrency=concurrency
+    )
+
+    assert len(chains) <= schools or len(chains) <= 4 * concurrency
+
+
+@given(schools=st.integers(1, 200), concurrency=st.integers(1, 32))
+def test_equal_schools_keep_most_threads_busy_to_the_end(schools: int, concurrency: int):
+    first_day = date(2026, 3, 2)
+
+    chains = plan_chains(
+        Scope.SCHOOL, SCHOOL_IDS[:schools], first_day, first_day + timedelta(days=181), concurrency=concurrency
+    )
+
+    rounds = -(-len(chains) // concurrency)
+    assert len(chains) / (rounds * concurrency) >= (2 / 3 if schools >= 2 * concurrency else 4 / 5)
+
+
+@pytest.mark.parametrize(
+    ("schools", "concurrency", "walks_each"),
+    [(40, 16, 1), (50, 16, 1), (20, 16, 2), (4, 32, 7), (4, 16, 4), (1, 16, 16)],
+)
+def test_a_school_is_cut_only_as_far_as_it_takes(schools: int, concurrency: int, walks_each: int):
+    chains = plan_chains(
+        Scope.SCHOOL, SCHOOL_IDS[:schools], date(2026, 3, 2), date(2026, 8, 30), concurrency=concurrency
+    )
+
+    assert len(chains) == schools * walks_each
+
+
+@given(first_day=DAYS, length=st.integers(1, 190), pieces=st.integers(1, 40))
+def test_pieces_differ_by_at_most_one_weekday(first_day: date, length: int, pieces: int):
+    last_day = first_day + timedelta(days=length - 1)
+
+    cut = cut_days(first_day, last_day, pieces)
+
+    weekdays = [
+        sum((start + timedelta(days=n)).weekday() < 5 for n in range((end - start).days + 1)) for start, end in cut
+    ]
+    assert max(weekdays) - min(weekdays) <= 1
+    assert len(cut) <= pieces
+
+
+def test_the_days_that_expire_first_are_asked_for_first():
+    chains = plan_chains(Scope.SCHOOL, SCHOOL_IDS[:3], date(2026, 3, 2), date(2026, 8, 30), concurrency=16)
+
+    starts = [chain.query.start for chain in chains]
+    assert starts == sorted(starts)
+
+
+def test_only_an_unfiltered_walk_of_a_school_is_whole():
+    day = date(2026, 3, 2)
+
+    [school] = plan_chains(Scope.SCHOOL, SCHOOL_IDS[:1], day, day, concurrency=1)
+    [section] = plan_chains(Scope.SECTION, SCHOOL_IDS[:1], day, day, concurrency=1)
+    [filtered] = plan_chains(Scope.SCHOOL, SCHOOL_IDS[:1], day, day, concurrency=1, attendance_status="absent")
+
+    assert [school.whole, section.whole, filtered.whole] == [True, False, False]
+
+
+@pytest.mark.parametrize("school_id", ["../x", "", "a/b", "a?b=c", "x" * 65], ids=repr)
+def test_an_id_that_could_leave_its_path_is_refused(school_id: str):
+    with pytest.raises(CleverSettingsError):
+        plan_chains(Scope.SCHOOL, [school_id], date(2026, 3, 2), date(2026, 3, 2), concurrency=1)
