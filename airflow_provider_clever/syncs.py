@@ -1,0 +1,163 @@
+"""What a look at a district says about its syncs, compared with the sync that was known before."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+
+from airflow_provider_clever.exceptions import CleverError, CleverProtocolError
+from airflow_provider_clever.models import District, moment_from_text
+
+
+class SyncCondition(StrEnum):
+    """How ``last_attendance_sync`` stands against a baseline."""
+
+    NEVER_SYNCED = "never_synced"
+    UNCHANGED = "unchanged"
+    ADVANCED = "advanced"
+    GONE_NULL = "gone_null"
+    GONE_BACKWARDS = "gone_backwards"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncLook:
+    """What one look at a district found.
+
+    :param district_id: the district.
+    :param condition: how its sync stands against the baseline.
+    :param baseline: the sync that the look was compared with; None: any sync at all is an advance.
+    :param found: the district's ``last_attendance_sync``.
+    :param paused: whether the district's uploads are paused, so that no sync is to be expected.
+    """
+
+    district_id: str
+    condition: SyncCondition
+    baseline: datetime | None
+    found: datetime | None
+    paused: bool
+
+    @property
+    def advanced(self) -> bool:
+        """Whether there is a sync later than the baseline."""
+        return self.condition is SyncCondition.ADVANCED
+
+    @property
+    def name(self) -> str:
+        """Name what is worth a line in a log when it changes."""
+        return f"{self.condition}, paused" if self.paused and not self.advanced else self.condition
+
+    @property
+    def next_baseline(self) -> datetime | None:
+        """What the next look is to be compared with.
+
+        A value that went back is the new baseline, or an advance from there would go unseen. A value that went away
+        leaves the baseline: the same value coming back is not news.
+        """
+        return self.baseline if self.found is None else self.found
+
+    def __str__(self) -> str:
+        text = _WORDS[self.condition].format(
+            district=self.district_id,
+            baseline=sync_text(self.baseline) if self.baseline else "none known",
+            found=sync_text(self.found) if self.found else "none",
+        )
+        return f"{text} {_PAUSED}" if self.paused and not self.advanced else text
+
+
+_WORDS = {
+    SyncCondition.NEVER_SYNCED: "District {district} has never synced attendance.",
+    SyncCondition.UNCHANGED: "District {district} has not synced attendance since {baseline}.",
+    SyncCondition.ADVANCED: "District {district} synced attendance at {found} (before: {baseline}).",
+    SyncCondition.GONE_NULL: "District {district} names no attendance sync any more; the last known is {baseline}.",
+    SyncCondition.GONE_BACKWARDS: "The attendance sync of district {district} went back from {baseline} to {found}; "
+    "waiting for one later than that.",
+}
+_PAUSED = "Its uploads are paused at Clever (usual in summer), so no sync is to be expected until they go on."
+
+
+def look_at(district: District, baseline: datetime | None, now: datetime) -> SyncLook:
+    """Compare a district with a baseline.
+
+    :param district: as Clever gave it just now.
+    :param baseline: the sync that is known already; None if any sync at all is an advance.
+    :param now: the present instant, to tell whether a pause with dates is on.
+    """
+    found = district.last_attendance_sync
+    return SyncLook(district.id, _condition(baseline, found), baseline, found, is_paused(district, now))
+
+
+def _condition(baseline: datetime | None, found: datetime | None) -> SyncCondition:
+    if found is None:
+        return SyncCondition.NEVER_SYNCED if baseline is None else SyncCondition.GONE_NULL
+    if baseline is None or found > baseline:
+        return SyncCondition.ADVANCED
+    return SyncCondition.UNCHANGED if found == baseline else SyncCondition.GONE_BACKWARDS
+
+
+def is_paused(district: District, now: datetime) -> bool:
+    """Tell whether a district's uploads are paused: by its state, or because today lies in its pause.
+
+    Clever documents the pause once as dates and once as instants (clever-api.md 9, O17), so days are compared.
+    """
+    if district.state == "paused":
+        return True
+    if district.pause_start is None or district.pause_end is None:
+        return False
+    return _day(district.pause_start) <= _day(now) <= _day(district.pause_end)
+
+
+def _day(moment: date | datetime) -> date:
+    if not isinstance(moment, datetime):
+        return moment
+    return moment.astimezone(UTC).date() if moment.tzinfo else moment.date()
+
+
+def sync_text(moment: datetime) -> str:
+    """Give an instant as ISO-8601 UTC with six digits, so that comparing the text compares the instants."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def sync_moment(text: object) -> datetime | None:
+    """Give the instant that a baseline names; None for None, ``""`` and ``"None"`` (a template that found nothing).
+
+    :raises ValueError: it is neither blank nor a timestamp.
+    """
+    if text is None or (isinstance(text, str) and text.strip() in ("", "None")):
+        return None
+    if isinstance(text, datetime):
+        return text.replace(tzinfo=UTC) if text.tzinfo is None else text.astimezone(UTC)
+    return moment_from_text(text)
+
+
+def ends_the_wait(error: CleverError) -> bool:
+    """Tell whether waiting on is pointless until somebody mends something.
+
+    An answer that breaks the contract is permanent for a pull; a maintenance page in HTML is one, and goes away.
+    """
+    return error.permanent and not isinstance(error, CleverProtocolError)
+
+
+class ChangeLog:
+    """Tells each change of condition once, however often it is looked at.
+
+    :param log: where to.
+    :param told: the condition that was told last; empty: none yet.
+    """
+
+    def __init__(self, log: logging.Logger, told: str = "") -> None:
+        self._log = log
+        self.told = told
+
+    def look(self, look: SyncLook) -> None:
+        """Tell what a look found."""
+        unusual = look.paused or look.condition in (SyncCondition.GONE_NULL, SyncCondition.GONE_BACKWARDS)
+        self._tell(look.name, logging.WARNING if unusual and not look.advanced else logging.INFO, str(look))
+
+    def trouble(self, error: Exception, next_step: str) -> None:
+        """Tell that a look failed, and what happens next."""
+        self._tell(type(error).__name__, logging.WARNING, f"{error} {next_step}")
+
+    def _tell(self, condition: str, level: int, text: str) -> None:
+        if condition != self.told:
+            self.told = condition
+            self._log.log(level, "%s", text)
