@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[2] / "airflow_provider_clever"
 LAYERS = (
     ("__init__", "exceptions"),
     ("models", "windows"),
-    ("settings",),
+    ("syncs",),
+    ("settings", "syncs"),
     ("api",),
     ("landing",),
     ("pull",),

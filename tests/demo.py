@@ -1,0 +1,247 @@
+"""`make demo`: real Airflow lands a district's attendance from the sandbox; what landed is held against what was due.
+
+It lies here, not in the package, because it runs a file of `example_dags/` with the tests' own harness.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from tests.support.airflow import AirflowHome, AirflowStack
+from tests.support.sandbox import Sandbox, running_sandbox
+
+ROOT: Final = Path(__file__).parents[1]
+HOME: Final = ROOT / ".demo"
+LAKE: Final = HOME / "lake"
+DAG_ID: Final = "clever_attendance_nightly"
+DISTRICT: Final = "large"
+COMPONENTS: Final = ("api-server", "scheduler", "dag-processor")
+RUN_SECONDS: Final = 150.0
+CORRECTIONS: Final = 40
+
+STARTED: Final = time.monotonic()
+
+
+def say(text: str) -> None:
+    """Print a line of progress."""
+    print(f"{time.monotonic() - STARTED:4.0f} s  {text}", flush=True)
+
+
+def last_evening() -> datetime:
+    """Give the newest moment at which the nightly DAG was due: 20:00 in its zone."""
+    now = datetime.now(ZoneInfo("America/Chicago"))
+    evening = now.replace(hour=20, minute=0, second=0, microsecond=0)
+    return evening if evening <= now else evening - timedelta(days=1)
+
+
+@contextmanager
+def playground(evening: datetime) -> Iterator[tuple[Sandbox, AirflowStack]]:
+    """Give a sandbox with one district of 40 schools, and Airflow with the example DAGs beside it."""
+    shutil.rmtree(HOME, ignore_errors=True)
+    world = {"districts": DISTRICT, "large_school_days": 30, "large_students": 100}
+    with running_sandbox(today=evening.date().isoformat(), **world) as sandbox:
+        say(f"Sandbox Clever is up at {sandbox.url}. Airflow makes its database ...")
+        home = AirflowHome.create(HOME / "airflow")
+        for example in (ROOT / "example_dags").glob("*.py"):
+            home.add_dag(example)
+        say("Airflow starts: API server, scheduler, DAG processor ...")
+        settings = {
+            "AIRFLOW_VAR_CLEVER_DESTINATION": LAKE.as_uri(),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        }
+        connection = {"clever_default": sandbox.connection_json()}
+        with AirflowStack(home, connections=connection, env=settings, components=COMPONENTS) as airflow:
+            airflow.wait_for_dag(DAG_ID)
+            say(f"Airflow is up at {airflow.url}")
+            yield sandbox, airflow
+
+
+def switch_on(airflow: AirflowStack) -> str:
+    """Unpause the DAG, and give the run that the scheduler starts for last evening."""
+    airflow.api("PATCH", f"dags/{DAG_ID}", json={"is_paused": False})
+    (run,) = airflow.wait_until(lambda: airflow.runs(DAG_ID), "the scheduler has started a run")
+    return str(run["dag_run_id"])
+
+
+def follow(airflow: AirflowStack, run_id: str) -> None:
+    """Show how far a run's tasks are until it has ended.
+
+    :raises SystemExit: the run failed or took too long.
+    """
+    shown = ""
+
+    def ended() -> str | None:
+        nonlocal shown
+        line = progress(airflow.task_states(DAG_ID, run_id))
+        if line != shown:
+            shown = line
+            say(f"  {line}")
+        (state,) = (run["state"] for run in airflow.runs(DAG_ID) if run["dag_run_id"] == run_id)
+        return state if state in {"success", "failed"} else None
+
+    if airflow.wait_until(ended, f"the run {run_id} has ended", RUN_SECONDS) == "failed":
+        sys.exit(f"The run {run_id} failed. Its tasks' logs lie in {airflow.home.logs.relative_to(ROOT)}.")
+
+
+def progress(states: dict[tuple[str, int], str]) -> str:
+    """Say for each task how many of its instances are done."""
+    names = ("list_schools", "land_attendance")
+    by_name = {name: [state for (task, _), state in states.items() if task == name] for name in names}
+    return ", ".join(f"{name} {found.count('success')}/{len(found)}" for name, found in by_name.items())
+
+
+def report(airflow: AirflowStack, run_id: str) -> None:
+    """Print what a run's tasks did, from the summaries that they pushed."""
+    totals: Counter[str] = Counter()
+    for task_id, index in airflow.task_states(DAG_ID, run_id):
+        if task_id == "land_attendance":
+            totals.update(airflow.xcom(DAG_ID, run_id, task_id, "summary", index)["totals"])
+    say(
+        f"  {totals['rows']:,} rows in {totals['requests']:,} requests; of {totals['partitions']:,} files "
+        f"{totals['written']:,} written, {totals['unchanged']:,} unchanged; rows added {totals['added']:,}, "
+        f"changed {totals['changed']:,}"
+    )
+
+
+COLUMNS: Final = (
+    "attendance_date",
+    "attendance_status",
+    "attendance_type",
+    "created",
+    "district_id",
+    "excuse_code",
+    "last_modified",
+    "school_id",
+    "section_id",
+    "sis_id",
+    "student_id",
+)
+
+# Both sides as text and instants, so that the comparison does not depend on how the lake types a column.
+COMPARABLE: Final = ", ".join(
+    f"CAST({name} AS {'TIMESTAMPTZ' if name in {'created', 'last_modified'} else 'VARCHAR'}) AS {name}"
+    for name in COLUMNS
+)
+
+PER_DAY: Final = """
+    SELECT attendance_date AS day, count(DISTINCT school_id), count(*),
+           count(*) FILTER (attendance_status = 'absent'), count(*) FILTER (attendance_status = 'tardy')
+    FROM landed GROUP BY day ORDER BY day
+"""
+
+DIFFERENT: Final = """
+    SELECT (SELECT count(*) FROM (FROM landed EXCEPT ALL FROM due))
+         + (SELECT count(*) FROM (FROM due EXCEPT ALL FROM landed))
+"""
+
+
+def lake_beside_due(lake: Path, due: Iterable[dict[str, Any]], scratch: Path) -> duckdb.DuckDBPyConnection:
+    """Give a database with the views `landed` and `due`, whose rows can be compared."""
+    with scratch.open("w") as out:
+        out.writelines(json.dumps(row) + "\n" for row in due)
+    types = ", ".join(f"{name}: 'VARCHAR'" for name in COLUMNS)
+    database = duckdb.connect()
+    landed = f"'{lake}/attendance/**/*.parquet' WHERE missing_since IS NULL"
+    database.execute(f"CREATE VIEW landed AS SELECT {COMPARABLE} FROM {landed}")
+    database.execute(f"CREATE VIEW due AS SELECT {COMPARABLE} FROM read_json('{scratch}', columns={{{types}}})")
+    return database
+
+
+def rows_that_differ(database: duckdb.DuckDBPyConnection) -> int:
+    """Count the rows that are only on one side, every field compared."""
+    ((different,),) = database.sql(DIFFERENT).fetchall()
+    return int(different)
+
+
+def compare(sandbox: Sandbox, first: str, last: str) -> bool:
+    """Print the landed rows per day beside those due, and tell whether they are the same, field by field."""
+    dates = {"date_range_start": first, "date_range_end": last}
+    database = lake_beside_due(LAKE, sandbox.iter_expected(DISTRICT, **dates), HOME / "due.jsonl")
+    counts = due_per_day(sandbox.expected_count(DISTRICT, **dates))
+
+    print(f"\n{'':12}{'landed, read back by DuckDB':^38}{'due, says the sandbox':^30}")
+    print(f"{'day':12}{'schools':>8}{'rows':>10}{'absent':>10}{'tardy':>10}{'rows':>10}{'absent':>10}{'tardy':>10}")
+    landed = {day: tuple(found) for day, *found in database.sql(PER_DAY).fetchall()}
+    for day in sorted({*landed, *counts}):
+        schools, *found = landed.get(day, (0, 0, 0, 0))
+        due = counts.get(day, (0, 0, 0))
+        mark = "" if tuple(found) == due else "  <-- differ"
+        print(f"{day:12}{schools:>8,}" + "".join(f"{number:>10,}" for number in (*found, *due)) + mark)
+    rows, different = sum(found[1] for found in landed.values()), rows_that_differ(database)
+    print(f"{'all':12}{'':>8}{rows:>10,}{'':>20}{sum(due[0] for due in counts.values()):>10,}")
+    print(f"\nCompared field by field: {different:,} of {rows:,} rows differ.")
+    return bool(rows) and different == 0
+
+
+def due_per_day(counts: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
+    """Sum the sandbox's counts over schools: rows, absent and tardy per day."""
+    days: dict[str, tuple[int, int, int]] = {}
+    for school in counts["schools"].values():
+        for day, by_status in school.items():
+            rows, absent, tardy = days.get(day, (0, 0, 0))
+            rows += sum(by_status.values())
+            days[day] = (rows, absent + by_status.get("absent", 0), tardy + by_status.get("tardy", 0))
+    return days
+
+
+NEXT: Final = """
+What to try next
+  the files        {lake}/attendance/ (removed when the demo runs again)
+  the tasks' logs  {home}/airflow/logs/
+  Airflow's UI     make playground (the same sandbox and Airflow, left running until Ctrl+C)
+  step by step     docs/tutorial.md
+  a query          {python} -c "import duckdb; duckdb.sql(\\"FROM '{lake}/attendance/**/*.parquet' LIMIT 5\\").show()"
+"""
+
+
+def demonstrate() -> bool:
+    """Let Airflow pull for an evening, and once more after the district's corrections; tell whether all is there."""
+    evening = last_evening()
+    first, last = (evening - timedelta(days=14)).date().isoformat(), evening.date().isoformat()
+    with playground(evening) as (sandbox, airflow):
+        say(f"Unpausing {DAG_ID}: the scheduler starts the run of {evening:%A %d %B, %H:%M}, 14 days of lookback")
+        run_id = switch_on(airflow)
+        follow(airflow, run_id)
+        report(airflow, run_id)
+        upload = sandbox.sync(DISTRICT, edits=CORRECTIONS, weeks=1)
+        say(f"The district uploads {upload['edited']} corrections of older days. The same DAG once more:")
+        run_id = airflow.trigger(DAG_ID, logical_date=(evening + timedelta(seconds=1)).isoformat())
+        follow(airflow, run_id)
+        report(airflow, run_id)
+        return compare(sandbox, first, last)
+
+
+def stay() -> None:
+    """Leave sandbox and Airflow running until Ctrl+C."""
+    with playground(last_evening()) as (sandbox, airflow):
+        print(f"\n  Airflow   {airflow.url} (no login)\n  sandbox   {sandbox.url}/_sandbox/\n  files     {LAKE}\n")
+        print(f"Switch {DAG_ID} on in the UI and watch it land. Ctrl+C stops everything.", flush=True)
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+def main() -> int:
+    """Run the demo; with ``--stay`` leave everything up. Gives the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that Airflow and the sandbox are stopped then, too
+    if sys.argv[1:] == ["--stay"]:
+        stay()
+        return 0
+    same = demonstrate()
+    print(NEXT.format(lake=LAKE.relative_to(ROOT), home=HOME.relative_to(ROOT), python=os.path.relpath(sys.executable)))
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
