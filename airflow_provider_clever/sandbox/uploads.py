@@ -47,7 +47,7 @@ def sync(
     :param late_rows: Rows that come late, under older dates.
     :param deletes: Rows of older days that vanish without a trace (clever-api.md O10).
     :param weeks: How far back the changes reach.
-    :param school_ids: Schools that may change; default all of the district's.
+    :param school_ids: Schools whose older rows may change; default every shared one.
     """
     if district.paused or district.id in world.knobs.sftp_outage_districts:
         return Upload(loaded=False, stamp=_text(district.last_attendance_sync))
@@ -59,7 +59,8 @@ def sync(
     # The load takes a while: rows are stamped in the middle of it, the sync stamp at either end (clever-api.md O12).
     written = timestamp_text(start + timedelta(seconds=seconds / 2))
     through = min(through or world.clock.today, world.clock.today)
-    schools = [school for school in district.schools if not school_ids or school.id in school_ids]
+    named = [school for school in district.schools if school.id in school_ids]
+    schools = named or district.shared_schools()
     older = {school.id: _days_back(world, school, weeks) for school in schools}
     days = _load_new_days(district, through, written)
     _resend(world, district, written)

@@ -270,9 +270,7 @@ def test_a_user_token_reaches_few_routes(sandbox: Sandbox) -> None:
 
 def test_text_goes_out_as_utf_8(sandbox: Sandbox) -> None:
     elm = school(sandbox, "Elm")
-    sandbox.put_rows(
-        {"school_id": elm, "attendance_date": "2026-11-20", "student_id": "6" * 24, "excuse_code": "😷 غ"}
-    )
+    sandbox.put_rows({"school_id": elm, "attendance_date": "2026-11-20", "student_id": "6" * 24, "excuse_code": "😷 غ"})
     answer = ask(sandbox, attendance(elm), limit=1000, **RANGE)
     assert '"excuse_code":"😷 غ"'.encode() in answer.content
     assert json.loads(answer.content)["data"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -29,8 +30,6 @@ def district(built: World, character: str) -> District:
 
 
 def rows(built: World, character: str) -> list[dict[str, str]]:
-    import json
-
     found = district(built, character)
     return [json.loads(row) for _, _, block in days_due(built, found, Due()) for row in block]
 
