@@ -176,11 +176,11 @@ def _credential_problems(settings: CleverSettings) -> list[str]:
         if secret and any(not "!" <= letter <= "~" for letter in secret):
             problems.append(f"{label}: holds a blank, a line break or a letter outside ASCII; copy it again")
     if settings.token and is_user_token(settings.token):
-        problems.append(f"password: {USER_TOKEN}")
+        problems.append(f"password: {OF_A_USER}")
     return problems
 
 
-USER_TOKEN: Final = (
+OF_A_USER: Final = (
     "this is the token of a signed-in user (it starts with 'il'), which cannot read attendance;"
     " use the district's token, or the app's client id and secret"
 )

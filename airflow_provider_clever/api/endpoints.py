@@ -1,6 +1,6 @@
 """What to ask Clever: the attendance question, and the requests for everything that is read."""
 
-import datetime
+import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote, urlencode
@@ -30,8 +30,8 @@ class AttendanceQuery:
 
     school_id: str | None = None
     section_id: str | None = None
-    date_range_start: datetime.date | str = ""
-    date_range_end: datetime.date | str = ""
+    date_range_start: dt.date | str = ""
+    date_range_end: dt.date | str = ""
     attendance_status: str | None = None
 
     def __post_init__(self) -> None:
@@ -76,9 +76,10 @@ def _scope_problems(school_id: str | None, section_id: str | None) -> list[str]:
 def _iso_date(value: object) -> str:
     if value is None or value == "":
         raise ValueError("missing; both dates are needed")
-    if isinstance(value, datetime.datetime):
-        raise ValueError("a moment, not a day; say which day of the district's calendar is meant")
-    return value.isoformat() if isinstance(value, datetime.date) else date_from_text(value).isoformat()
+    if isinstance(value, dt.datetime):
+        # A moment is a different day in different zones; only the caller knows which is meant.
+        return date_from_text(str(value)).isoformat()
+    return value.isoformat() if isinstance(value, dt.date) else date_from_text(value).isoformat()
 
 
 def attendance_request(

@@ -1,0 +1,196 @@
+"""The blocking client. Usable without Airflow."""
+
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self, cast
+
+from airflow_provider_clever.api.credentials import find_tokens, token_credentials
+from airflow_provider_clever.api.districts import check_district, find_district, items_in, read_models
+from airflow_provider_clever.api.endpoints import (
+    ATTENDANCE_LIMIT,
+    AttendanceQuery,
+    attendance_request,
+    schools_request,
+    sections_request,
+)
+from airflow_provider_clever.api.exchange import RetryPolicy
+from airflow_provider_clever.api.fetcher import PageFetcher, Shared
+from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.api.paging import Walk
+from airflow_provider_clever.api.redaction import keep_cursors_out_of_logs
+from airflow_provider_clever.api.rows import AttendancePage, decode_page
+from airflow_provider_clever.api.throttle import BudgetLeft
+from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
+from airflow_provider_clever.models import AttendanceRecord, District, School, Section
+from airflow_provider_clever.settings import CleverSettings
+
+
+class CleverClient:
+    """Everything that this provider reads from Clever, for blocking code. A context manager; it does no I/O when made.
+
+    :param settings: where Clever is, and as whom to ask.
+    :param policy: how patient each request is. Default: 5 attempts, at most 10 minutes of waiting.
+    :param stop: set it, or call :meth:`stop`, and every thread of this client stops at its next step.
+    """
+
+    def __init__(
+        self, settings: CleverSettings, *, policy: RetryPolicy | None = None, stop: threading.Event | None = None
+    ) -> None:
+        keep_cursors_out_of_logs()
+        self.settings = settings
+        self._shared = Shared(settings, policy or RetryPolicy(), stop or threading.Event())
+        self._own = PageFetcher(self._shared)
+        self._district: District | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of this client; those of its fetchers are their own."""
+        self._own.close()
+
+    def stop(self) -> None:
+        """Make every wait and every request of this client end with ``CleverStoppedError``."""
+        self._shared.stop.set()
+
+    @property
+    def requests_sent(self) -> int:
+        """Give how many requests went out so far, of all threads."""
+        return self._shared.requests_sent
+
+    def budget_left(self) -> BudgetLeft | None:
+        """Give what is left of the token's budget; None if it is not known."""
+        return self._shared.throttle.snapshot()
+
+    def fetcher(self) -> PageFetcher:
+        """Make another thread's way to Clever. It checks no district: call :meth:`get_district` first."""
+        return PageFetcher(self._shared)
+
+    # --- districts --------------------------------------------------------------------------------------------------
+
+    def district_ids(self) -> list[str]:
+        """List the connected districts by id, in order of id.
+
+        :raises CleverError: see :mod:`airflow_provider_clever.exceptions`.
+        """
+        if self.settings.token:
+            return [self.get_district().id]
+        return sorted(self._tokens())
+
+    def list_districts(self) -> list[District]:
+        """List every connected district, each through its own token, in order of id.
+
+        :raises CleverError: see :mod:`airflow_provider_clever.exceptions`.
+        """
+        if self.settings.token:
+            return [self.get_district()]
+        tokens = sorted(self._tokens().items())
+        return [self._district_of(district_id, token) for district_id, token in tokens]
+
+    def get_district(self) -> District:
+        """Get the district as it is now, and make sure that it is the one that was asked for.
+
+        :raises CleverSettingsError: the token belongs to another district, or none was named and there are several.
+        """
+        shared = self._shared
+        district = self._own.run(find_district(self.settings.api_base, shared.credentials, shared.policy))
+        self._district = check_district(district, shared.district_id)
+        return district
+
+    def _tokens(self) -> dict[str, str]:
+        return self._own.run(find_tokens(self.settings, self._shared.policy, None))
+
+    def _district_of(self, district_id: str, token: str) -> District:
+        credentials = token_credentials(token, whose=f"Clever's own list of tokens, for district {district_id}")
+        # Every token has a budget of its own, so this client's throttle knows nothing about this one.
+        shared = Shared(self.settings, self._shared.policy, self._shared.stop)
+        with PageFetcher(shared) as fetcher:
+            plan = find_district(self.settings.api_base, credentials, shared.policy)
+            return check_district(fetcher.run(plan), district_id)
+
+    # --- rosters ----------------------------------------------------------------------------------------------------
+
+    def iter_schools(self) -> Iterator[School]:
+        """Iterate over the schools that the district shares."""
+        for found in self._pages(schools_request(self.settings.api_base)):
+            yield from read_models(School, items_in(found), "school")
+
+    def iter_sections(self, school_id: str | None = None) -> Iterator[Section]:
+        """Iterate over the sections that the district shares.
+
+        :param school_id: only this school's. Default: all.
+        """
+        for found in self._pages(sections_request(self.settings.api_base, school_id)):
+            yield from read_models(Section, items_in(found), "section")
+
+    def _pages(self, first: Request) -> Iterator[bytes]:
+        walk = Walk(first)
+        request: Request | None = first
+        while request is not None:
+            body = self._own.fetch(request).body
+            request = walk.advance(body)
+            yield body
+
+    # --- attendance -------------------------------------------------------------------------------------------------
+
+    def attendance_page(
+        self,
+        query: AttendanceQuery,
+        *,
+        limit: int = ATTENDANCE_LIMIT,
+        starting_after: str | None = None,
+        ending_before: str | None = None,
+    ) -> AttendancePage:
+        """Get a single page of attendance, with the API's own parameters.
+
+        :param query: the question.
+        :param limit: rows of the page, 1 to 1,000. Default 1,000.
+        :param starting_after: cursor of the row before the page, such as :attr:`AttendancePage.next_cursor`.
+        :param ending_before: cursor of the row after the page.
+        """
+        request = attendance_request(
+            self.settings.api_base, query, limit=limit, starting_after=starting_after, ending_before=ending_before
+        )
+        return self._checked(decode_page(self._own.fetch(self._of_our_district(request)).body))
+
+    def iter_attendance_pages(self, query: AttendanceQuery) -> Iterator[AttendancePage]:
+        """Iterate over the pages of attendance that answer a question, one in memory at a time."""
+        request = self._of_our_district(attendance_request(self.settings.api_base, query))
+        for number, body in enumerate(self._pages(request), start=1):
+            yield self._checked(decode_page(body, number))
+
+    def iter_attendance(self, query: AttendanceQuery) -> Iterator[AttendanceRecord]:
+        """Iterate over the attendance that answers a question.
+
+        :raises CleverDataError: after the last usable record, if there were rows that are not usable.
+        """
+        reasons: list[str] = []
+        for page in self.iter_attendance_pages(query):
+            reasons += (row.reason for row in page.rejected)
+            for row in page.rows:
+                yield AttendanceRecord.model_validate(row)
+        if reasons:
+            examples = ", ".join(sorted(set(reasons))[:5])
+            raise CleverDataError(
+                f"Clever sent {len(reasons)} rows for {query.path} that cannot be used: {examples}. All other rows were"
+                " given. Land the range in object storage to find these in quarantine."
+            )
+
+    def _of_our_district(self, request: Request) -> Request:
+        """Pass a request on once it is sure that the token is that of the district which was asked for."""
+        if self._district is None:
+            self.get_district()
+        return request
+
+    def _checked(self, page: AttendancePage) -> AttendancePage:
+        district = cast("District", self._district)
+        if any(found != district.id for found in set(page.columns["district_id"])):
+            raise CleverProtocolError(
+                f"Clever sent attendance of another district than {district.id}, to which the token belongs. Nothing of"
+                " this page was used. Report it."
+            )
+        return page

@@ -1,0 +1,147 @@
+"""From one page to the next: finds the next link, follows it only within its question, and notices loops."""
+
+import json
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+from airflow_provider_clever.api.bodies import page_object, read_json
+from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.exceptions import CleverProtocolError
+
+_TAIL_BYTES: Final = 4096
+_SMALL_PAGE_BYTES: Final = 4096
+
+
+def next_link(body: bytes) -> str | None:
+    """Give the ``next`` link of a page, or None on the last page.
+
+    Usually reads the last bytes only. They are trusted only if they are exactly ``], "links": [...] }`` and the end:
+    in a JSON document that is possible nowhere but at the end of the outermost object. Otherwise the page is parsed.
+
+    :raises UnreadableBodyError: the page is not JSON.
+    :raises CleverProtocolError: the page is not a page.
+    """
+    found = _links_in_tail(body[-_TAIL_BYTES:])
+    if found is not None and body.lstrip()[:1] == b"{":
+        return link_called_next(found)
+    value, _ = read_json(body)
+    return link_called_next(page_object(value).get("links"))
+
+
+def _links_in_tail(tail: bytes) -> list[Any] | None:
+    # Before the name only `],` may stand. Were that `]` inside a text, the name's first quote would end the text and
+    # leave a bare word behind, which no JSON has; after the list, only the outermost object can end.
+    before, name, after = tail.rpartition(b'"links"')
+    head = before.rstrip()
+    after = after.lstrip()
+    end = after.rstrip()
+    if not name or not head.endswith(b",") or not head[:-1].rstrip().endswith(b"]"):
+        return None
+    if not after.startswith(b":") or not end.endswith(b"}"):
+        return None
+    try:
+        links = json.loads(end[1:-1])
+    except ValueError:
+        return None
+    return links if isinstance(links, list) else None
+
+
+def link_called_next(links: object) -> str | None:
+    """Give the address of the ``next`` link among a page's links (clever-api.md 3.3).
+
+    :raises CleverProtocolError: they are not links.
+    """
+    if not isinstance(links or [], list):
+        raise CleverProtocolError("Clever's answer is JSON but no page: its links is not a list. Report it.")
+    for link in links if isinstance(links, list) else []:
+        if not isinstance(link, dict):
+            raise CleverProtocolError("Clever sent a link that is none. Report it.")
+        if link.get("rel") == "next":
+            address = link.get("uri")
+            if not isinstance(address, str):
+                raise CleverProtocolError("Clever sent a next link without an address. Report it.")
+            return address
+    return None
+
+
+class Walk:
+    """Follows the pages of one question, and stops where following on would be wrong.
+
+    :param request: the first request.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._seen = {_place(request.query)}
+        self._was_empty = False
+
+    def advance(self, body: bytes) -> Request | None:
+        """Give the request for the page after this one, or None: this was the last.
+
+        Only a missing link ends a walk; an empty page does not (clever-api.md 3.3).
+
+        :param body: the page that the last request brought.
+        :raises CleverProtocolError: the link leaves the question or the host, repeats itself, or leads from one
+            empty page to another.
+        """
+        link = next_link(body)
+        if link is None:
+            return None
+        is_empty = len(body) <= _SMALL_PAGE_BYTES and not page_object(read_json(body)[0]).get("data")
+        if is_empty and self._was_empty:
+            raise CleverProtocolError(
+                f"Clever sent one empty page after another for {self._request.path}, each with a next link."
+                " Nothing was lost; run again, and report it if it stays."
+            )
+        self._was_empty = is_empty
+        request = replace(self._request, query=_query_of(link, self._request))
+        place = _place(request.query)
+        if place in self._seen:
+            raise CleverProtocolError(
+                f"Clever's next link for {request.path} leads back to a page that was read already."
+                " Run again, and report it if it stays."
+            )
+        self._seen.add(place)
+        self._request = request
+        return request
+
+
+def _query_of(link: str, request: Request) -> str:
+    """Give the query of a link that asks the same endpoint of the same host; it is passed on byte for byte.
+
+    :raises CleverProtocolError: it asks anything else. The token is not sent there.
+    """
+    # Blanks and line breaks would be dropped from an address without a word, so they end here.
+    is_address = all("!" <= letter <= "~" for letter in link)
+    try:
+        parts = urlsplit(urljoin(request.origin + request.path, link if is_address else "http://["))
+    except ValueError:
+        raise CleverProtocolError(
+            f"Clever sent a next link for {request.path} that is no address; it was not followed. Report it."
+        ) from None
+    if f"{parts.scheme}://{parts.netloc}" != request.origin:
+        raise CleverProtocolError(
+            f"Clever's next link for {request.path} leads to another host or scheme; the token was not sent there."
+            " Check that the connection's host is the API's own address, then report it."
+        )
+    if parts.path != request.path or parts.fragment or not parts.query:
+        raise CleverProtocolError(
+            f"Clever's next link for {request.path} leads to another endpoint; it was not followed. Report it."
+        )
+    return parts.query
+
+
+def cursor_in(query: str) -> str | None:
+    """Give the cursor of a query as it stands there, or None."""
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name == "starting_after" and value:
+            return value
+    return None
+
+
+def _place(query: str) -> str:
+    """Name the place in the walk that a query asks for; one name for all spellings of a cursor."""
+    cursor = cursor_in(query)
+    return unquote(query) if cursor is None else f"after {unquote(cursor)}"

@@ -1,0 +1,264 @@
+"""A page of attendance, from bytes to checked columns.
+
+The hot path of the product: each column is checked at once, mostly by looking its values up among those that were
+checked before; only a page with something unusual in it is judged row by row, by the model. Both ways accept the same
+rows and give the same columns (docs/explanation/decisions/0002-pages-are-checked-by-column.md).
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from airflow_provider_clever.api.bodies import canonical_json, page_object, read_json
+from airflow_provider_clever.api.paging import cursor_in, link_called_next
+from airflow_provider_clever.models import (
+    ATTENDANCE_STATUSES,
+    ATTENDANCE_TYPES,
+    PULLED_COLUMNS,
+    AttendanceRecord,
+    Columns,
+    RejectedRow,
+    date_from_text,
+    is_clever_id,
+    moment_from_text,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AttendancePage:
+    """One page of attendance. Its ``repr`` shows counts only.
+
+    :param rows: the usable rows, as Clever sent them.
+    :param columns: the same rows in :data:`~airflow_provider_clever.models.PULLED_COLUMNS`, in canonical text.
+    :param rejected: the rows that cannot be used.
+    :param unknown_values: field -> number of usable rows with a value there that Clever does not document.
+    :param surrogates_replaced: number of broken letters that became U+FFFD.
+    :param next_link: link to the next page; None on the last.
+    """
+
+    rows: list[dict[str, Any]]
+    columns: Columns
+    rejected: Sequence[RejectedRow]
+    unknown_values: Mapping[str, int]
+    surrogates_replaced: int
+    next_link: str | None
+
+    def __repr__(self) -> str:
+        last = ", last" if self.next_link is None else ""
+        return f"AttendancePage({len(self.rows)} rows, {len(self.rejected)} rejected{last})"
+
+    @property
+    def next_cursor(self) -> str | None:
+        """Give what to pass as ``starting_after`` for the next page; None on the last."""
+        return None if self.next_link is None else cursor_in(urlsplit(self.next_link).query)
+
+
+def decode_page(body: bytes, page: int = 1) -> AttendancePage:
+    """Read a page of attendance.
+
+    :param body: the page as Clever sent it.
+    :param page: its number in its walk, from 1, for what is said about rejected rows. Default 1.
+    :raises CleverProtocolError: it is not JSON, or not a page.
+    """
+    value, replaced = read_json(body)
+    envelope = page_object(value)
+    rows: list[Any] = envelope.get("data") or []
+    rejected: list[RejectedRow] = []
+    try:
+        columns = _columns_at_once(rows)
+    except (KeyError, ValueError):
+        rows, columns, rejected = _columns_row_by_row(rows, page)
+    return AttendancePage(
+        rows, columns, rejected, _count_unknown(columns), replaced, link_called_next(envelope.get("links"))
+    )
+
+
+# --- whole columns --------------------------------------------------------------------------------------------------
+
+
+class _Checked:
+    """Values that were checked before, with their canonical text. Bounded: it forgets everything when it is full.
+
+    :param canonical: gives the canonical text of a value; raises ValueError if the value cannot be used.
+    :param most: number of values kept.
+    """
+
+    __slots__ = ("_canonical", "_known", "_most")
+
+    def __init__(self, canonical: Callable[[Any], str | None], most: int = 100_000) -> None:
+        self._canonical = canonical
+        self._known: dict[Any, str | None] = {}
+        self._most = most
+
+    def column(self, values: list[Any]) -> list[str | None]:
+        """Give the canonical column.
+
+        :raises ValueError: one of the values cannot be used.
+        """
+        known = self._known
+        try:
+            return [known[value] for value in values]
+        except KeyError:
+            pass
+        except TypeError:
+            raise ValueError("neither text nor null") from None
+        # Two threads may be here, so nothing is read from what the other may clear.
+        distinct = {value: known.get(value) or self._canonical(value) for value in set(values)}
+        if len(known) + len(distinct) > self._most:
+            known.clear()
+        known.update(distinct)
+        return [distinct[value] for value in values]
+
+
+def _usable_id(value: Any) -> str:
+    if not is_clever_id(value):
+        raise ValueError("not a usable id")
+    return str(value)
+
+
+def _usable_text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("not text")
+    return value
+
+
+_CLEVER_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+
+
+def _moment_text(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and _CLEVER_MOMENT.fullmatch(value):
+        datetime.fromisoformat(value)
+        return f"{value[:-1]}000Z"
+    return _text_of_moment(moment_from_text(value))
+
+
+def _text_of_moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+_ids = _Checked(_usable_id)
+_optional_ids = _Checked(lambda value: _usable_id(value) if value else _none(value))
+_texts = _Checked(_usable_text)
+_dates = _Checked(lambda value: date_from_text(value).isoformat())
+_moments = _Checked(_moment_text)
+
+
+def _none(value: Any) -> None:
+    if value is not None and value != "":
+        raise ValueError("not text")
+
+
+_REQUIRED: Final = {
+    "attendance_date": _dates,
+    "student_id": _ids,
+    "attendance_type": _texts,
+    "attendance_status": _texts,
+    "school_id": _ids,
+    "district_id": _ids,
+}
+_OPTIONAL: Final = {"section_id": _optional_ids, "created": _moments, "last_modified": _moments}
+_FREE_TEXT: Final = ("excuse_code", "sis_id")
+_DOCUMENTED: Final = frozenset({*_REQUIRED, *_OPTIONAL, *_FREE_TEXT})
+_TEXT_OR_NULL: Final = frozenset({str, type(None)})
+
+
+def _columns_at_once(rows: list[Any]) -> Columns:
+    """Give the columns of a page without a single unusable row.
+
+    :raises ValueError: there is something unusable in it.
+    :raises KeyError: a required field is missing.
+    """
+    if not set(map(type, rows)) <= {dict}:
+        raise ValueError("not an object")
+    columns: Columns = {name: [] for name in PULLED_COLUMNS}
+    for name, checked in _REQUIRED.items():
+        columns[name] = checked.column(list(map(itemgetter(name), rows)))
+    for name, checked in _OPTIONAL.items():
+        columns[name] = checked.column([row.get(name) for row in rows])
+    for name in _FREE_TEXT:
+        values = [row.get(name) for row in rows]
+        if not set(map(type, values)) <= _TEXT_OR_NULL:
+            raise ValueError("not text")
+        columns[name] = [value or None for value in values]
+    has_extra = not set().union(*rows) <= _DOCUMENTED
+    columns["_extra"] = [_extra(row) for row in rows] if has_extra else [None] * len(rows)
+    return columns
+
+
+def _extra(row: dict[str, Any]) -> str | None:
+    unknown = {name: value for name, value in row.items() if name not in _DOCUMENTED}
+    return canonical_json(unknown) if unknown else None
+
+
+# --- row by row -----------------------------------------------------------------------------------------------------
+
+_REASONS: Final = {
+    "missing": "is missing",
+    "string_type": "is not text",
+    "string_too_short": "is empty",
+    "string_pattern_mismatch": "is not a usable id",
+    "clever_date": "is not a date",
+    "clever_moment": "is not a timestamp",
+}
+
+
+def _columns_row_by_row(rows: list[Any], page: int) -> tuple[list[dict[str, Any]], Columns, list[RejectedRow]]:
+    good: list[dict[str, Any]] = []
+    columns: Columns = {name: [] for name in PULLED_COLUMNS}
+    rejected = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            record = AttendanceRecord.model_validate(row)
+        except ValidationError as error:
+            rejected.append(RejectedRow(_reason(error), page, number, canonical_json(row)))
+            continue
+        good.append(row)
+        for name, value in _canonical_row(record, row).items():
+            columns[name].append(value)
+    return good, columns, rejected
+
+
+def _canonical_row(record: AttendanceRecord, row: dict[str, Any]) -> dict[str, str | None]:
+    return {
+        "attendance_date": record.attendance_date.isoformat(),
+        "student_id": record.student_id,
+        "section_id": record.section_id,
+        "attendance_type": record.attendance_type,
+        "attendance_status": record.attendance_status,
+        "excuse_code": record.excuse_code,
+        "sis_id": record.sis_id,
+        "school_id": record.school_id,
+        "district_id": record.district_id,
+        "created": _text_of_moment(record.created),
+        "last_modified": _text_of_moment(record.last_modified),
+        "_extra": _extra(row),
+    }
+
+
+def _reason(error: ValidationError) -> str:
+    """Say what is wrong with a row in words that quote nothing of it."""
+    details = error.errors(include_input=False, include_context=False, include_url=False)
+    return "; ".join(
+        f"{detail['loc'][0]} {_REASONS.get(detail['type'], 'cannot be used')}" if detail["loc"] else "not an object"
+        for detail in details
+    )
+
+
+_DOCUMENTED_VALUES: Final = {"attendance_status": ATTENDANCE_STATUSES, "attendance_type": ATTENDANCE_TYPES}
+
+
+def _count_unknown(columns: Columns) -> dict[str, int]:
+    counts = {}
+    for name, documented in _DOCUMENTED_VALUES.items():
+        unknown = set(columns[name]) - documented
+        if unknown:
+            counts[name] = sum(value in unknown for value in columns[name])
+    return counts

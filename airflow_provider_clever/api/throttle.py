@@ -1,0 +1,329 @@
+"""When the next request may go, so that Clever never has to refuse one.
+
+A bearer token has a budget of requests in a fixed window that its first request opens (clever-api.md 4). Everything
+else that the company runs on the token spends from it too, so the headers of the answers are the truth:
+
+* Nothing is known (at the start, and after each reset): one request goes alone, and its answer says what is left.
+* Otherwise requests go at once while the budget lasts, with at most a sixteenth of what is left in flight (at least
+  one), so that several processes that read the same figure do not overspend it together.
+* What is left stays above the share that is not ours, and above 1/75 of the limit (16 of 1,200), where processes
+  that share the token would collide. Then nothing goes until the window ends.
+* An answer without these headers has met no limit; then only the number of threads bounds the rate.
+
+:class:`Budget` decides and knows no clock and no thread; :class:`Throttle` is its thin edge.
+"""
+
+import logging
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from airflow_provider_clever.exceptions import CleverStoppedError
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT_SECONDS: Final = 120.0
+UNKNOWN_WAIT_SECONDS: Final = 60.0
+_ROUNDING_SECONDS: Final = 1.0
+"""Reset is cut to a whole second, so the window may end up to one second later than it says."""
+_SAME_WINDOW_SECONDS: Final = 1
+_IN_FLIGHT_PART: Final = 16
+_EDGE_PART: Final = 75
+
+
+# --- what the headers say -------------------------------------------------------------------------------------------
+
+
+class Window(NamedTuple):
+    """One limit as an answer states it.
+
+    :param limit: requests a window.
+    :param remaining: requests left in it.
+    :param reset: Unix second of its end, by the server's clock.
+    """
+
+    limit: int
+    remaining: int
+    reset: int
+
+
+def read_windows(headers: Mapping[str, str]) -> list[Window]:
+    """Give all limits that an answer met; headers repeat, one set for each (clever-api.md 4)."""
+    columns = [
+        [_whole_number(part) for part in headers.get(f"x-ratelimit-{name}", "").split(",")]
+        for name in ("limit", "remaining", "reset")
+    ]
+    return [
+        Window(limit, remaining, reset)
+        for limit, remaining, reset in zip(*columns, strict=False)
+        if limit is not None and remaining is not None and reset is not None
+    ]
+
+
+def _whole_number(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.isdecimal() and len(text) < 16 else None
+
+
+@lru_cache(maxsize=64)
+def _unix_seconds(http_date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(http_date).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _clock_skew(headers: Mapping[str, str], wall_seconds: float) -> float:
+    """Give how far the server's clock is ahead of ours, at least: Date has no fractions."""
+    server_seconds = _unix_seconds(headers.get("date", ""))
+    return 0.0 if server_seconds is None else server_seconds - wall_seconds
+
+
+def refusal_seconds(headers: Mapping[str, str], wall_seconds: float) -> float:
+    """Give how long to wait after a 429: Retry-After, else to the reset of what is spent, else a whole window.
+
+    :param headers: of the 429.
+    :param wall_seconds: our clock, Unix seconds.
+    :return: 0 to 120 seconds.
+    """
+    retry_after = headers.get("retry-after", "").strip()
+    if retry_after:
+        after = _whole_number(retry_after)
+        moment = _unix_seconds(retry_after)
+        if after is not None:
+            return _bounded(after)
+        if moment is not None:
+            return _bounded(moment - wall_seconds - _clock_skew(headers, wall_seconds))
+    windows = read_windows(headers)
+    spent = [window for window in windows if window.remaining <= 0] or windows
+    if not spent:
+        return UNKNOWN_WAIT_SECONDS
+    latest = max(window.reset for window in spent)
+    return _bounded(latest + _ROUNDING_SECONDS - wall_seconds - _clock_skew(headers, wall_seconds))
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+
+
+# --- the decision ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """One limit as far as we know it. ``ends_at`` is by our monotonic clock."""
+
+    limit: int
+    remaining: int
+    reset: int
+    skew_seconds: float
+    ends_at: float
+
+
+class Verdict(NamedTuple):
+    """What a request has to do.
+
+    :param seconds: 0: go; infinity: wait until another one has come back; else: wait so long.
+    :param reason: why, for the log; empty: not worth a line.
+    """
+
+    seconds: float
+    reason: str = ""
+
+
+_GO: Final = Verdict(0.0)
+_AFTER_ANOTHER: Final = Verdict(math.inf)
+
+
+class Budget:
+    """The decision, pure: it is told the time and what was answered.
+
+    :param share: part of each limit that may be spent, by everybody who uses the token together.
+    :param jitter: gives 0 to 1; spreads the processes that wait for one reset.
+    """
+
+    def __init__(self, share: float = 1.0, jitter: Callable[[], float] = random.random) -> None:
+        self._share = share
+        self._jitter = jitter
+        self._buckets: list[_Bucket] = []
+        self._is_unlimited = False
+        self._is_probing = False
+        self._closed_until = -math.inf
+        self._in_flight = 0
+
+    def decide(self, now: float) -> Verdict:
+        """Say whether a request may go.
+
+        :param now: monotonic seconds.
+        """
+        if now < self._closed_until:
+            return Verdict(self._closed_until - now, "Clever refused a request, the token's budget is spent")
+        if self._must_learn(now):
+            return _AFTER_ANOTHER if self._is_probing else _GO
+        if self._is_unlimited:
+            return _GO
+        spent = [bucket for bucket in self._buckets if not self._has_left(bucket)]
+        if spent:
+            bucket = max(spent, key=lambda bucket: bucket.ends_at)
+            return Verdict(
+                bucket.ends_at - now,
+                f"our share of the token's budget is spent ({bucket.remaining} of {bucket.limit} left)",
+            )
+        left = min(bucket.remaining for bucket in self._buckets)
+        return _GO if self._in_flight < max(1, left // _IN_FLIGHT_PART) else _AFTER_ANOTHER
+
+    def _must_learn(self, now: float) -> bool:
+        if self._is_unlimited:
+            return False
+        return not self._buckets or any(now >= bucket.ends_at for bucket in self._buckets)
+
+    def _has_left(self, bucket: _Bucket) -> bool:
+        kept = max(math.ceil(bucket.limit * (1 - self._share) - 1e-9), bucket.limit // _EDGE_PART)
+        return bucket.remaining - self._in_flight - 1 >= kept
+
+    def sent(self, now: float) -> bool:
+        """Note that a request goes now. Give True if it is the one that goes alone; pass that to :meth:`came_back`."""
+        is_probe = self._must_learn(now)
+        self._is_probing = self._is_probing or is_probe
+        self._in_flight += 1
+        return is_probe
+
+    def came_back(self, *, is_probe: bool) -> None:
+        """Note that a request has ended, however it did."""
+        self._in_flight -= 1
+        if is_probe:
+            self._is_probing = False
+
+    def answered(self, status: int, headers: Mapping[str, str], now: float, wall: float, *, is_probe: bool) -> None:
+        """Learn from an answer.
+
+        :param status: the HTTP status.
+        :param headers: names in lower case.
+        :param now: monotonic seconds.
+        :param wall: Unix seconds, by our clock.
+        :param is_probe: what :meth:`sent` said.
+        """
+        if status == 429:
+            seconds = refusal_seconds(headers, wall) + self._spread_seconds()
+            self._closed_until = max(self._closed_until, now + seconds)
+            self._buckets, self._is_unlimited = [], False
+            return
+        windows = read_windows(headers)
+        if not windows:
+            # Only a success shows that no limit was met; an error may come from something in front of it.
+            self._is_unlimited = self._is_unlimited or (status == 200 and not self._buckets)
+            return
+        self._is_unlimited = False
+        skew = _clock_skew(headers, wall)
+        if is_probe or len(windows) != len(self._buckets):
+            self._buckets = [self._bucket(window, skew, now, wall) for window in windows]
+            return
+        for place, (bucket, window) in enumerate(zip(self._buckets, windows, strict=True)):
+            if window.reset > bucket.reset + _SAME_WINDOW_SECONDS:
+                self._buckets[place] = self._bucket(window, skew, now, wall)
+            elif window.reset >= bucket.reset - _SAME_WINDOW_SECONDS:
+                self._tighten(bucket, window, skew, now, wall)
+
+    def _bucket(self, window: Window, skew: float, now: float, wall: float) -> _Bucket:
+        ends_at = now + self._seconds_to(window.reset, skew, wall) + self._spread_seconds()
+        return _Bucket(window.limit, window.remaining, window.reset, skew, ends_at)
+
+    def _tighten(self, bucket: _Bucket, window: Window, skew: float, now: float, wall: float) -> None:
+        bucket.remaining = min(bucket.remaining, window.remaining)
+        if skew > bucket.skew_seconds:
+            # Of all answers the one that came right after its second began tells the server's clock best.
+            bucket.skew_seconds = skew
+            bucket.ends_at = min(
+                bucket.ends_at, now + self._seconds_to(bucket.reset, skew, wall) + self._spread_seconds()
+            )
+
+    def _seconds_to(self, reset: int, skew: float, wall: float) -> float:
+        return _bounded(reset + _ROUNDING_SECONDS - wall - skew)
+
+    def _spread_seconds(self) -> float:
+        return 0.05 + 0.45 * self._jitter()
+
+    def left(self, now: float) -> "BudgetLeft | None":
+        """Give what the last answers said, of the tightest limit; None if nothing is known."""
+        current = [bucket for bucket in self._buckets if now < bucket.ends_at]
+        if not current:
+            return None
+        bucket = min(current, key=lambda bucket: bucket.remaining)
+        return BudgetLeft(bucket.limit, bucket.remaining, bucket.ends_at - now)
+
+
+class BudgetLeft(NamedTuple):
+    """What is left of a token's budget.
+
+    :param limit: requests a window.
+    :param remaining: requests left in this one.
+    :param reset_seconds: seconds to its end.
+    """
+
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+# --- the edge -------------------------------------------------------------------------------------------------------
+
+
+class Throttle:
+    """Lets requests of many threads go when the token's budget allows. One for each token.
+
+    :param share: part of the budget that may be spent, above 0, at most 1. Default 1.
+    :param stop: set: whoever waits stops waiting.
+    """
+
+    _LOOK_SECONDS = 0.2
+
+    def __init__(self, share: float = 1.0, stop: threading.Event | None = None) -> None:
+        self._budget = Budget(share)
+        self._stop = stop or threading.Event()
+        self._turn = threading.Condition()
+        self._said_until = -math.inf
+
+    def acquire(self) -> bool:
+        """Wait until a request may go. Give what to pass to :meth:`release`.
+
+        :raises CleverStoppedError: the client was told to stop.
+        """
+        with self._turn:
+            while True:
+                if self._stop.is_set():
+                    raise CleverStoppedError("The client was told to stop.")
+                now = time.monotonic()
+                verdict = self._budget.decide(now)
+                if verdict.seconds <= 0:
+                    return self._budget.sent(now)
+                self._say_once(verdict, now)
+                self._turn.wait(min(verdict.seconds, self._LOOK_SECONDS))
+
+    def release(self, *, is_probe: bool, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
+        """Give the place back.
+
+        :param is_probe: what :meth:`acquire` gave.
+        :param status: the answer's status; None: none came.
+        :param headers: its headers.
+        """
+        with self._turn:
+            if status is not None:
+                self._budget.answered(status, headers or {}, time.monotonic(), time.time(), is_probe=is_probe)
+            self._budget.came_back(is_probe=is_probe)
+            self._turn.notify_all()
+
+    def snapshot(self) -> BudgetLeft | None:
+        """Give what is left of the budget; None if it is not known."""
+        with self._turn:
+            return self._budget.left(time.monotonic())
+
+    def _say_once(self, verdict: Verdict, now: float) -> None:
+        if verdict.reason and now >= self._said_until:
+            self._said_until = now + verdict.seconds
+            log.info("Waiting %.0f seconds: %s", verdict.seconds, verdict.reason)
