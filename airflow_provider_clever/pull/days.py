@@ -1,0 +1,92 @@
+"""The rows of one walk, in the order in which they come -> complete days, as soon as they are complete."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay
+from airflow_provider_clever.pull.chains import Chain
+
+
+def empty_columns() -> Columns:
+    """No rows."""
+    return {name: [] for name in PULLED_COLUMNS}
+
+
+class DayAssembler:
+    """One walk's rows in, its days out.
+
+    A day is complete once a later date was seen or the walk has ended; never because of an error. A row that comes
+    after its day was closed reopens the day: it comes out again, as an addition that marks nothing.
+
+    :param chain: the walk.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._first = chain.query.start
+        self._last = chain.query.end
+        self._open = self._first
+        self._columns = empty_columns()
+        self.newest_date: str | None = None
+
+    def add(self, columns: Columns) -> Iterator[PulledDay]:
+        """The days that these rows complete."""
+        columns = _sorted_by_date(columns)
+        for start, end, day in _stretches(columns["attendance_date"]):
+            self.newest_date = max(day, self.newest_date or day)
+            rows = {name: column[start:end] for name, column in columns.items()}
+            if day < self._open:
+                yield from self._by_school(day, rows, whole=False)
+                continue
+            yield from self._close_until(day)
+            for name, column in rows.items():
+                self._columns[name].extend(column)
+
+    def finish(self) -> Iterator[PulledDay]:
+        """The days that the end of the walk completes: the open one and the empty ones behind it."""
+        return self._close_until(_days_from(self._last, 1))
+
+    @property
+    def complete_days(self) -> tuple[str, str] | None:
+        """First and last day that have come out complete so far; None before the first."""
+        return (self._first, _days_from(self._open, -1)) if self._open > self._first else None
+
+    def _close_until(self, day: str) -> Iterator[PulledDay]:
+        while self._open < day:
+            columns, self._columns = self._columns, empty_columns()
+            yield from self._by_school(self._open, columns, whole=self._chain.whole)
+            self._open = _days_from(self._open, 1)
+
+    def _by_school(self, day: str, columns: Columns, *, whole: bool) -> Iterator[PulledDay]:
+        """A school's day is one partition; a section's rows lie in the partitions of the schools that they name."""
+        if self._chain.query.school_id:
+            yield PulledDay(self._chain.query.school_id, day, columns, whole)
+            return
+        schools = columns["school_id"]
+        for school_id in sorted({str(school) for school in schools}):
+            rows = [row for row, school in enumerate(schools) if school == school_id]
+            picked = {name: [column[row] for row in rows] for name, column in columns.items()}
+            yield PulledDay(school_id, day, picked, whole)
+
+
+def _sorted_by_date(columns: Columns) -> Columns:
+    dates = [str(day) for day in columns["attendance_date"]]
+    if dates == sorted(dates):
+        return columns
+    order = sorted(range(len(dates)), key=dates.__getitem__)
+    return {name: [column[row] for row in order] for name, column in columns.items()}
+
+
+def _stretches(dates: list[str | None]) -> Iterator[tuple[int, int, str]]:
+    """Start, end and date of each stretch of equal dates in a sorted list."""
+    start = 0
+    while start < len(dates):
+        day = str(dates[start])
+        end = bisect_right(dates, day, start, key=str)
+        yield start, end, day
+        start = end
+
+
+def _days_from(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()

@@ -1,0 +1,121 @@
+"""Threads that walk chains and only move bytes.
+
+They make no call to Airflow, share one token and one throttle, keep one connection each, and find nothing in a page
+but its ``next`` link. They are daemons: nobody ever waits for one that sits in a read.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self, cast
+
+from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.api.endpoints import attendance_request
+from airflow_provider_clever.api.fetcher import PageFetcher
+from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.api.paging import Walk
+from airflow_provider_clever.exceptions import CleverStoppedError
+from airflow_provider_clever.pull.chains import Chain
+
+_QUEUED_PAGES: Final = 24
+_LOOK_SECONDS: Final = 0.2
+"""How soon a waiting thread sees that it should stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a walk did next: it brought a page, or it broke.
+
+    :param chain: the walk.
+    :param body: the page as it came; None if the walk broke.
+    :param is_last: True if nothing more comes of this walk.
+    :param error: what broke the walk.
+    """
+
+    chain: Chain
+    body: bytes | None = field(default=None, repr=False)
+    is_last: bool = True
+    error: BaseException | None = None
+
+
+class Fetching:
+    """Walks chains side by side; iterate it for their steps, those of one walk in order.
+
+    :param client: the API client; its token and throttle are shared by all threads.
+    :param chains: the walks, taken in this order.
+    :param max_concurrency: walks side by side.
+    :param stop: set it to end everything; iterating then raises.
+    """
+
+    def __init__(
+        self, client: CleverClient, chains: Sequence[Chain], *, max_concurrency: int, stop: threading.Event
+    ) -> None:
+        self._client = client
+        self._waiting = deque(chains)
+        self._chains = len(chains)
+        self._threads = min(max_concurrency, len(chains))
+        self._stop = stop
+        self._ended = threading.Event()
+        self._abandoned: set[int] = set()
+        self._steps: queue.Queue[Step] = queue.Queue(_QUEUED_PAGES)
+
+    def __enter__(self) -> Self:
+        for number in range(self._threads):
+            threading.Thread(target=self._walk_chains, name=f"clever-fetch-{number}", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if error is not None:
+            self._client.stop()
+
+    def __iter__(self) -> Iterator[Step | None]:
+        """The steps; None now and then while there is none, so that the caller can look at something else.
+
+        :raises CleverStoppedError: the stop flag was set.
+        """
+        open_chains = self._chains
+        while open_chains:
+            if self._stop.is_set():
+                raise CleverStoppedError("The pull was told to stop. What had landed is intact; the next try goes on.")
+            try:
+                step = self._steps.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                yield None
+                continue
+            open_chains -= step.is_last
+            yield step
+
+    def abandon(self, chain: Chain) -> None:
+        """Ask for no more pages of this walk; its last step still comes."""
+        self._abandoned.add(id(chain))
+
+    def _walk_chains(self) -> None:
+        with suppress(IndexError, CleverStoppedError), self._client.fetcher() as fetcher:
+            while not self._ended.is_set():
+                self._walk(self._waiting.popleft(), fetcher)
+
+    def _walk(self, chain: Chain, fetcher: PageFetcher) -> None:
+        first = attendance_request(self._client.settings.api_base, chain.query)
+        walk, request = Walk(first), cast("Request | None", first)
+        try:
+            while request is not None:
+                body = fetcher.fetch(request).body
+                request = None if id(chain) in self._abandoned else walk.advance(body)
+                self._put(Step(chain, body, request is None))
+        except CleverStoppedError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a thread that died in silence would leave the caller waiting
+            self._put(Step(chain, error=error))
+
+    def _put(self, step: Step) -> None:
+        while not self._ended.is_set():
+            with suppress(queue.Full):
+                self._steps.put(step, timeout=_LOOK_SECONDS)
+                return

@@ -1,0 +1,210 @@
+"""From chains to rows or landed days: fetch threads move bytes, the caller's thread decodes, writers land.
+
+Decoding in the fetch threads would lose a third of the speed to the interpreter lock; so everything about a page but
+its ``next`` link happens in the caller's thread. All queues are bounded: memory does not grow with the range.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.api.rows import AttendancePage, decode_page
+from airflow_provider_clever.exceptions import (
+    CleverAuthError,
+    CleverDataError,
+    CleverError,
+    CleverSettingsError,
+    CleverStoppedError,
+)
+from airflow_provider_clever.models import PulledDay, RejectedRow
+from airflow_provider_clever.pull.chains import Chain
+from airflow_provider_clever.pull.checks import WalkCheck
+from airflow_provider_clever.pull.days import DayAssembler
+from airflow_provider_clever.pull.fetching import Fetching, Step
+from airflow_provider_clever.pull.progress import Progress
+from airflow_provider_clever.pull.writing import Writing
+
+ENDS_THE_PULL: Final = (CleverAuthError, CleverDataError, CleverSettingsError, CleverStoppedError)
+"""Errors that no other school can escape. Any other one ends its own school's walk alone."""
+
+SetAside = Callable[[str, Sequence[RejectedRow]], object]
+"""Takes a school's or section's id and its rows that cannot land."""
+
+
+@dataclass(slots=True)
+class ScopeResult:
+    """What a pull did for one school or section.
+
+    :param scope_id: the school or section.
+    :param received: rows that Clever sent, with those that were set aside.
+    :param rejected: rows that were set aside.
+    :param pages: pages that Clever sent.
+    :param covered: first and last day of each stretch that came out complete, ISO text.
+    :param newest_date: the newest attendance date seen, ISO text; None without rows.
+    :param errors: what ended walks before their end.
+    """
+
+    scope_id: str
+    received: int = 0
+    rejected: int = 0
+    pages: int = 0
+    covered: list[tuple[str, str]] = field(default_factory=list)
+    newest_date: str | None = None
+    errors: list[CleverError] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PullResult:
+    """What a pull did, over all its walks.
+
+    :param scopes: per school or section, in the order in which they were asked for.
+    :param equal_keys: rows whose key was that of the last row of the page before.
+    :param surrogates_replaced: broken characters that were replaced.
+    :param unknown_values: per enum field, rows with a value that the documentation does not name.
+    """
+
+    scopes: dict[str, ScopeResult]
+    equal_keys: int = 0
+    surrogates_replaced: int = 0
+    unknown_values: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def received(self) -> int:
+        """Rows that Clever sent."""
+        return sum(scope.received for scope in self.scopes.values())
+
+    @property
+    def errors(self) -> list[CleverError]:
+        """What ended walks before their end."""
+        return [error for scope in self.scopes.values() for error in scope.errors]
+
+
+class _Walk:
+    """One chain on its way: its checks, its open day, and the school or section it counts for."""
+
+    def __init__(self, chain: Chain, district_id: str) -> None:
+        self.check = WalkCheck(chain, district_id)
+        self.days = DayAssembler(chain)
+        self.is_broken = False
+
+
+class Pull:
+    """A question to Clever, answered by several walks side by side.
+
+    :param client: the API client of the district.
+    :param chains: what to walk.
+    :param district_id: the district that every row must name.
+    :param set_aside: called in the caller's thread with rows that cannot land.
+    :param stop: set it, from any thread, to end the pull at once.
+    :param max_concurrency: walks side by side; default 16.
+    """
+
+    def __init__(
+        self,
+        client: CleverClient,
+        chains: Sequence[Chain],
+        *,
+        district_id: str,
+        set_aside: SetAside,
+        stop: threading.Event,
+        max_concurrency: int = 16,
+    ) -> None:
+        self._client = client
+        self._chains = chains
+        self._set_aside = set_aside
+        self._stop = stop
+        self._max_concurrency = max_concurrency
+        self._walks = {id(chain): _Walk(chain, district_id) for chain in chains}
+        self._progress = Progress(len(chains), client.budget_left)
+        self.result = PullResult({chain.scope_id: ScopeResult(chain.scope_id) for chain in chains})
+
+    def rows(self, limit: int) -> list[dict[str, Any]]:
+        """All rows as Clever sent them, in the order of the chains.
+
+        :param limit: stop as soon as there are more.
+        :raises CleverSettingsError: there are more rows than the limit.
+        :raises CleverStoppedError: the stop flag was set.
+        :raises CleverError: what no other school could escape.
+        """
+        rows: dict[int, list[dict[str, Any]]] = {id(chain): [] for chain in self._chains}
+        total = 0
+        for chain, page in self._pages():
+            if page is None:
+                continue
+            rows[id(chain)] += page.rows
+            total += len(page.rows)
+            if total > limit:
+                raise CleverSettingsError(
+                    f"More than {limit:,} attendance rows answer this question, too many for XCom. Set `destination` "
+                    "to land them in object storage, ask for fewer days or schools, or raise `max_xcom_records`."
+                )
+        return [row for chain in self._chains for row in rows[id(chain)]]
+
+    def land(self, land: Callable[[PulledDay], object], *, writers: int = 8) -> PullResult:
+        """Hand every complete day over, and say what came of each school.
+
+        :param land: called with each day, from one of the writer threads.
+        :param writers: how many of them; default 8.
+        :raises CleverStoppedError: the stop flag was set.
+        :raises CleverError: what no other school could escape, or what ``land`` raised.
+        """
+        with Writing(land, threads=writers, stop=self._stop) as writing:
+            for chain, page in self._pages():
+                days = self._walks[id(chain)].days
+                for day in days.finish() if page is None else days.add(page.columns):
+                    writing.submit(day)
+            writing.finish()
+        return self.result
+
+    def _pages(self) -> Iterator[tuple[Chain, AttendancePage | None]]:
+        """Each walk's checked pages in order, then None if it ended as it should."""
+        with Fetching(self._client, self._chains, max_concurrency=self._max_concurrency, stop=self._stop) as fetching:
+            for step in fetching:
+                self._progress.tell()
+                if step is not None:
+                    yield from self._advance(step, fetching)
+
+    def _advance(self, step: Step, fetching: Fetching) -> Iterator[tuple[Chain, AttendancePage | None]]:
+        chain, walk = step.chain, self._walks[id(step.chain)]
+        if not walk.is_broken:
+            try:
+                page = self._checked_page(step, walk)
+            except ENDS_THE_PULL:
+                raise
+            except CleverError as error:
+                walk.is_broken = True
+                fetching.abandon(chain)
+                self.result.scopes[chain.scope_id].errors.append(error)
+            else:
+                yield chain, page
+                if step.is_last:
+                    yield chain, None
+        if step.is_last:
+            self._progress.walks_done += 1
+            self._tally(chain, walk)
+
+    def _checked_page(self, step: Step, walk: _Walk) -> AttendancePage:
+        if step.body is None:
+            raise step.error or CleverStoppedError("The walk ended without an answer.")
+        page = walk.check.check(decode_page(step.body, walk.check.pages + 1))
+        self._progress.pages += 1
+        self._progress.rows += len(page.rows)
+        if page.rejected:
+            self.result.scopes[step.chain.scope_id].rejected += len(page.rejected)
+            self._set_aside(step.chain.scope_id, page.rejected)
+        return page
+
+    def _tally(self, chain: Chain, walk: _Walk) -> None:
+        scope = self.result.scopes[chain.scope_id]
+        scope.received += walk.check.received
+        scope.pages += walk.check.pages
+        self.result.equal_keys += walk.check.equal_keys
+        self.result.surrogates_replaced += walk.check.surrogates_replaced
+        self.result.unknown_values.update(walk.check.unknown_values)
+        newest = walk.days.newest_date
+        scope.newest_date = max(filter(None, (newest, scope.newest_date)), default=None)
+        if chain.whole and walk.days.complete_days:
+            scope.covered.append(walk.days.complete_days)

@@ -1,0 +1,87 @@
+"""A few threads that land complete days, so that waiting for a store does not stop the decoding."""
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+from airflow_provider_clever.exceptions import CleverStoppedError
+from airflow_provider_clever.models import PulledDay
+
+_QUEUED_DAYS: Final = 8
+_LOOK_SECONDS: Final = 0.2
+"""How soon a waiting thread sees that it should stop."""
+
+
+class Writing:
+    """Lands days in threads of its own; the first error of any of them comes out of the next call.
+
+    The threads are daemons: after an error nobody waits for one that hangs in a store.
+
+    :param land: called with each day, from any of the threads.
+    :param threads: how many.
+    :param stop: set it to end everything; waiting then raises.
+    """
+
+    def __init__(self, land: Callable[[PulledDay], object], *, threads: int, stop: threading.Event) -> None:
+        self._land = land
+        self._threads = threads
+        self._stop = stop
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self._days: queue.Queue[PulledDay] = queue.Queue(_QUEUED_DAYS)
+
+    def __enter__(self) -> Self:
+        for number in range(self._threads):
+            threading.Thread(target=self._land_days, name=f"clever-land-{number}", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+
+    def submit(self, day: PulledDay) -> None:
+        """Hand over a day; waits while all threads are busy and the queue is full.
+
+        :raises CleverStoppedError: the stop flag was set.
+        :raises CleverLandingError: an earlier day could not be landed.
+        """
+        while True:
+            self._check()
+            with suppress(queue.Full):
+                self._days.put(day, timeout=_LOOK_SECONDS)
+                return
+
+    def finish(self) -> None:
+        """Wait until every day that was handed over has landed.
+
+        :raises CleverStoppedError: the stop flag was set.
+        :raises CleverLandingError: a day could not be landed.
+        """
+        with self._days.all_tasks_done:
+            while self._days.unfinished_tasks and self._error is None and not self._stop.is_set():
+                self._days.all_tasks_done.wait(_LOOK_SECONDS)
+        self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._stop.is_set():
+            raise CleverStoppedError("The pull was told to stop. What had landed is intact; the next try goes on.")
+
+    def _land_days(self) -> None:
+        while not self._ended.is_set():
+            try:
+                day = self._days.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            try:
+                if self._error is None:
+                    self._land(day)
+            except BaseException as error:  # noqa: BLE001 - it comes out of the caller's next call instead
+                self._error = self._error or error
+            finally:
+                self._days.task_done()
