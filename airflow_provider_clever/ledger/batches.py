@@ -1,0 +1,151 @@
+"""Schools and the days to ask of each -> tasks: few, none too long, the days that Clever forgets first in front. Pure.
+
+A task can ask for one range of days, of any number of schools. Every question ends on a page that is only partly full,
+so what is cut must be long enough for that not to matter.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from airflow_provider_clever.ledger.spans import Span
+from airflow_provider_clever.pull.chains import cut_days
+
+PAGE_ROWS: Final = 1000
+"""The most rows that one request brings (clever-api.md 2.6)."""
+
+_PAGES_PER_CUT: Final = 40
+"""A school's range is cut in time only into pieces of so many pages: then a cut costs about 1 % of them."""
+
+_ALLOWANCES: Final = (0.04, 0.3, 2.0, math.inf)
+"""By which share a group may ask more than it must, to be one group; the next one if there are too many tasks."""
+
+
+class SchoolSpan(NamedTuple):
+    """One school's days to ask for.
+
+    :param rows_per_weekday: how many rows are expected; 0 if nobody knows.
+    """
+
+    school_id: str
+    span: Span
+    rows_per_weekday: float
+
+
+@dataclass(frozen=True, slots=True)
+class PullTask:
+    """One pull: some schools, one range of days.
+
+    :param requests: how many requests it is expected to take.
+    """
+
+    school_ids: tuple[str, ...]
+    span: Span
+    requests: int
+
+    def arguments(self) -> dict[str, object]:
+        """What the pulling task is to be given."""
+        return {
+            "school_ids": list(self.school_ids),
+            "date_range_start": self.span.first.isoformat(),
+            "date_range_end": self.span.last.isoformat(),
+        }
+
+
+def expected_requests(span: Span, rows_per_weekday: float) -> int:
+    """How many pages a school's days are expected to fill; one at least, since asking is what finds them empty."""
+    return max(1, math.ceil(span.weekdays * rows_per_weekday / PAGE_ROWS))
+
+
+def batched(wanted: Iterable[SchoolSpan], *, task_requests: int, most_tasks: int) -> list[PullTask]:
+    """The tasks that ask for all of this, the oldest days first.
+
+    :param wanted: what to ask for; a school may come more than once.
+    :param task_requests: how many requests a task should make at most; more only if there were too many tasks.
+    :param most_tasks: how many tasks there may be.
+    """
+    ordered = sorted(wanted, key=lambda one: (one.span, one.school_id))
+    groups: list[_Group] = []
+    for allowance in _ALLOWANCES:
+        groups = _grouped(ordered, allowance)
+        if len(groups) <= most_tasks:
+            break
+    while True:
+        tasks = [task for group in groups for task in _cut(group, task_requests)]
+        if len(tasks) <= most_tasks:
+            return sorted(tasks, key=lambda task: (task.span, task.school_ids))
+        task_requests *= 2
+
+
+@dataclass(slots=True)
+class _Group:
+    """Schools that are asked for the same days.
+
+    :param rows: their rows per weekday, by id.
+    :param requests: how many requests these days take.
+    :param least: how many requests the days that each of them needs would take.
+    """
+
+    span: Span
+    rows: dict[str, float]
+    requests: int
+    least: int
+
+    @classmethod
+    def of(cls, one: SchoolSpan) -> "_Group":
+        requests = expected_requests(one.span, one.rows_per_weekday)
+        return cls(one.span, {one.school_id: one.rows_per_weekday}, requests, requests)
+
+    def take(self, one: SchoolSpan, allowance: float) -> bool:
+        """Take in another school if asking for the same days is cheap enough."""
+        union = Span(min(self.span.first, one.span.first), max(self.span.last, one.span.last))
+        requests = self.requests if union == self.span else _requests(union, self.rows.values())
+        if one.school_id not in self.rows:
+            requests += expected_requests(union, one.rows_per_weekday)
+        least = self.least + expected_requests(one.span, one.rows_per_weekday)
+        if requests > (1 + allowance) * least:
+            return False
+        self.rows[one.school_id] = one.rows_per_weekday
+        self.span, self.requests, self.least = union, requests, least
+        return True
+
+
+def _requests(span: Span, rows_per_weekday: Iterable[float]) -> int:
+    return sum(expected_requests(span, rows) for rows in rows_per_weekday)
+
+
+def _grouped(ordered: Sequence[SchoolSpan], allowance: float) -> list[_Group]:
+    groups: list[_Group] = []
+    for one in ordered:
+        if not (groups and groups[-1].take(one, allowance)):
+            groups.append(_Group.of(one))
+    return groups
+
+
+def _cut(group: _Group, task_requests: int) -> Iterator[PullTask]:
+    """Cut a group in time as far as that costs little, so that what expires first comes first; the rest by schools."""
+    pages_each = group.requests // len(group.rows)
+    cuts = min(math.ceil(group.requests / task_requests), pages_each // _PAGES_PER_CUT)
+    for first, last in cut_days(group.span.first, group.span.last, cuts):
+        span = Span(first, last)
+        pages = {school_id: expected_requests(span, group.rows[school_id]) for school_id in sorted(group.rows)}
+        light = {school_id: count for school_id, count in pages.items() if count <= task_requests / 2}
+        yield from _shared_out(span, light, task_requests)
+        for school_id in pages.keys() - light.keys():
+            for start, end in cut_days(first, last, math.ceil(pages[school_id] / task_requests)):
+                piece = Span(start, end)
+                yield PullTask((school_id,), piece, expected_requests(piece, group.rows[school_id]))
+
+
+def _shared_out(span: Span, pages: Mapping[str, int], task_requests: int) -> Iterator[PullTask]:
+    """Share schools out to tasks of about as many pages each."""
+    total = sum(pages.values())
+    batches = math.ceil(total / task_requests)
+    members: list[list[str]] = [[] for _ in range(batches)]
+    before = 0
+    for school_id, count in pages.items():
+        members[(before + count // 2) * batches // total].append(school_id)
+        before += count
+    for school_ids in filter(None, members):
+        yield PullTask(tuple(school_ids), span, sum(pages[school_id] for school_id in school_ids))

@@ -1,0 +1,180 @@
+"""coverage.json: what is known of one district as text, compact and always the same for the same knowledge. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.spans import ONE_DAY, Span
+
+SCHEMA_VERSION: Final = 1
+
+
+class CoverageFormatError(Exception):
+    """The text is not a coverage.json that this version can read."""
+
+
+class Tally(NamedTuple):
+    """What receipts counted, in rows."""
+
+    missing: int = 0
+    returned: int = 0
+    quarantined: int = 0
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """The sum."""
+    sums = [sum(column) for column in zip(*tallies, strict=True)]
+    return Tally(*sums)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedMonth:
+    """The receipts of one month's folder that have been taken in.
+
+    :param names: what each of them counted; None once the month is old and only sums are kept.
+    :param count: how many there are.
+    :param tally: what they counted.
+    """
+
+    names: Mapping[str, Tally] | None
+    count: int
+    tally: Tally
+
+    @classmethod
+    def of(cls, names: Mapping[str, Tally]) -> "FoldedMonth":
+        """A month whose receipts are known by name."""
+        return cls(dict(names), len(names), total(names.values()))
+
+
+@dataclass(slots=True)
+class CoverageFile:
+    """All that coverage.json holds.
+
+    :param receipts: what has been taken in, by month.
+    """
+
+    coverage: Coverage
+    receipts: dict[str, FoldedMonth] = field(default_factory=dict)
+
+    @property
+    def tally(self) -> Tally:
+        """What all receipts counted together."""
+        return total(month.tally for month in self.receipts.values())
+
+
+def to_json(file: CoverageFile) -> bytes:
+    """Write it down."""
+    coverage = file.coverage
+    covers = sorted({cover for school in coverage.schools.values() for cover in school.days.values()})
+    numbers = {cover: number for number, cover in enumerate(covers)}
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "district_id": coverage.district_id,
+        "timezone": coverage.timezone,
+        "watermark": coverage.watermark,
+        "last_sync": list(coverage.last_sync),
+        "listed_on": _text(coverage.listed_on),
+        "newest_day": _text(coverage.newest_day),
+        "covers": [list(cover) for cover in covers],
+        "schools": {school_id: _school(school, numbers) for school_id, school in sorted(coverage.schools.items())},
+        "receipts": {month: _month(folded) for month, folded in sorted(file.receipts.items())},
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def from_json(data: bytes) -> CoverageFile:
+    """Read it.
+
+    :raises CoverageFormatError: it is damaged, or a newer version of this package wrote it.
+    """
+    try:
+        document = json.loads(data)
+        if document["schema_version"] == SCHEMA_VERSION:
+            return _file(document)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        raise CoverageFormatError("it is damaged") from None
+    raise CoverageFormatError(
+        f"it has schema version {document['schema_version']!r}, this package reads {SCHEMA_VERSION}"
+    )
+
+
+def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "name": school.name,
+        "first_seen": _text(school.first_seen),
+        "listed_on": _text(school.listed_on),
+        "landed_at": school.landed_at,
+        "failed_at": school.failed_at,
+        "failure": school.failure,
+        "gone_at": school.gone_at,
+        "rows_per_weekday": school.rows_per_weekday,
+        "measured_at": school.measured_at,
+        "covered": [[_text(span.first), _text(span.last), numbers[cover]] for span, cover in _covered_spans(school)],
+    }
+    return {name: value for name, value in fields.items() if value not in (None, "")}
+
+
+def _covered_spans(school: SchoolCoverage) -> Iterable[tuple[Span, Cover]]:
+    # Days in a row have a constant difference between their date and their number in the list.
+    numbered = enumerate(sorted(school.days))
+    for (_, cover), run in groupby(numbered, key=lambda one: (one[1] - one[0] * ONE_DAY, school.days[one[1]])):
+        days = [day for _, day in run]
+        yield Span(days[0], days[-1]), cover
+
+
+def _month(folded: FoldedMonth) -> dict[str, Any]:
+    if folded.names is None:
+        return {"count": folded.count, "tally": list(folded.tally)}
+    return {"names": {name: list(tally) for name, tally in sorted(folded.names.items())}}
+
+
+def _file(document: Mapping[str, Any]) -> CoverageFile:
+    covers = [Cover(bool(settled), str(pulled_at), str(sync)) for settled, pulled_at, sync in document["covers"]]
+    pulled_at, sync = document["last_sync"]
+    coverage = Coverage(
+        district_id=str(document["district_id"]),
+        timezone=str(document["timezone"]),
+        schools={school_id: _read_school(facts, covers) for school_id, facts in document["schools"].items()},
+        listed_on=_date(document["listed_on"]),
+        newest_day=_date(document["newest_day"]),
+        last_sync=(str(pulled_at), str(sync)),
+        watermark=document["watermark"],
+    )
+    return CoverageFile(coverage, {month: _read_month(facts) for month, facts in document["receipts"].items()})
+
+
+def _read_school(facts: Mapping[str, Any], covers: list[Cover]) -> SchoolCoverage:
+    days: dict[date, Cover] = {}
+    for first, last, number in facts["covered"]:
+        days |= dict.fromkeys(Span(date.fromisoformat(first), date.fromisoformat(last)), covers[number])
+    rows = facts.get("rows_per_weekday")
+    return SchoolCoverage(
+        name=facts.get("name", ""),
+        first_seen=_date(facts.get("first_seen")),
+        listed_on=_date(facts.get("listed_on")),
+        days=days,
+        landed_at=facts.get("landed_at", ""),
+        failed_at=facts.get("failed_at", ""),
+        failure=facts.get("failure", ""),
+        gone_at=facts.get("gone_at", ""),
+        rows_per_weekday=None if rows is None else float(rows),
+        measured_at=facts.get("measured_at", ""),
+    )
+
+
+def _read_month(facts: Mapping[str, Any]) -> FoldedMonth:
+    if "names" in facts:
+        return FoldedMonth.of({name: Tally(*tally) for name, tally in facts["names"].items()})
+    return FoldedMonth(None, int(facts["count"]), Tally(*facts["tally"]))
+
+
+def _text(day: date | None) -> str | None:
+    return day and day.isoformat()
+
+
+def _date(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
