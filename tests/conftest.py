@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.airflow import AirflowHome
 from tests.support.sandbox import Sandbox, running_sandbox
 
 TESTS = Path(__file__).parent
@@ -73,3 +74,15 @@ def sandbox(sandbox_server: Sandbox) -> Sandbox:
     """A sandbox as new: the same world, no faults, no requests logged, all knobs at their defaults."""
     sandbox_server.reset()
     return sandbox_server
+
+
+@pytest.fixture(scope="session")
+def migrated_home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
+    """An Airflow home with a migrated SQLite database, made once; tests take copies of it."""
+    return AirflowHome.create(tmp_path_factory.mktemp("airflow-migrated"))
+
+
+@pytest.fixture
+def airflow_home(migrated_home: AirflowHome, tmp_path: Path) -> AirflowHome:
+    """An Airflow home of the test's own, with an empty database."""
+    return migrated_home.copy(tmp_path / "airflow-home")

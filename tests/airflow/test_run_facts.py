@@ -1,0 +1,87 @@
+"""Real Airflow runs say where they are in time, and their facts are found where we look for them."""
+
+from textwrap import dedent
+
+import pytest
+
+from tests.support.airflow import AirflowHome
+
+# Each DAG's one task returns its window, and what the run has said about itself.
+TASK = """
+    from airflow.sdk import task
+
+    @task
+    def window(**context):
+        from airflow_provider_clever.operators.run_facts import facts_from_context
+        from airflow_provider_clever.windows import run_window
+
+        facts = facts_from_context(context)
+        found = run_window(facts, lookback_days=LOOKBACK_DAYS, district_id="d1")
+        return {
+            "window": [str(found.start), str(found.end), str(found.source)],
+            "run_type": facts.run_type,
+            "zone": str(facts.timezone),
+        }
+
+    LOOKBACK_DAYS = 0
+"""
+
+
+def dag_file(schedule: str, options: str = "", task: str = TASK) -> str:
+    return dedent(task) + dedent(
+        f"""
+        import pendulum
+        from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronPartitionTimetable, PartitionedAtRuntime
+
+        with DAG("windows", schedule={schedule}, catchup=False, {options}):
+            window()
+        """
+    )
+
+
+DENVER_START = 'start_date=pendulum.datetime(2026, 1, 1, tz="America/Denver")'
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "logical_date", "conf", "window", "zone"),
+    [
+        # 20:00 in Denver on the 5th is the 6th in UTC.
+        (
+            '"0 20 * * *"',
+            DENVER_START,
+            "2026-01-06T03:00:00+00:00",
+            None,
+            ["2026-01-05", "2026-01-05", "data interval"],
+            "America/Denver",
+        ),
+        # A run started by hand at 22:00 is about the last whole interval, which ended at Denver's midnight.
+        (
+            'CronDataIntervalTimetable("0 0 * * *", timezone="America/Denver")',
+            "",
+            "2026-01-07T05:00:00+00:00",
+            None,
+            ["2026-01-05", "2026-01-05", "data interval"],
+            "America/Denver",
+        ),
+        (
+            "None",
+            "",
+            None,
+            {"date_range_start": "2026-01-05", "date_range_end": "2026-01-09"},
+            ["2026-01-05", "2026-01-09", "params"],
+            "UTC",
+        ),
+    ],
+    ids=["plain cron in Denver", "data intervals in Denver", "no logical date, dates in the conf"],
+)
+def test_the_facts_of_a_run_are_found(airflow_home: AirflowHome, schedule, options, logical_date, conf, window, zone):
+    source = dag_file(schedule, options)
+    outcome = airflow_home.run_dag(source, logical_date=logical_date, run_conf=conf)
+    assert outcome.state == "success"
+    assert outcome.xcom("window") == {"window": window, "run_type": "manual", "zone": zone}
+
+
+def test_a_run_that_has_nothing_fails_with_words_that_say_what_to_set(airflow_home: AirflowHome):
+    outcome = airflow_home.run_dag(dag_file("None"), logical_date=None)
+    assert outcome.tasks == {("window", -1): "failed"}
+    assert "Set date_range_start and date_range_end" in outcome.log

@@ -1,0 +1,62 @@
+"""Run one DAG with ``dag.test()`` and write down what became of it: ``python -m tests.support.dag_run_child JOB``.
+
+A process of its own, because Airflow reads its settings once, when it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+
+def main(job_file: Path) -> None:
+    """Run the DAG that the job names, and write the outcome beside the job."""
+    job = json.loads(job_file.read_text())
+    dag = _only_dag(Path(job["dags_folder"]), job["dag_id"])
+    when: dict[str, Any] = {}
+    if job["logical_date"] != "now":
+        when["logical_date"] = job["logical_date"] and datetime.fromisoformat(job["logical_date"])
+    run = dag.test(run_conf=job["run_conf"], **when)
+    Path(job["outcome"]).write_text(json.dumps(_outcome(run), default=str))
+
+
+def _only_dag(folder: Path, dag_id: str | None) -> Any:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=str(folder))
+    if bag.import_errors:
+        raise SystemExit("\n".join(bag.import_errors.values()))
+    if dag_id is None and len(bag.dags) != 1:
+        raise SystemExit(f"Say which DAG to run: {sorted(bag.dags)}")
+    return bag.dags[dag_id or next(iter(bag.dags))]
+
+
+def _outcome(run: Any) -> dict[str, Any]:
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    def of_run(model: Any) -> Any:
+        return select(model).where(model.dag_id == run.dag_id, model.run_id == run.run_id)
+
+    with create_session() as session:
+        return {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "state": str(run.state),
+            "tasks": [[t.task_id, t.map_index, t.state, t.try_number] for t in session.scalars(of_run(TaskInstance))],
+            "xcoms": [
+                [x.task_id, x.map_index, x.key, XComModel.deserialize_value(x)]
+                for x in session.scalars(of_run(XComModel))
+            ],
+            "rendered": [[r.task_id, r.map_index, r.rendered_fields] for r in session.scalars(of_run(Rendered))],
+        }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
