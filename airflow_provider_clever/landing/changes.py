@@ -15,27 +15,15 @@ from airflow_provider_clever.landing import merge, rows
 from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.landing.layout import our_path
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError
+from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import LANDED_COLUMNS, Columns
 
 EMPTY: Final = "0" * 16
 """Stands for the content hash of a partition that did not exist."""
 
-_WORK: Final = re.compile(r"(?P<month>\d{4}-\d{2})/(?P<id>[0-9a-f]{16,64})")
 _NAME: Final = re.compile(
     r"(?P<date>[^/.]+)\.(?P<school>[^/.]+)\.(?P<before>[0-9a-f]{16})\.(?P<after>[0-9a-f]{16})\.json\.gz"
 )
-
-
-class Work(NamedTuple):
-    """Which work a try belongs to; a retry of the same work has the same.
-
-    :param id: 16 to 64 hex digits made of what identifies the work (see :func:`receipts.work_id`).
-    :param month: ``YYYY-MM`` under which its receipt and changes are filed; the work's own, never the clock's, so that
-        a retry after midnight of the last of the month files under the same.
-    """
-
-    id: str
-    month: str
 
 
 class ChangeRecord(NamedTuple):
@@ -60,10 +48,7 @@ def short_hash(content_hash: str | None) -> str:
 
 def folder(district_id: str, work: Work) -> str:
     """The folder that holds the change records of one work, relative to the destination."""
-    if not _WORK.fullmatch(f"{work.month}/{work.id}"):
-        msg = "a work is identified by 16 to 64 hex digits and a month YYYY-MM"
-        raise ValueError(msg)
-    return our_path(district_id, "changes", work.month, work.id)
+    return our_path(district_id, "changes", work.checked().month, work.id)
 
 
 def write_change(

@@ -41,7 +41,7 @@ class S3Store:
 
     async def _put(self, path: str, data: bytes, expected: Version) -> None:
         bucket, key, _ = self._fs.split_path(path)
-        condition = {"IfNoneMatch": "*"} if expected == ABSENT else {"IfMatch": expected.mark}
+        condition = {"IfNoneMatch": "*"} if expected == ABSENT else {"IfMatch": _quoted(expected)}
         try:
             await self._fs._call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
         except OSError as error:
@@ -122,7 +122,7 @@ class AzureStore:
 
         condition: dict[str, Any] = {"overwrite": False}
         if expected != ABSENT:
-            condition = {"overwrite": True, "etag": expected.mark, "match_condition": MatchConditions.IfNotModified}
+            condition = {"overwrite": True, "etag": _quoted(expected), "match_condition": MatchConditions.IfNotModified}
         async with self._blob(path) as blob:
             try:
                 await blob.upload_blob(data, **condition)
@@ -142,6 +142,12 @@ def _run(fs: "AsyncFileSystem", coroutine: Any, *arguments: Any) -> Any:
     from fsspec.asyn import sync
 
     return sync(fs.loop, coroutine, *arguments)
+
+
+def _quoted(version: Version) -> str:
+    # Some stores give an ETag without the quotes that the header's grammar wants back.
+    mark = str(version.mark)
+    return mark if mark.endswith('"') else f'"{mark}"'
 
 
 def _s3_code(error: BaseException) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from airflow_provider_clever.exceptions import CleverDataError, CleverLandingError
 from airflow_provider_clever.landing import changes, layout, merge, preflight, quarantine, rows
-from airflow_provider_clever.landing.changes import ChangeRecord, Work
+from airflow_provider_clever.landing.changes import ChangeRecord
 from airflow_provider_clever.landing.formats import FORMATS, DamagedPartitionError, require_libraries
 from airflow_provider_clever.landing.merge import Counts, Prepared
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError, swap_waits, too_contended
+from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay, RejectedRow
 
 if TYPE_CHECKING:

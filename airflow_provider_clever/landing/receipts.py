@@ -1,0 +1,337 @@
+"""Receipts: what one task run asked, covered and changed. Written last, so what a receipt says has happened.
+
+docs/reference/receipt.md documents every field. A receipt holds no student data.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.landing import changes, layout
+from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.landing.day_ranges import DayRange, covers, joined
+from airflow_provider_clever.landing.merge import COUNT_NAMES, Counts
+from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.landing.work import Work
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+    from airflow_provider_clever.landing.store import Destination, PartitionOutcome
+
+SCHEMA_VERSION: Final = 1
+
+SchoolState: TypeAlias = Literal["landed", "empty", "failed", "gone"]
+
+_SUMMED: Final = frozenset({"added", "changed", "missing", "returned", "quarantined", "requests", "seconds"})
+"""Totals that are effects or costs of a try, so that those of two tries add up; the others describe what was found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The question that a run has put to Clever.
+
+    :param school_ids: the schools that were asked for; None: every school the district shares.
+    :param section_ids: the sections that were asked for, instead of schools.
+    :param whole: True if schools were walked whole and unfiltered, so that their days could be covered.
+    """
+
+    date_range_start: str
+    date_range_end: str
+    school_ids: tuple[str, ...] | None = None
+    section_ids: tuple[str, ...] | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenPartition:
+    """A partition that the run has changed.
+
+    :param path: relative to the destination.
+    :param rows: how many rows it holds since, marked ones among them.
+    :param content_hash: of these rows.
+    :param counts: what changed, zeros left out.
+    """
+
+    path: str
+    rows: int
+    content_hash: str
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchoolReceipt:
+    """What became of one school.
+
+    :param state: ``landed``; ``empty``: covered, but Clever has no attendance in the range; ``failed``: see ``error``;
+        ``gone``: landed before, and now 404 at Clever.
+    :param covered: the days that a complete, unfiltered walk of the whole school has covered and landed, as ranges.
+    :param written: changed partitions by attendance date.
+    :param unchanged: the other partitions that were compared, by attendance date: first 16 digits of the content hash.
+    :param error: what went wrong, without student data.
+    """
+
+    state: SchoolState
+    name: str = ""
+    covered: tuple[DayRange, ...] = ()
+    written: dict[str, WrittenPartition] = field(default_factory=dict)
+    unchanged: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What one task run did, all its tries together.
+
+    :param settled: True if no sync came in between: what was covered is what the sync ``sync_before`` brought.
+    :param changes: paths of the change records of all tries, relative to the destination; None: no feed was written.
+    :param totals: figures of the run, as in its summary.
+    :param versions: of what wrote the files.
+    """
+
+    district_id: str
+    work: Work
+    asked: Asked
+    file_format: str
+    finished_at: str
+    sync_before: str | None
+    sync_after: str | None
+    settled: bool
+    schools: dict[str, SchoolReceipt]
+    changes: tuple[str, ...] | None = None
+    totals: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def path(self) -> str:
+        """Where it is kept, relative to the destination; the same for every try of the same work."""
+        return receipt_path(self.district_id, self.work)
+
+    def to_json(self) -> dict[str, Any]:
+        """The receipt as plain JSON values."""
+        document: dict[str, Any] = asdict(self)
+        document["work"] = self.work._asdict()
+        plain: dict[str, Any] = json.loads(json.dumps(document))
+        return plain
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Receipt":
+        """The receipt that :meth:`to_json` gave.
+
+        :raises ValueError: if this is none, or a newer version's.
+        """
+        try:
+            if document["schema_version"] > SCHEMA_VERSION:
+                msg = "a newer version of airflow-provider-clever wrote it; upgrade this one"
+                raise ValueError(msg)
+            known = {name.name: document[name.name] for name in fields(cls) if name.name in document}
+            schools = {school_id: _school(school) for school_id, school in known["schools"].items()}
+            asked = {name: _tuple(value) for name, value in known["asked"].items()}
+            return cls(
+                **known
+                | {
+                    "work": Work(**known["work"]),
+                    "asked": Asked(**asked),
+                    "schools": schools,
+                    "changes": _tuple(known["changes"]),
+                }
+            )
+        except (KeyError, TypeError, AttributeError):
+            msg = "it is not a receipt"
+            raise ValueError(msg) from None
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _school(document: dict[str, Any]) -> SchoolReceipt:
+    written = {day: WrittenPartition(**partition) for day, partition in document["written"].items()}
+    covered = tuple(DayRange(*days) for days in document["covered"])
+    return SchoolReceipt(**document | {"written": written, "covered": covered})
+
+
+def work_id(*identity: object) -> str:
+    """The id of a work, from whatever identifies it: DAG, run, task, map index, and what was asked."""
+    return hashlib.sha256(json.dumps(identity, default=str, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def receipt_path(district_id: str, work: Work) -> str:
+    """Where the receipt of a work is kept, relative to the destination."""
+    return layout.our_path(district_id, "receipts", work.checked().month, f"{work.id}.json.gz")
+
+
+def school_receipt(
+    outcomes: Iterable["PartitionOutcome"],
+    *,
+    state: SchoolState,
+    name: str = "",
+    covered: Sequence[DayRange] = (),
+    error: str | None = None,
+) -> SchoolReceipt:
+    """Sum up what landing one school's days has done.
+
+    :param outcomes: in the order in which they happened; a day may occur more than once.
+    """
+    receipt = SchoolReceipt(state=state, name=name, covered=joined(covered), error=error)
+    for outcome in outcomes:
+        receipt = _with_later(receipt, _one(outcome))
+    return receipt
+
+
+def _one(outcome: "PartitionOutcome") -> SchoolReceipt:
+    day = outcome.attendance_date
+    if outcome.content_hash is None:
+        return SchoolReceipt(state="landed")
+    if outcome.outcome == "unchanged":
+        return SchoolReceipt(state="landed", unchanged={day: changes.short_hash(outcome.content_hash)})
+    written = WrittenPartition(
+        path=outcome.path, rows=outcome.rows, content_hash=outcome.content_hash, counts=_nonzero(outcome.counts)
+    )
+    return SchoolReceipt(state="landed", written={day: written})
+
+
+def _with_later(earlier: SchoolReceipt, later: SchoolReceipt) -> SchoolReceipt:
+    written = {day: _later_partition(earlier.written.get(day), entry) for day, entry in later.written.items()}
+    # A day that one try wrote and a later one found unchanged was written; if its hash differs, somebody else wrote it
+    # in between, and the later try speaks.
+    kept = {
+        day: entry
+        for day, entry in earlier.written.items()
+        if later.unchanged.get(day) in (None, changes.short_hash(entry.content_hash))
+    }
+    written = kept | written
+    unchanged = {day: mark for day, mark in (earlier.unchanged | later.unchanged).items() if day not in written}
+    return replace(earlier, written=dict(sorted(written.items())), unchanged=dict(sorted(unchanged.items())))
+
+
+def _later_partition(earlier: WrittenPartition | None, later: WrittenPartition) -> WrittenPartition:
+    if earlier is None:
+        return later
+    names = sorted({*earlier.counts, *later.counts})
+    return replace(later, counts={name: earlier.counts.get(name, 0) + later.counts.get(name, 0) for name in names})
+
+
+def _nonzero(counts: Counts) -> dict[str, int]:
+    return {name: getattr(counts, name) for name in COUNT_NAMES if getattr(counts, name)}
+
+
+def totals(outcomes: Iterable["PartitionOutcome"]) -> dict[str, float]:
+    """The figures of a run that landing knows: rows, partitions, written, unchanged, and all counts."""
+    sums: dict[str, float] = dict.fromkeys(("rows", "partitions", "written", "unchanged", *COUNT_NAMES), 0)
+    for outcome in outcomes:
+        sums["rows"] += outcome.received
+        sums["partitions"] += outcome.content_hash is not None
+        sums["written"] += outcome.outcome == "written"
+        sums["unchanged"] += outcome.outcome == "unchanged"
+        for name, value in _nonzero(outcome.counts).items():
+            sums[name] += value
+    return sums
+
+
+def unite(earlier: Receipt, later: Receipt) -> Receipt:
+    """One receipt for two tries of the same work.
+
+    The later try decides, except that what the earlier one changed is not forgotten; and where it covered a day that
+    the later one did not, the day stays covered and the older of the two syncs counts.
+    """
+    schools = {
+        school_id: _united_school(earlier.schools.get(school_id), later.schools.get(school_id))
+        for school_id in sorted({*earlier.schools, *later.schools})
+    }
+    united = replace(
+        later,
+        schools=schools,
+        changes=_united_changes(earlier.changes, later.changes),
+        totals=later.totals | {name: earlier.totals.get(name, 0) + later.totals.get(name, 0) for name in _SUMMED},
+    )
+    if not all(
+        covers(later.schools[school_id].covered if school_id in later.schools else (), school.covered)
+        for school_id, school in earlier.schools.items()
+    ):
+        syncs = [receipt.sync_before for receipt in (earlier, later)]
+        oldest = None if None in syncs else min(filter(None, syncs))
+        return replace(united, sync_before=oldest, settled=earlier.settled and later.settled and len(set(syncs)) == 1)
+    return united
+
+
+def _united_school(earlier: SchoolReceipt | None, later: SchoolReceipt | None) -> SchoolReceipt:
+    if earlier is None or later is None:
+        only = earlier or later
+        assert only is not None  # noqa: S101 - the id came from one of the two
+        return only
+    both = _with_later(earlier, later)
+    covered = joined([*earlier.covered, *later.covered])
+    return replace(both, state=later.state, name=later.name or earlier.name, covered=covered, error=later.error)
+
+
+def _united_changes(earlier: tuple[str, ...] | None, later: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if earlier is None and later is None:
+        return None
+    return tuple(sorted({*(earlier or ()), *(later or ())}))
+
+
+def write_receipt(destination: "Destination", receipt: Receipt) -> str:
+    """Keep a receipt, joined with that of an earlier try of the same work if there is one.
+
+    With a correction feed (``receipt.changes`` is not None) it lists the change records of all tries, those of a try
+    that was killed before its receipt among them.
+
+    :returns: its path, relative to the destination.
+    :raises CleverLandingError: if the destination does not take it.
+    """
+    if receipt.changes is not None:
+        receipt = replace(receipt, changes=_all_changes(destination, receipt))
+
+    def next_data(data: bytes | None) -> bytes:
+        known = _read(receipt.path, data) if data else None
+        return gzipped_json((unite(known, receipt) if known else receipt).to_json())
+
+    destination.objects.update(receipt.path, next_data)
+    return receipt.path
+
+
+def _all_changes(destination: "Destination", receipt: Receipt) -> tuple[str, ...]:
+    current = {
+        (school_id, day): content_hash
+        for school_id, school in receipt.schools.items()
+        for day, content_hash in (
+            school.unchanged | {day: partition.content_hash for day, partition in school.written.items()}
+        ).items()
+    }
+    found = changes.records(destination.objects, receipt.district_id, receipt.work)
+    return tuple(sorted({*(receipt.changes or ()), *(record.path for record in changes.in_effect(found, current))}))
+
+
+def read_receipts(
+    fs: "AbstractFileSystem", root: str, district_id: str, *, damaged: list[str] | None = None
+) -> Iterator[Receipt]:
+    """All receipts of a district, one at a time, in no promised order; compare ``finished_at``.
+
+    :param damaged: collects the paths of receipts that cannot be read; None: the first one raises.
+    :raises CleverLandingError: if the destination cannot be read.
+    """
+    objects = Objects(fs, root, single_writer=True)
+    for month in objects.names(layout.our_path(district_id, "receipts")):
+        for path in objects.names(month):
+            found = objects.read(path)
+            if found is None:
+                continue
+            try:
+                yield _read(path, found[0])
+            except CleverLandingError:
+                if damaged is None:
+                    raise
+                damaged.append(path)
+
+
+def _read(path: str, data: bytes) -> Receipt:
+    try:
+        return Receipt.from_json(read_gzipped_json(data))
+    except ValueError as error:
+        msg = f"receipt {path} cannot be read: {error}. Restore it, or move it away and pull its days again"
+        raise CleverLandingError(msg) from None

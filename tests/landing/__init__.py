@@ -1,0 +1,1 @@
+"""Destinations: local files and emulated object stores."""
