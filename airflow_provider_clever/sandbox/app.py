@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .answers import Answer, Delivery, in_style
-from .fault_effects import EFFECTS, REPLIES, headers_for, spoil, too_many
+from .fault_effects import EFFECTS, REPLIES, headers_for, skew_of, spoil, too_many
 from .faults import Fault, FaultQueue, Received
 from .identity import digest
 from .journal import Entry, Journal
@@ -118,10 +118,7 @@ class CleverApp:
 
     def _headers(self, reply: Answer, fault: Fault | None, window: Window | None) -> list[tuple[str, str]]:
         knobs = self.stage.world.knobs
-        skew = knobs.date_skew_seconds
-        if fault and fault.kind == "clock_skew":
-            skew += int(fault.seconds)
-        own = [("Date", formatdate(time.time() + skew, usegmt=True))]
+        own = [("Date", formatdate(time.time() + skew_of(fault, self.stage.world), usegmt=True))]
         if reply.content_type:
             own.append(("Content-Type", reply.content_type))
         hides = reply.status == 429 and not knobs.headers_on_429

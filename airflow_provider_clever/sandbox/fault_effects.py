@@ -128,6 +128,12 @@ def spoil(answer: Answer, fault: Fault) -> Answer:
     return answer
 
 
+def skew_of(fault: Fault | None, world: World) -> int:
+    """Give the seconds by which Clever's clock is ahead of this machine's."""
+    extra = fault.seconds if fault and fault.kind == "clock_skew" else 0
+    return world.knobs.date_skew_seconds + int(extra)
+
+
 def headers_for(window: Window | None, fault: Fault | None, world: World) -> list[tuple[str, str]]:
     """Give the rate-limit headers of an answer."""
     knobs = world.knobs
@@ -135,7 +141,7 @@ def headers_for(window: Window | None, fault: Fault | None, world: World) -> lis
         return []
     if fault and fault.kind == "repeated_rate_headers":
         knobs = knobs.changed({"rate_headers": "two_buckets"})
-    return rate_headers(window, knobs)
+    return rate_headers(window, knobs, skew_seconds=skew_of(fault, world))
 
 
 def _district(world: World, received: Received) -> District | None:

@@ -58,14 +58,18 @@ class RateLimiter:
         return [asdict(window) for window in self._past]
 
 
-def rate_headers(window: Window, knobs: Knobs) -> list[tuple[str, str]]:
-    """Write the four headers, once for each matching limit (clever-api.md 4, O16)."""
+def rate_headers(window: Window, knobs: Knobs, *, skew_seconds: int = 0) -> list[tuple[str, str]]:
+    """Write the four headers, once for each matching limit (clever-api.md 4, O16).
+
+    :param skew_seconds: How far Clever's clock is ahead of this machine's.
+    """
     if knobs.rate_headers == "none":
         return []
     stem = "X-Ratelimit-" if knobs.rate_header_case == "canonical" else "X-RateLimit-"
-    sets = [("bearer", window.limit, window.remaining, window.resets_unix)]
+    resets = window.resets_unix + skew_seconds
+    sets = [("bearer", window.limit, window.remaining, resets)]
     if knobs.rate_headers == "two_buckets":
-        wide = (window.limit * 10, window.limit * 10 - window.used, window.resets_unix + 3600)
+        wide = (window.limit * 10, window.limit * 10 - window.used, resets + 3600)
         sets.insert(0, ("application", *wide))
     return [
         (stem + name, str(value))

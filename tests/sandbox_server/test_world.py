@@ -8,7 +8,7 @@ import sys
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.sandbox.calendar import add_months, is_school_day
@@ -184,12 +184,14 @@ def test_rows_disappear_six_calendar_months_after_their_date() -> None:
     assert built.first_visible_day() == "2026-11-14"
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.dates(date(2024, 1, 1), date(2032, 12, 31)))
 def test_the_edge_of_retention_is_where_date_plus_six_months_reaches_today(today: date) -> None:
     first = date.fromisoformat(World(WorldPlan(7, today, districts=("paused",)), Knobs()).first_visible_day())
     assert add_months(first, 6) > today >= add_months(first - timedelta(days=1), 6)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.dates(date(2024, 1, 1), date(2032, 12, 31)))
 def test_every_week_but_the_last_of_the_year_has_school(day: date) -> None:
     week = [day + timedelta(days=offset) for offset in range(7)]
