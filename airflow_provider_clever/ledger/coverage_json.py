@@ -27,8 +27,7 @@ class Tally(NamedTuple):
 
 def total(tallies: Iterable[Tally]) -> Tally:
     """The sum."""
-    sums = [sum(column) for column in zip(*tallies, strict=True)]
-    return Tally(*sums)
+    return Tally(*(sum(column) for column in zip(*tallies, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +104,7 @@ def from_json(data: bytes) -> CoverageFile:
 def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": school.name,
+        "named_at": school.named_at,
         "first_seen": _text(school.first_seen),
         "listed_on": _text(school.listed_on),
         "landed_at": school.landed_at,
@@ -154,6 +154,7 @@ def _read_school(facts: Mapping[str, Any], covers: list[Cover]) -> SchoolCoverag
     rows = facts.get("rows_per_weekday")
     return SchoolCoverage(
         name=facts.get("name", ""),
+        named_at=facts.get("named_at", ""),
         first_seen=_date(facts.get("first_seen")),
         listed_on=_date(facts.get("listed_on")),
         days=days,
@@ -173,7 +174,7 @@ def _read_month(facts: Mapping[str, Any]) -> FoldedMonth:
 
 
 def _text(day: date | None) -> str | None:
-    return day and day.isoformat()
+    return None if day is None else day.isoformat()
 
 
 def _date(text: str | None) -> date | None:

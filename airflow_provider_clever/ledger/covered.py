@@ -35,14 +35,16 @@ class SchoolPull:
     """What one pull did for one school.
 
     :param covered: the stretches of days that came out complete.
-    :param rows: rows that Clever sent.
+    :param rows_per_weekday: how many rows a weekday has; None: the pull was too short to tell.
+    :param name: as the pull saw it.
     :param failure: why the rest of what was asked for is missing; empty: nothing is.
     :param is_gone: the school was landed before and is no longer shared.
     """
 
     school_id: str
     covered: tuple[Span, ...] = ()
-    rows: int = 0
+    rows_per_weekday: float | None = None
+    name: str = ""
     failure: str = ""
     is_gone: bool = False
 
@@ -53,11 +55,13 @@ class PullFacts:
 
     :param sync_before: the district's last sync before the first page, None if it had none.
     :param sync_after: the same after the last page.
+    :param is_settled: whether no sync landed in between.
     """
 
     finished_at: str
     sync_before: str | None
     sync_after: str | None
+    is_settled: bool
     schools: tuple[SchoolPull, ...]
     newest_day: date | None = None
 
@@ -67,6 +71,7 @@ class SchoolCoverage:
     """What is known of one school.
 
     :param name: as last seen.
+    :param named_at: when that was.
     :param first_seen: when we first knew of it: from then on, losing a day of it is our fault.
     :param listed_on: the last date on which the district shared it.
     :param days: the best pull of each day.
@@ -74,11 +79,12 @@ class SchoolCoverage:
     :param failed_at: when the last one ended that did not.
     :param failure: what went wrong then.
     :param gone_at: when Clever last said that there is no such school for us.
-    :param rows_per_weekday: as measured by the last pull of five weekdays or more; None: not measured yet.
+    :param rows_per_weekday: as last measured; None: not yet.
     :param measured_at: when that was.
     """
 
     name: str = ""
+    named_at: str = ""
     first_seen: date | None = None
     listed_on: date | None = None
     days: dict[date, Cover] = field(default_factory=dict)
@@ -111,9 +117,11 @@ class SchoolCoverage:
         last = min(first_retained(today) - ONE_DAY, self.listed_on or date.max)
         return self.gaps(Span(first_retained(self.first_seen), last))
 
-    def seen(self, day: date) -> None:
-        """Note that we knew of the school on this date."""
+    def seen(self, day: date, name: str, at: str) -> None:
+        """Note that we knew of the school on this date, and under which name."""
         self.first_seen = day if self.first_seen is None else min(self.first_seen, day)
+        if name:
+            self.named_at, self.name = max((self.named_at, self.name), (at, name))
 
 
 @dataclass(slots=True)
@@ -157,25 +165,22 @@ class Coverage:
         :param names: the schools' names by id.
         :param today: the date of the list.
         """
-        is_newest = self.listed_on is None or today >= self.listed_on
-        self.listed_on = today if is_newest else self.listed_on
+        self.listed_on = max(filter(None, (self.listed_on, today)))
         for school_id, name in names.items():
             school = self.school(school_id)
-            school.seen(today)
+            school.seen(today, name, today.isoformat())
             school.listed_on = max(filter(None, (school.listed_on, today)))
-            if is_newest and name:
-                school.name = name
 
     def fold(self, facts: PullFacts) -> None:
         """Take in what a pull did."""
         sync = facts.sync_before or NEVER_SYNCED
-        cover = Cover(sync == (facts.sync_after or NEVER_SYNCED), facts.finished_at, sync)
+        cover = Cover(facts.is_settled, facts.finished_at, sync)
         pulled_on = moment_from_text(facts.finished_at).date()
         self.last_sync = max(self.last_sync, (facts.finished_at, facts.sync_after or NEVER_SYNCED))
         self.newest_day = max(filter(None, (self.newest_day, facts.newest_day)), default=None)
         for pull in facts.schools:
             school = self.school(pull.school_id)
-            school.seen(pulled_on)
+            school.seen(pulled_on, pull.name, facts.finished_at)
             _fold_days(school, pull.covered, cover, first_retained(pulled_on))
             _fold_outcome(school, pull, facts.finished_at)
 
@@ -195,9 +200,8 @@ def _fold_outcome(school: SchoolCoverage, pull: SchoolPull, finished_at: str) ->
         school.failed_at, school.failure = max((school.failed_at, school.failure), (finished_at, pull.failure))
     else:
         school.landed_at = max(school.landed_at, finished_at)
-        weekdays = sum(span.weekdays for span in pull.covered)
-        if weekdays >= 5:
-            measured = (finished_at, pull.rows / weekdays)
+        if pull.rows_per_weekday is not None:
+            measured = (finished_at, pull.rows_per_weekday)
             school.measured_at, school.rows_per_weekday = max(
                 (school.measured_at, school.rows_per_weekday or 0.0), measured
             )

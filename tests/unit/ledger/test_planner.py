@@ -38,7 +38,13 @@ def pulled(coverage: Coverage, span: Span, *, sync: date, on: date | None = None
     facts = SchoolPull(school_id="a", covered=(span,), **school)  # type: ignore[arg-type]  # a builder
     finished_at = sync_text(datetime.combine(on or sync, time(23, 30), UTC))
     coverage.fold(
-        PullFacts(finished_at=finished_at, sync_before=evening(sync), sync_after=evening(sync), schools=(facts,))
+        PullFacts(
+            finished_at=finished_at,
+            sync_before=evening(sync),
+            sync_after=evening(sync),
+            is_settled=True,
+            schools=(facts,),
+        )
     )
 
 
@@ -95,6 +101,7 @@ def test_days_that_a_sync_landed_on_top_of_are_due_again() -> None:
             finished_at=night_after(TODAY),
             sync_before=evening(date(2026, 11, 20)),
             sync_after=evening(TODAY),
+            is_settled=False,
             schools=(facts,),
         )
     )
@@ -171,7 +178,9 @@ def test_a_district_that_does_not_say_when_it_syncs_is_pulled_every_night() -> N
     coverage = Coverage("d")
     facts = SchoolPull(school_id="a", covered=(Span(first_retained(yesterday), yesterday),))
     finished_at = sync_text(datetime.combine(yesterday, time(23), UTC))
-    coverage.fold(PullFacts(finished_at=finished_at, sync_before=None, sync_after=None, schools=(facts,)))
+    coverage.fold(
+        PullFacts(finished_at=finished_at, sync_before=None, sync_after=None, is_settled=True, schools=(facts,))
+    )
     assert planned(coverage, sync=None).schools[0].due == (Span(TODAY - timedelta(days=14), TODAY),)
     assert planned(coverage, sync=TODAY).schools[0].due == (Span(first_retained(TODAY), TODAY),)
 

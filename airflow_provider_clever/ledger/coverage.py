@@ -1,0 +1,268 @@
+"""One ``coverage.json`` per district: read by the planner and the sensor, written by one reducer, made of receipts.
+
+Receipts are the truth and coverage is what they add up to. It remembers which receipts it has taken in, so a night
+reads that night's alone; and if it is lost, one call makes it anew.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.landing import layout
+from airflow_provider_clever.landing.compressed import read_gzipped_json
+from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.landing.receipts import Receipt, SchoolReceipt
+from airflow_provider_clever.ledger.coverage_json import (
+    CoverageFile,
+    CoverageFormatError,
+    FoldedMonth,
+    Tally,
+    from_json,
+    to_json,
+    total,
+)
+from airflow_provider_clever.ledger.covered import CorrectionRules, Coverage, PullFacts, SchoolPull, watermark
+from airflow_provider_clever.ledger.spans import Span
+from airflow_provider_clever.syncs import sync_moment, sync_text
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+log = logging.getLogger(__name__)
+
+_NAMED_MONTHS: Final = 2
+"""For how many of the newest months coverage keeps receipts by name; of older ones it keeps sums."""
+
+_WATCHED_DAYS: Final = 250
+"""Receipts filed under months longer ago speak of days that Clever has long forgotten: nobody looks for new ones."""
+
+_TOO_SHORT_WEEKDAYS: Final = 5
+"""A pull of fewer weekdays may have met a holiday, and says little about how many rows a school has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What the reducer knows besides the receipts.
+
+    :param today: the date in the district.
+    :param timezone: IANA name of the district's zone.
+    :param schools: names of the schools that the district shares, by id; None: nobody asked.
+    :param rules: how long a day may still change; decides what the watermark may promise.
+    """
+
+    today: date
+    timezone: str = "UTC"
+    schools: Mapping[str, str] | None = None
+    rules: CorrectionRules = CorrectionRules()  # noqa: RUF009 - immutable
+
+
+def coverage_path(district_id: str) -> str:
+    """Where a district's coverage is kept, relative to the destination."""
+    return layout.our_path(district_id, "coverage.json")
+
+
+def read_coverage(objects: Objects, district_id: str) -> CoverageFile:
+    """What is known of a district; nothing, if nothing has been recorded yet.
+
+    :raises CleverLandingError: it cannot be read.
+    """
+    found = objects.read(coverage_path(district_id))
+    return _parsed(found and found[0], district_id)
+
+
+def read_watermark(fs: "AbstractFileSystem", root: str, district_id: str) -> str | None:
+    """The sync up to which a district is covered, ISO-8601 UTC; None: not everything is covered yet.
+
+    :param fs: the destination's file system.
+    :param root: the destination's path on it.
+    :param district_id: the district.
+    :raises CleverLandingError: the destination, or its coverage, cannot be read.
+    """
+    return read_coverage(Objects(fs, root, single_writer=True), district_id).coverage.watermark
+
+
+def record_coverage(
+    objects: Objects, district_id: str, listing: Listing, *, receipts: Iterable[str] = ()
+) -> CoverageFile:
+    """Take in the receipts that are new, and write down what is covered now.
+
+    :param objects: the destination.
+    :param receipts: paths, relative to the destination, of receipts to read although they were taken in before: those
+        of a task that was cleared have been written again.
+    :raises CleverLandingError: the destination, or its coverage, cannot be read or written.
+    """
+    months = _new_receipts(objects, read_coverage(objects, district_id), listing.today, set(receipts))
+    return _write(objects, district_id, listing, months, keep=True)
+
+
+def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
+    """Make coverage anew from all receipts; for when it was lost, damaged or doubted.
+
+    :raises CleverLandingError: the destination cannot be read or written.
+    """
+    folders = objects.names(layout.our_path(district_id, "receipts"))
+    months = {_last_part(folder): _read_all(objects, objects.names(folder)) for folder in folders}
+    return _write(objects, district_id, listing, months, keep=False)
+
+
+def _parsed(data: bytes | None, district_id: str) -> CoverageFile:
+    if data is None:
+        return CoverageFile(Coverage(district_id))
+    try:
+        return from_json(data)
+    except CoverageFormatError as error:
+        raise CleverLandingError(
+            f"{coverage_path(district_id)} cannot be used: {error}. Upgrade airflow-provider-clever if a newer version "
+            "wrote it; else make it anew from the receipts with `clever-attendance status DESTINATION --rebuild`"
+        ) from None
+
+
+def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[str]) -> dict[str, dict[str, Receipt]]:
+    """The receipts to take in, by month and name."""
+    district_id = file.coverage.district_id
+    oldest = (today - timedelta(days=_WATCHED_DAYS)).strftime("%Y-%m")
+    found: dict[str, dict[str, Receipt]] = {}
+    for folder in objects.names(layout.our_path(district_id, "receipts")):
+        month = _last_part(folder)
+        if month < oldest:
+            continue
+        paths = objects.names(folder)
+        known = file.receipts.get(month)
+        if known is not None and known.names is not None:
+            paths = [path for path in paths if _last_part(path) not in known.names or path in again]
+        elif known is not None and known.count == len(paths):
+            paths = [path for path in paths if path in again]
+        found[month] = _read_all(objects, paths)
+    return found
+
+
+def _read_all(objects: Objects, paths: Iterable[str]) -> dict[str, Receipt]:
+    return {_last_part(path): receipt for path in paths if (receipt := _read(objects, path))}
+
+
+def _read(objects: Objects, path: str) -> Receipt | None:
+    found = objects.read(path)
+    try:
+        return Receipt.from_json(read_gzipped_json(found[0])) if found else None
+    except ValueError as error:
+        # Without it some days count as not covered and are pulled again, which is safe; the verify command names it.
+        log.warning("Receipt %s cannot be read (%s); what it says does not count", path, error)
+        return None
+
+
+def _write(
+    objects: Objects,
+    district_id: str,
+    listing: Listing,
+    months: Mapping[str, Mapping[str, Receipt]],
+    *,
+    keep: bool,
+) -> CoverageFile:
+    written: list[CoverageFile] = []
+
+    def next_data(data: bytes | None) -> bytes | None:
+        file = _start(data, district_id, keep=keep)
+        for month, receipts in months.items():
+            _fold(file, month, receipts)
+        _finish(file, listing)
+        written[:] = [file]
+        after = to_json(file)
+        return None if after == data else after
+
+    objects.update(coverage_path(district_id), next_data)
+    return written[0]
+
+
+def _start(data: bytes | None, district_id: str, *, keep: bool) -> CoverageFile:
+    if keep:
+        return _parsed(data, district_id)
+    try:
+        old = _parsed(data, district_id).coverage
+    except CleverLandingError:
+        old = Coverage(district_id)
+    # The district's lists of schools are in no receipt.
+    new = Coverage(district_id, listed_on=old.listed_on)
+    for school_id, school in old.schools.items():
+        if school.first_seen:
+            new.school(school_id).seen(school.first_seen, school.name, school.named_at)
+        new.school(school_id).listed_on = school.listed_on
+    return CoverageFile(new)
+
+
+def _fold(file: CoverageFile, month: str, receipts: Mapping[str, Receipt]) -> None:
+    for receipt in receipts.values():
+        file.coverage.fold(pull_facts(receipt))
+    known = file.receipts.get(month)
+    tallies = {name: _tally(receipt) for name, receipt in receipts.items()}
+    if known is None or known.names is not None:
+        file.receipts[month] = FoldedMonth.of({**(known.names or {} if known else {}), **tallies})
+    elif len(tallies) >= known.count:  # an old month was read again, whole
+        file.receipts[month] = FoldedMonth(None, len(tallies), total(tallies.values()))
+
+
+def _finish(file: CoverageFile, listing: Listing) -> None:
+    coverage = file.coverage
+    coverage.timezone = listing.timezone
+    if listing.schools is not None:
+        coverage.list_schools(listing.schools, listing.today)
+    coverage.watermark = watermark(coverage, listing.today, listing.rules)
+    for month in sorted(file.receipts)[:-_NAMED_MONTHS]:
+        folded = file.receipts[month]
+        file.receipts[month] = FoldedMonth(None, folded.count, folded.tally)
+
+
+def pull_facts(receipt: Receipt) -> PullFacts:
+    """What a receipt says about coverage."""
+    days = [school.written.keys() | school.unchanged.keys() for school in receipt.schools.values()]
+    newest = max((max(found) for found in days if found), default=None)
+    return PullFacts(
+        finished_at=_canonical(receipt.finished_at) or "",
+        sync_before=_canonical(receipt.sync_before),
+        sync_after=_canonical(receipt.sync_after),
+        is_settled=receipt.settled,
+        schools=tuple(
+            _school_pull(school_id, school, is_whole=receipt.asked.whole)
+            for school_id, school in receipt.schools.items()
+            if receipt.asked.section_ids is None
+        ),
+        newest_day=date.fromisoformat(newest) if newest else None,
+    )
+
+
+def _school_pull(school_id: str, school: SchoolReceipt, *, is_whole: bool) -> SchoolPull:
+    covered = tuple(Span(date.fromisoformat(days.start), date.fromisoformat(days.end)) for days in school.covered)
+    return SchoolPull(
+        school_id=school_id,
+        covered=covered if is_whole else (),
+        rows_per_weekday=_rows_per_weekday(school, sum(span.weekdays for span in covered)),
+        name=school.name,
+        failure=school.error or "it failed" if school.state == "failed" else "",
+        is_gone=school.state == "gone",
+    )
+
+
+def _rows_per_weekday(school: SchoolReceipt, weekdays: int) -> float | None:
+    if weekdays < _TOO_SHORT_WEEKDAYS:
+        return None
+    if school.state == "empty":
+        return 0.0
+    # Of unchanged partitions a receipt does not say how many rows they hold; they are taken for average ones.
+    rows = [partition.rows for partition in school.written.values()]
+    partitions = len(rows) + len(school.unchanged)
+    return partitions * sum(rows) / len(rows) / weekdays if rows else None
+
+
+def _tally(receipt: Receipt) -> Tally:
+    return Tally(*(int(receipt.totals.get(name, 0)) for name in Tally._fields))
+
+
+def _canonical(instant: str | None) -> str | None:
+    moment = sync_moment(instant)
+    return None if moment is None else sync_text(moment)
+
+
+def _last_part(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

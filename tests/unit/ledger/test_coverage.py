@@ -1,0 +1,284 @@
+"""coverage.json: what receipts add up to, in whatever order they come, and how often."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+
+import fsspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.landing.compressed import gzipped_json
+from airflow_provider_clever.landing.day_ranges import DayRange
+from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
+from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.ledger import coverage as ledger
+from airflow_provider_clever.ledger.coverage_json import CoverageFile, from_json, to_json
+from airflow_provider_clever.ledger.covered import Coverage
+from airflow_provider_clever.ledger.spans import Span, first_retained
+from airflow_provider_clever.syncs import sync_text
+
+TODAY = date(2026, 11, 23)
+DISTRICT = "65e000000000000000000001"
+
+
+def at(day: date, hour: int = 23) -> str:
+    return sync_text(datetime.combine(day, time(hour), UTC))
+
+
+def receipt(
+    day: date, first: date, last: date, *, number: int = 0, after: date | None = None, **schools: SchoolReceipt
+) -> Receipt:
+    """A receipt of a run on the evening of a day; without schools, of one school that was covered."""
+    days = DayRange(first.isoformat(), last.isoformat())
+    return Receipt(
+        district_id=DISTRICT,
+        work=Work(f"{number:032x}", day.strftime("%Y-%m")),
+        asked=Asked(date_range_start=days.start, date_range_end=days.end),
+        file_format="parquet",
+        finished_at=at(day),
+        sync_before=at(day, 22),
+        sync_after=at(after or day, 22),
+        settled=after is None,
+        schools=schools or {"a": SchoolReceipt(state="landed", covered=(days,))},
+        totals={"missing": 3, "returned": 1, "quarantined": 2},
+    )
+
+
+def destination(receipts: Sequence[Receipt] = ()) -> Objects:
+    objects = Objects(fsspec.filesystem("memory"), f"/{uuid.uuid4()}")
+    keep(objects, *receipts)
+    return objects
+
+
+def keep(objects: Objects, *receipts: Receipt) -> None:
+    for one in receipts:
+        objects.update(one.path, lambda _, one=one: gzipped_json(one.to_json()))  # type: ignore[misc]  # bound at once
+
+
+def record(objects: Objects, today: date = TODAY, **options: object) -> CoverageFile:
+    names = {"a": "Alder"}
+    return ledger.record_coverage(objects, DISTRICT, ledger.Listing(today=today, schools=names), **options)  # type: ignore[arg-type]  # a builder
+
+
+def text(objects: Objects) -> bytes:
+    found = objects.read(ledger.coverage_path(DISTRICT))
+    assert found is not None
+    return found[0]
+
+
+receipts_lists = st.lists(
+    st.builds(
+        lambda ago, start, length, unsettled, state: (ago, start, length, unsettled, state),
+        st.integers(0, 100),
+        st.integers(0, 250),
+        st.integers(0, 60),
+        st.booleans(),
+        st.sampled_from(["landed", "empty", "failed", "gone"]),
+    ),
+    max_size=8,
+)
+
+
+@given(receipts_lists, st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_receipts_add_up_to_the_same_in_any_order_and_however_often(
+    drawn: list[tuple[object, ...]], rng: object
+) -> None:
+    receipts = []
+    for number, (ago, start, length, unsettled, state) in enumerate(drawn):
+        first = TODAY - timedelta(days=start)  # type: ignore[arg-type]  # drawn as integers
+        last = min(TODAY, first + timedelta(days=length))  # type: ignore[arg-type]  # as above
+        school = SchoolReceipt(state=state, covered=(DayRange(first.isoformat(), last.isoformat()),), error="no")  # type: ignore[arg-type]  # as above
+        day = TODAY - timedelta(days=ago)  # type: ignore[arg-type]  # as above
+        receipts.append(receipt(day, first, last, number=number, after=TODAY if unsettled else None, a=school))
+    whole, halves = Coverage(DISTRICT), Coverage(DISTRICT)
+    for one in receipts:
+        whole.fold(ledger.pull_facts(one))
+    shuffled = receipts + receipts[::2]
+    rng.shuffle(shuffled)  # type: ignore[attr-defined]  # a Random
+    for one in shuffled:
+        halves.fold(ledger.pull_facts(one))
+    assert to_json(CoverageFile(whole)) == to_json(CoverageFile(halves))
+    assert from_json(to_json(CoverageFile(whole))).coverage == whole
+
+
+def test_what_was_recorded_night_by_night_is_what_a_rebuild_makes_of_all_receipts() -> None:
+    objects = destination()
+    for number in range(120):
+        day = date(2026, 7, 27) + timedelta(days=number)
+        keep(objects, receipt(day, day - timedelta(days=14), day, number=number))
+        record(objects, day)
+    nightly = from_json(text(objects))
+    rebuilt = ledger.rebuild_coverage(objects, DISTRICT, ledger.Listing(today=TODAY, schools={"a": "Alder"}))
+    assert rebuilt.coverage == nightly.coverage
+    assert rebuilt.receipts == nightly.receipts
+    assert nightly.tally.missing == 360
+
+
+def test_coverage_holds_ranges_and_stays_small() -> None:
+    objects = destination([receipt(TODAY, first_retained(TODAY), TODAY)])
+    record(objects)
+    assert json.loads(text(objects))["schools"]["a"]["covered"] == [["2026-05-24", "2026-11-23", 0]]
+    assert len(text(objects)) < 1000
+
+
+def test_recording_again_reads_no_receipt_again_and_writes_nothing() -> None:
+    objects = destination([receipt(TODAY, first_retained(TODAY), TODAY, number=n) for n in range(3)])
+    record(objects)
+    before, reads = text(objects), []
+    objects.read = lambda path, read=objects.read: reads.append(path) or read(path)  # type: ignore[method-assign]  # watches the store, not our code
+    objects.write = lambda *_: pytest.fail("nothing is new")  # type: ignore[method-assign]  # as above
+    record(objects)
+    assert set(reads) == {ledger.coverage_path(DISTRICT)}
+    assert text(objects) == before
+
+
+def test_a_receipt_that_a_later_try_wrote_again_counts_when_it_is_named() -> None:
+    failed = receipt(TODAY, TODAY, TODAY, a=SchoolReceipt(state="failed", error="timed out"))
+    objects = destination([failed])
+    assert record(objects).coverage.schools["a"].is_failing
+    mended = SchoolReceipt(state="landed", covered=(DayRange("2026-11-23", "2026-11-23"),))
+    keep(objects, replace(failed, finished_at=at(TODAY + timedelta(days=1)), schools={"a": mended}))
+    after = record(objects, receipts=[failed.path]).coverage.schools["a"]
+    assert not after.is_failing
+    assert after.is_settled(TODAY)
+
+
+def test_a_receipt_that_turns_up_in_an_old_month_is_found() -> None:
+    nights = [receipt(date(2026, month, 20), date(2026, month, 20), date(2026, month, 20)) for month in (8, 9, 10, 11)]
+    objects = destination(nights)
+    record(objects)
+    late = receipt(date(2026, 8, 3), date(2026, 8, 1), date(2026, 8, 3), number=7)
+    keep(objects, late)
+    file = record(objects)
+    assert file.coverage.schools["a"].is_settled(date(2026, 8, 2))
+    assert file.receipts["2026-08"].names is None
+    assert file.receipts["2026-08"].count == 2
+    assert file.tally.missing == 15
+
+
+def test_a_receipt_that_cannot_be_read_does_not_stop_the_others() -> None:
+    good, bad = receipt(TODAY, TODAY, TODAY), receipt(TODAY, TODAY, TODAY, number=1)
+    objects = destination([good])
+    objects.update(bad.path, lambda _: b"cut short")
+    assert record(objects).coverage.schools["a"].is_settled(TODAY)
+
+
+def test_a_damaged_coverage_says_how_to_make_it_anew_and_that_works() -> None:
+    objects = destination([receipt(TODAY, first_retained(TODAY), TODAY)])
+    good = to_json(record(objects))
+    objects.update(ledger.coverage_path(DISTRICT), lambda _: b"{")
+    with pytest.raises(CleverLandingError, match="--rebuild"):
+        record(objects)
+    ledger.rebuild_coverage(objects, DISTRICT, ledger.Listing(today=TODAY, schools={"a": "Alder"}))
+    assert text(objects) == good
+
+
+def test_a_coverage_of_a_newer_version_is_not_touched() -> None:
+    objects = destination()
+    objects.update(ledger.coverage_path(DISTRICT), lambda _: b'{"schema_version": 99}')
+    with pytest.raises(CleverLandingError, match="Upgrade"):
+        record(objects)
+
+
+def test_two_reducers_at_once_lose_nothing_of_each_other() -> None:
+    first, second = receipt(TODAY, TODAY, TODAY), receipt(TODAY, TODAY - timedelta(days=1), TODAY, number=1)
+    objects = destination([first])
+    other = Objects(objects.fs, objects.root)
+    plain_write = objects.write
+
+    def overtaken(path: str, data: bytes, version: object) -> None:
+        objects.write = plain_write  # type: ignore[method-assign]  # the other reducer comes in between once
+        keep(other, second)
+        record(other)
+        plain_write(path, data, version)  # type: ignore[arg-type]  # as it came
+
+    objects.write = overtaken  # type: ignore[method-assign]  # as above
+    assert record(objects).coverage.schools["a"].is_settled(TODAY - timedelta(days=1))
+
+
+# --- the watermark ----------------------------------------------------------------------------------------------------
+
+
+def watermark(*receipts: Receipt, schools: Sequence[str] = ("a",), today: date = TODAY) -> str | None:
+    objects = destination(receipts)
+    listing = ledger.Listing(today=today, schools=dict.fromkeys(schools, ""))
+    ledger.record_coverage(objects, DISTRICT, listing)
+    return ledger.read_watermark(objects.fs, objects.root, DISTRICT)
+
+
+ALL = receipt(date(2026, 11, 20), date(2026, 5, 1), date(2026, 11, 20))
+
+
+def test_the_watermark_is_the_sync_that_everything_is_covered_up_to() -> None:
+    assert watermark(ALL) == at(date(2026, 11, 20), 22)
+    assert watermark(ALL, receipt(TODAY, date(2026, 11, 6), TODAY, number=1)) == at(TODAY, 22)
+
+
+def test_there_is_no_watermark_before_everything_was_covered_once() -> None:
+    assert watermark() is None
+    assert watermark(receipt(TODAY, date(2026, 11, 6), TODAY)) is None
+    assert watermark(ALL, schools=("a", "new")) is None
+
+
+def test_a_pull_of_old_days_alone_does_not_move_the_watermark() -> None:
+    old = receipt(TODAY, date(2026, 6, 1), date(2026, 6, 30), number=1)
+    assert watermark(ALL, old) in (None, at(date(2026, 11, 20), 22))
+
+
+def test_a_pull_that_a_sync_landed_on_does_not_move_the_watermark() -> None:
+    shaken = receipt(TODAY, date(2026, 5, 1), TODAY, number=1, after=TODAY + timedelta(days=1))
+    assert watermark(ALL, shaken) == at(date(2026, 11, 20), 22)
+
+
+def test_a_school_that_failed_holds_the_watermark_and_one_that_is_gone_does_not() -> None:
+    covered = SchoolReceipt(state="landed", covered=(DayRange("2026-05-01", "2026-11-20"),))
+    young = SchoolReceipt(state="landed", covered=(DayRange("2026-11-06", "2026-11-23"),))
+    both = receipt(date(2026, 11, 20), TODAY, TODAY, a=covered, b=covered)
+    for state, expected in (("failed", date(2026, 11, 20)), ("gone", TODAY)):
+        night = receipt(TODAY, TODAY, TODAY, number=1, a=young, b=SchoolReceipt(state=state, error="no"))  # type: ignore[arg-type]  # one of its words
+        assert watermark(both, night, schools=("a", "b")) == at(expected, 22)
+
+
+def test_a_school_that_the_district_no_longer_lists_does_not_hold_the_watermark() -> None:
+    covered = SchoolReceipt(state="landed", covered=(DayRange("2026-05-01", "2026-11-20"),))
+    objects = destination([receipt(date(2026, 11, 20), TODAY, TODAY, a=covered, b=covered)])
+    names = {"a": "", "b": ""}
+    ledger.record_coverage(objects, DISTRICT, ledger.Listing(today=date(2026, 11, 20), schools=names))
+    keep(objects, receipt(TODAY, date(2026, 11, 6), TODAY, number=1))
+    file = record(objects)
+    assert file.coverage.is_gone("b")
+    assert file.coverage.watermark == at(TODAY, 22)
+
+
+# --- what a receipt says ----------------------------------------------------------------------------------------------
+
+
+def test_rows_per_weekday_are_measured_where_a_pull_was_long_enough() -> None:
+    def partition(rows: int) -> WrittenPartition:
+        return WrittenPartition(path="p", rows=rows, content_hash="h", counts={})
+
+    written = {f"2026-11-{day:02d}": partition(100) for day in (16, 17, 18)}
+    week = (DayRange("2026-11-16", "2026-11-22"),)
+    school = SchoolReceipt(
+        state="landed", covered=week, written=written, unchanged={"2026-11-19": "x", "2026-11-20": "x"}
+    )
+    (pull,) = ledger.pull_facts(receipt(TODAY, TODAY, TODAY, a=school)).schools
+    assert pull.rows_per_weekday == 100.0
+    short = replace(school, covered=(DayRange("2026-11-16", "2026-11-17"),))
+    (pull,) = ledger.pull_facts(receipt(TODAY, TODAY, TODAY, a=short)).schools
+    assert pull.rows_per_weekday is None
+
+
+def test_a_section_pull_covers_nothing() -> None:
+    one = receipt(TODAY, TODAY, TODAY)
+    for asked in (replace(one.asked, whole=False), replace(one.asked, section_ids=("s",))):
+        facts = ledger.pull_facts(replace(one, asked=asked))
+        assert all(not school.covered for school in facts.schools)
+    assert ledger.pull_facts(one).schools[0].covered == (Span(TODAY, TODAY),)
