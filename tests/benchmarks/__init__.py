@@ -1,0 +1,1 @@
+"""Measurements of this provider beside other tools; see docs/explanation/performance.md."""

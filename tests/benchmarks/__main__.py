@@ -1,0 +1,84 @@
+"""``python -m tests.benchmarks``: measure, write docs/explanation/performance.md, and say which promises hold.
+
+``--quick`` is the short form: fewer days, one run, loose bounds, nothing written. ``limits`` measures the rate limit,
+which takes three times three minutes.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tests.benchmarks import scenarios
+from tests.benchmarks.page import write_page
+from tests.benchmarks.promises import broken, table
+from tests.benchmarks.results import Results
+from tests.benchmarks.running import Runner, Scenario, server
+
+Plan = Sequence[tuple[Scenario, int]]
+"""Scenarios, and how often each is run."""
+
+PLANS: dict[str, Plan] = {
+    "peers": [(scenarios.NO_LATENCY, 5), (scenarios.FOUR_SCHOOLS, 5), (scenarios.ONE_SCHOOL, 5)],
+    "curves": [
+        *((scenario, 3) for scenario in scenarios.SIZES[:2]),
+        (scenarios.SIZES[2], 1),
+        *((scenario, 1) for scenario in scenarios.PEER_SIZES),
+        *((scenario, 1) for scenario in scenarios.GRID),
+    ],
+    "landing": [(scenarios.LANDING, 5)],
+    "limits": [(scenario, 1) for scenario in scenarios.LIMITS],
+}
+
+QUICK: Plan = [
+    (scenarios.quick(scenarios.NO_LATENCY, 5), 1),
+    (scenarios.quick(scenarios.FOUR_SCHOOLS, 5), 1),
+    (scenarios.quick(scenarios.SIZES[0], 4), 1),
+]
+
+
+def main() -> int:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PLANS)}; default all but limits")
+    parser.add_argument("--quick", action="store_true", help="fewer days, one run, loose bounds, nothing written")
+    parser.add_argument("--only", nargs="+", metavar="CONTENDER", help="only these contenders, nothing written")
+    parser.add_argument("--times", type=int, help="how often each scenario is run")
+    asked = parser.parse_args()
+    parts = asked.parts or [part for part in PLANS if part != "limits"]
+    plan = QUICK if asked.quick else [step for part in parts for step in PLANS[part]]
+    plan = [(_only(scenario, asked.only), asked.times or times) for scenario, times in plan]
+    is_kept = not asked.quick and not asked.only
+    results = Results.stored() if is_kept else Results()
+    for scenario, times in plan:
+        results.replace(scenario, list(_measure(scenario, times)))
+        if is_kept:
+            results.store()
+    if is_kept:
+        write_page(results)
+    sys.stdout.write(table(results, is_loose=asked.quick))
+    return 1 if asked.quick and broken(results, is_loose=True) else 0
+
+
+def _only(scenario: Scenario, keys: Sequence[str] | None) -> Scenario:
+    if not keys:
+        return scenario
+    return replace(scenario, contenders=[one for one in scenario.contenders if one.key in keys])
+
+
+def _measure(scenario: Scenario, times: int) -> Iterator[dict[str, object]]:
+    with server() as origin:
+        for measured in Runner(origin).alternate(scenario, times=times):
+            per_second = measured["rows"] / measured["seconds"]
+            per_million = measured["cpu_seconds"] / measured["rows"] * 1e6
+            sys.stderr.write(
+                f"{scenario.key:14} {measured['contender']:20} pull {measured['pull']} {per_second:10,.0f} rows/s "
+                f"{per_million:6.1f} CPU s per million rows {measured['peak_megabytes']:6.0f} MB "
+                f"{measured['requests']:6} requests {measured['refused']} refused "
+                f"{measured['connections']} connections\n"
+            )
+            yield measured
+
+
+if __name__ == "__main__":
+    sys.exit(main())

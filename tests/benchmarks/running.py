@@ -1,0 +1,173 @@
+"""Starts the server and the contenders' processes, and collects what they measured."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from tests.benchmarks.contenders.measuring import Job
+from tests.benchmarks.environments import ROOT, python_of
+from tests.benchmarks.lineup import Contender
+from tests.benchmarks.standin import ROWS_A_DAY, school_id
+
+Measurement = dict[str, Any]
+"""One pull: scenario, contender, which pull of its process, rows, and what contenders/measuring.py tells."""
+
+_SECONDS: Final = 1200
+"""The longest that one process may take."""
+
+
+class WrongRowsError(Exception):
+    """A contender brought other than all rows, so its time means nothing."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """The same question to several contenders.
+
+    :param key: its name among the measurements.
+    :param title: its name on the page.
+    :param schools: how many schools.
+    :param days: how many days.
+    :param contenders: who is asked, in turn.
+    :param latency_seconds: how long the server holds each answer back.
+    :param limit: requests per window of 60 s.
+    :param processes: how many processes share the schools and the token.
+    """
+
+    key: str
+    title: str
+    schools: int
+    days: int
+    contenders: Sequence[Contender]
+    latency_seconds: float = 0.0
+    limit: int = 10**9
+    processes: int = 1
+
+    @property
+    def rows(self) -> int:
+        """How many rows answer the question."""
+        return self.schools * self.days * ROWS_A_DAY
+
+    @property
+    def dates(self) -> tuple[str, str]:
+        """First and last day; the last is yesterday, so that all are within what Clever retains."""
+        last = date.today() - timedelta(days=1)  # noqa: DTZ011 - which day it is somewhere does not matter
+        return (last - timedelta(days=self.days - 1)).isoformat(), last.isoformat()
+
+    @property
+    def account(self) -> Mapping[str, float]:
+        """How the server shall treat the token."""
+        return {"latency_seconds": self.latency_seconds, "limit": self.limit}
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The stand-in server in a process of its own; gives its origin."""
+    command = [sys.executable, "-m", "tests.benchmarks.standin"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.stdin.close()
+
+
+class Runner:
+    """Runs contenders against one server.
+
+    :param origin: the server.
+    """
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._numbers = count()
+
+    def alternate(self, scenario: Scenario, *, times: int) -> Iterator[Measurement]:
+        """All contenders in turn, and again, so that what else the machine does falls on all of them."""
+        for _ in range(times):
+            for contender in scenario.contenders:
+                yield from self.run(scenario, contender)
+
+    def run(self, scenario: Scenario, contender: Contender) -> list[Measurement]:
+        """One contender, all its pulls.
+
+        :raises WrongRowsError: rows are missing or too many.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="clever-bench-"))
+        try:
+            told = self._told(scenario, contender, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        rows = sum(part["rows"] for part in told)
+        if rows != scenario.rows:
+            raise WrongRowsError(f"{contender.key} brought {rows:,} of {scenario.rows:,} rows in {scenario.key}")
+        named = {"scenario": scenario.key, "contender": contender.key, "rows": rows}
+        pulls = _together([part["pulls"] for part in told])
+        return [{**named, "pull": number, **measured} for number, measured in enumerate(pulls, 1)]
+
+    def _told(self, scenario: Scenario, contender: Contender, folder: Path) -> list[dict[str, Any]]:
+        token = f"bench-{next(self._numbers)}"
+        first_day, last_day = scenario.dates
+        account = dict(scenario.account)
+        if scenario.processes > 1:
+            urlopen(f"{self._origin}/_bench/begin?{urlencode({'token': token, **account})}", timeout=30).close()
+            account = {}
+        running = []
+        for number in range(scenario.processes):
+            job = Job(
+                origin=self._origin,
+                token=token,
+                school_ids=[school_id(n) for n in range(number, scenario.schools, scenario.processes)],
+                first_day=first_day,
+                last_day=last_day,
+                folder=str(folder / str(number)),
+                pulls=contender.pulls,
+                account=account,
+                options=contender.options,
+            )
+            running.append(_start(contender, job, folder / f"{number}.json"))
+        return [_finish(process, file) for process, file in running]
+
+
+def _start(contender: Contender, job: Job, file: Path) -> tuple[subprocess.Popen[str], Path]:
+    file.write_text(json.dumps(asdict(job)))
+    script = Path(__file__).with_name("contenders") / contender.script
+    command = [str(python_of(contender.environment)), str(script), str(file)]
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT)} if not contender.environment else None
+    with file.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=surroundings)
+    return process, file
+
+
+def _finish(process: subprocess.Popen[str], file: Path) -> dict[str, Any]:
+    try:
+        process.wait(_SECONDS)
+    finally:
+        process.kill()
+    if process.returncode:
+        raise RuntimeError(file.with_suffix(".log").read_text()[-3000:])
+    told: dict[str, Any] = json.loads(file.with_suffix(".measured.json").read_text())
+    return told
+
+
+def _together(processes: list[list[Measurement]]) -> list[Measurement]:
+    """What several processes on one token measured, as one: the server told each of them about all."""
+    merged = []
+    for same_pull in zip(*processes, strict=True):
+        last = max(same_pull, key=lambda measured: measured["ended"])
+        cpu_seconds = sum(measured["cpu_seconds"] for measured in same_pull)
+        merged.append({**last, "cpu_seconds": cpu_seconds})
+    return merged
