@@ -7,6 +7,9 @@ from datetime import date, timedelta
 from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay
 from airflow_provider_clever.pull.chains import Chain
 
+_FOR_NOW = "9999-12-31"
+"""Until the next page says on which day it begins."""
+
 
 def empty_columns() -> Columns:
     """No rows."""
@@ -17,7 +20,8 @@ class DayAssembler:
     """One walk's rows in, its days out.
 
     A day is complete once a later date was seen or the walk has ended; never because of an error. A row that comes
-    after its day was closed reopens the day: it comes out again, as an addition that marks nothing.
+    after its day was closed reopens the day: it comes out again, as an addition that marks nothing. Nor does a day
+    mark anything that a rejected row may belong to: Clever still has that row, we only cannot read it.
 
     :param chain: the walk.
     """
@@ -28,11 +32,20 @@ class DayAssembler:
         self._last = chain.query.end
         self._open = self._first
         self._columns = empty_columns()
+        self._doubtful_until = ""
         self.newest_date: str | None = None
 
-    def add(self, columns: Columns) -> Iterator[PulledDay]:
-        """The days that these rows complete."""
+    def add(self, columns: Columns, *, has_rejected: bool = False) -> Iterator[PulledDay]:
+        """The days that these rows complete.
+
+        :param columns: a page's rows.
+        :param has_rejected: True if the page had rows besides that were rejected. Default False.
+        """
         columns = _sorted_by_date(columns)
+        if has_rejected:
+            self._doubtful_until = _FOR_NOW
+        elif self._doubtful_until == _FOR_NOW and columns["attendance_date"]:
+            self._doubtful_until = str(columns["attendance_date"][0])
         for start, end, day in _stretches(columns["attendance_date"]):
             self.newest_date = max(day, self.newest_date or day)
             rows = {name: column[start:end] for name, column in columns.items()}
@@ -55,7 +68,8 @@ class DayAssembler:
     def _close_until(self, day: str) -> Iterator[PulledDay]:
         while self._open < day:
             columns, self._columns = self._columns, empty_columns()
-            yield from self._by_school(self._open, columns, whole=self._chain.whole)
+            whole = self._chain.whole and self._open > self._doubtful_until
+            yield from self._by_school(self._open, columns, whole=whole)
             self._open = _days_from(self._open, 1)
 
     def _by_school(self, day: str, columns: Columns, *, whole: bool) -> Iterator[PulledDay]:

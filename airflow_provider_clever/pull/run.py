@@ -154,7 +154,8 @@ class Pull:
         with Writing(land, threads=writers, stop=self._stop) as writing:
             for chain, page in self._pages():
                 days = self._walks[id(chain)].days
-                for day in days.finish() if page is None else days.add(page.columns):
+                complete = days.finish() if page is None else days.add(page.columns, has_rejected=bool(page.rejected))
+                for day in complete:
                     writing.submit(day)
             writing.finish()
         return self.result

@@ -103,3 +103,17 @@ def test_a_sections_rows_come_out_per_school_and_never_as_a_whole_day():
         ("s1", ["b"], False),
         ("s2", ["a", "c"], False),
     ]
+
+
+def test_days_that_a_rejected_row_may_belong_to_mark_nothing():
+    assembler = DayAssembler(chain())
+
+    days = [
+        *assembler.add(columns((DAYS[0], "a"), (DAYS[1], "a"))),
+        *assembler.add(columns((DAYS[2], "a"), (DAYS[3], "a")), has_rejected=True),
+        *assembler.add(columns((DAYS[5], "a"), (DAYS[6], "a"))),
+        *assembler.finish(),
+    ]
+
+    assert [day.attendance_date for day in days if not day.whole] == DAYS[1:6]
+    assert assembler.complete_days == (DAYS[0], DAYS[-1])

@@ -1,0 +1,268 @@
+"""Operators that bring attendance out of Clever."""
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, Context
+
+from airflow_provider_clever.exceptions import CleverDataError, CleverSettingsError
+from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.hooks.failures import failing_for_good
+from airflow_provider_clever.operators.run_facts import facts_from_context
+from airflow_provider_clever.windows import run_window
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.landing.store import Destination
+    from airflow_provider_clever.landing.work import Work
+    from airflow_provider_clever.transfer import Answer, Question, Transfer
+
+
+class CleverAttendanceOperator(BaseOperator):
+    """Pulls attendance of a date range, per school, into XCom or object storage.
+
+    Without a destination the task returns the rows as a list of dicts, values as Clever's text. With one, each school
+    and day becomes one file, ``<destination>/attendance/district=<id>/date=YYYY-MM-DD/school-<id>.parquet``, that is
+    only ever replaced as a whole: rows are added, replaced by newer versions or marked as missing, never removed. The
+    task then returns a summary of counts. The summary is always under the XCom key ``summary``.
+
+    :param date_range_start: first attendance date, inclusive, ``YYYY-MM-DD`` or a date. Default: the run's own window
+        (params, partition key, asset event, data interval, logical date; in the DAG's time zone).
+    :param date_range_end: last attendance date, inclusive. Give both dates or neither.
+    :param lookback_days: days before the run's own window that are pulled again, because districts upload late and
+        correct what they uploaded. Default 14. Not used with explicit dates or in backfill runs.
+    :param school_ids: one school's Clever id, or several; default every school that the district shares.
+    :param section_ids: one section's id, or several, instead of schools.
+    :param attendance_status: ``present``, ``absent`` or ``tardy``; default all. Only without a destination: a filtered
+        pull cannot tell a row that is gone from one that was filtered out.
+    :param district_id: whose attendance. Default: the connection's district, or the only one that is connected.
+    :param clever_conn_id: the connection; default ``clever_default``.
+    :param destination: where files go, such as ``s3://aws_default@bucket/prefix`` or ``file:///data/clever``. Default
+        None: rows are returned through XCom, and so lie in Airflow's metadata database.
+    :param file_format: ``parquet`` (default) or ``jsonl``.
+    :param max_xcom_records: most rows that may be returned through XCom; default 10,000. The pull ends with an error
+        as soon as there are more.
+    :param max_concurrency: requests side by side; default 16. Clever's rate limit is kept whatever this says.
+    :param fail_on_quarantine: fail, after the good rows have landed, when rows were set aside that had not been before.
+        Default True.
+    :param write_changes: also write what changed in each file, before and after. Default False.
+    :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
+        that cannot compare and swap. Default False.
+    """
+
+    template_fields: Sequence[str] = (
+        "date_range_start",
+        "date_range_end",
+        "school_ids",
+        "section_ids",
+        "attendance_status",
+        "district_id",
+        "clever_conn_id",
+        "destination",
+        "file_format",
+    )
+    ui_color = "#d7e3fc"
+
+    _stop: threading.Event | None = None
+
+    def __init__(
+        self,
+        *,
+        date_range_start: str | date | None = None,
+        date_range_end: str | date | None = None,
+        lookback_days: int = 14,
+        school_ids: str | Sequence[str] | None = None,
+        section_ids: str | Sequence[str] | None = None,
+        attendance_status: str | None = None,
+        district_id: str | None = None,
+        clever_conn_id: str = CleverHook.default_conn_name,
+        destination: str | None = None,
+        file_format: str = "parquet",
+        max_xcom_records: int = 10_000,
+        max_concurrency: int = 16,
+        fail_on_quarantine: bool = True,
+        write_changes: bool = False,
+        single_writer: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.date_range_start = date_range_start
+        self.date_range_end = date_range_end
+        self.lookback_days = lookback_days
+        self.school_ids = school_ids
+        self.section_ids = section_ids
+        self.attendance_status = attendance_status
+        self.district_id = district_id
+        self.clever_conn_id = clever_conn_id
+        self.destination = destination
+        self.file_format = file_format
+        self.max_xcom_records = max_xcom_records
+        self.max_concurrency = max_concurrency
+        self.fail_on_quarantine = fail_on_quarantine
+        self.write_changes = write_changes
+        self.single_writer = single_writer
+
+    def execute(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
+        """Pull the window; give the rows, or with a destination a summary of what landed.
+
+        :raises AirflowFailException: trying again cannot help; the message says what to do.
+        :raises CleverError: trying again may help.
+        """
+        self._stop = threading.Event()
+        with failing_for_good():
+            question = self._question(context)
+            answer = self._answer(question, context)
+            context["ti"].xcom_push(key="summary", value=answer.summary)
+            if answer.problem is not None:
+                raise answer.problem
+        return answer.rows if self.destination is None else answer.summary
+
+    def on_kill(self) -> None:
+        """End the pull at once; what had landed is intact."""
+        if self._stop is not None:
+            self._stop.set()
+
+    def _question(self, context: Context) -> "Question":
+        from airflow_provider_clever.transfer import Question
+
+        window = run_window(
+            facts_from_context(context),
+            date_range_start=self.date_range_start,
+            date_range_end=self.date_range_end,
+            lookback_days=self.lookback_days,
+            district_id=self.district_id,
+        )
+        question = Question(
+            first_day=window.start,
+            last_day=window.end,
+            school_ids=_ids("school_ids", self.school_ids),
+            section_ids=_ids("section_ids", self.section_ids),
+            attendance_status=self.attendance_status or None,
+        )
+        self.log.info("Attendance dates: %s", window)
+        return question
+
+    def _answer(self, question: "Question", context: Context) -> "Answer":
+        from airflow_provider_clever.api.client import CleverClient
+        from airflow_provider_clever.transfer import Transfer
+
+        stop = self._stop or threading.Event()
+        settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
+        with CleverClient(settings, stop=stop) as client:
+            transfer = Transfer(client, question, stop=stop, max_concurrency=self.max_concurrency)
+            answer = self._to_xcom(transfer) if self.destination is None else self._to_destination(transfer, context)
+        self.log.info("%s", _sentence(answer.summary))
+        return answer
+
+    def _to_xcom(self, transfer: "Transfer") -> "Answer":
+        self.log.warning(
+            "No destination is set: the rows are returned through XCom and lie in Airflow's metadata database. "
+            "Attendance is an education record; set `destination` to land it in object storage instead."
+        )
+        return transfer.rows(limit=self.max_xcom_records)
+
+    def _to_destination(self, transfer: "Transfer", context: Context) -> "Answer":
+        answer = transfer.land(
+            self._destination_of,
+            work=_work(context),
+            today=datetime.now(UTC).date(),
+            write_changes=self.write_changes,
+        )
+        if isinstance(answer.problem, CleverDataError) and not self.fail_on_quarantine:
+            self.log.warning("%s", answer.problem)
+            answer.problem = None
+        return answer
+
+    def _destination_of(self, district_id: str) -> "Destination":
+        from airflow.sdk import ObjectStoragePath
+
+        from airflow_provider_clever.landing.store import Destination
+
+        path = ObjectStoragePath(str(self.destination))
+        return Destination(
+            path.fs,
+            path.path,
+            district_id=district_id,
+            file_format=self.file_format,
+            single_writer=self.single_writer,
+        )
+
+
+class CleverListSchoolsOperator(BaseOperator):
+    """Lists the schools that a district shares, in batches to map over.
+
+    ``CleverAttendanceOperator.partial(...).expand(school_ids=list_schools.output)`` then runs one task a batch.
+
+    :param batch_size: schools a batch; default 25. Airflow maps at most ``[core] max_map_length`` batches, 1,024.
+    :param district_id: whose schools. Default: the connection's district, or the only one that is connected.
+    :param clever_conn_id: the connection; default ``clever_default``.
+    """
+
+    template_fields: Sequence[str] = ("district_id", "clever_conn_id")
+    ui_color = "#e7eefd"
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = 25,
+        district_id: str | None = None,
+        clever_conn_id: str = CleverHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_size = batch_size
+        self.district_id = district_id
+        self.clever_conn_id = clever_conn_id
+
+    def execute(self, context: Context) -> list[list[str]]:  # noqa: ARG002 - Airflow passes it
+        """Give the ids of all shared schools, in batches, in a lasting order.
+
+        :raises AirflowFailException: trying again cannot help; the message says what to do.
+        :raises CleverError: trying again may help.
+        """
+        with failing_for_good():
+            if self.batch_size < 1:
+                raise CleverSettingsError("batch_size must be at least 1.")
+            with CleverHook(self.clever_conn_id, self.district_id or None).get_conn() as client:
+                client.get_district()
+                school_ids = sorted(school.id for school in client.iter_schools())
+            batches = [school_ids[at : at + self.batch_size] for at in range(0, len(school_ids), self.batch_size)]
+            self.log.info("The district shares %d schools: %d batches", len(school_ids), len(batches))
+            return batches
+
+
+def _ids(name: str, given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The ids as a tuple; None if there are none given. A template that came out empty must not mean every school."""
+    if given is None:
+        return None
+    ids = (given,) if isinstance(given, str) else tuple(given)
+    if any(not isinstance(one, str) or one in ("", "None") for one in ids):
+        raise CleverSettingsError(f"{name} holds an empty id. Give Clever ids, or leave {name} out for all schools.")
+    return ids
+
+
+def _work(context: Context) -> "Work":
+    """What identifies this work: the same for every try of the same task instance."""
+    from airflow_provider_clever.landing.receipts import work_id
+    from airflow_provider_clever.landing.work import Work
+
+    ti, run = context["ti"], context["dag_run"]
+    moment = run.logical_date or getattr(run, "run_after", None) or run.start_date or datetime.now(UTC)
+    identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+    return Work(work_id(*identity), moment.astimezone(UTC).strftime("%Y-%m"))
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    """The summary in one line for the log."""
+    parts = [
+        f"{summary['received']:,} rows received",
+        f"{summary['requests']:,} requests",
+        f"{summary['seconds']:,.1f} s",
+    ]
+    if "written" in summary:
+        parts.insert(1, f"{summary['written']:,} partitions written, {summary['unchanged']:,} unchanged")
+    counted = ("added", "changed", "stale", "missing", "returned", "expired", "quarantined", "conflicts")
+    parts += [f"{summary[name]:,} {name}" for name in counted if summary.get(name)]
+    parts += [f"schools {name}: {len(summary[f'schools_{name}'])}" for name in ("failed", "gone", "empty")]
+    return ", ".join(parts)
