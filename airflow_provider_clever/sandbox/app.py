@@ -25,6 +25,7 @@ from .routes import answer, family_of
 from .world import World, WorldPlan
 
 SLOW_PARTS = 20
+UNANSWERED = (Delivery.HANG, Delivery.CLOSE, Delivery.REFUSE)
 
 
 @dataclass
@@ -82,7 +83,8 @@ class CleverApp:
         journal.begin(entry)
         try:
             reply, fault, window = self._answer(received)
-            entry.status, entry.fault = reply.status, fault.kind if fault else ""
+            entry.status = 0 if reply.delivery in UNANSWERED else reply.status
+            entry.fault = fault.kind if fault else ""
             if self.stage.world.knobs.latency_ms:
                 await asyncio.sleep(self.stage.world.knobs.latency_ms / 1000)
             accepts_gzip = b"gzip" in headers.get(b"accept-encoding", b"")
@@ -181,7 +183,7 @@ class _Wire:
             await self._wait_for_disconnect(reply.seconds)
         if reply.delivery is Delivery.REFUSE:
             refuse(reply.seconds)
-        if reply.delivery in (Delivery.HANG, Delivery.CLOSE, Delivery.REFUSE):
+        if reply.delivery in UNANSWERED:
             await self._abort()
             return
         raw: list[tuple[bytes, bytes]] = [(_AsWritten(name.encode()), text.encode()) for name, text in headers]

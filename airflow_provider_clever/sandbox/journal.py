@@ -11,7 +11,10 @@ ENTRIES_KEPT = 20_000
 
 @dataclass(slots=True)
 class Entry:
-    """One request as it was received and answered."""
+    """One request as it was received and answered.
+
+    :param status: 0 if no answer was sent at all.
+    """
 
     method: str
     path: str

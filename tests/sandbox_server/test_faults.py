@@ -119,6 +119,7 @@ def test_connections_break_in_three_ways(sandbox: Sandbox) -> None:
             page(sandbox)
         assert page(sandbox).status_code == 200
     assert sandbox.counters()["by_fault"] == {"reset_mid_body": 1, "close": 1, "timeout": 1}
+    assert sandbox.counters()["by_status"] == {"200": 4, "0": 2}
 
 
 def test_connections_are_refused_for_a_while(sandbox: Sandbox) -> None:
