@@ -74,6 +74,6 @@ def page_object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict) or not ("data" in value or "links" in value):
         raise CleverProtocolError("Clever's answer is JSON but no page: it has neither data nor links. Report it.")
     for name in ("data", "links"):
-        if not isinstance(value.get(name) or [], list):
+        if not isinstance(value.get(name), list | None):
             raise CleverProtocolError(f"Clever's answer is JSON but no page: its {name} is not a list. Report it.")
     return value

@@ -47,14 +47,12 @@ def _links_in_tail(tail: bytes) -> list[Any] | None:
     return links if isinstance(links, list) else None
 
 
-def link_called_next(links: object) -> str | None:
+def link_called_next(links: list[Any] | None) -> str | None:
     """Give the address of the ``next`` link among a page's links (clever-api.md 3.3).
 
     :raises CleverProtocolError: they are not links.
     """
-    if not isinstance(links or [], list):
-        raise CleverProtocolError("Clever's answer is JSON but no page: its links is not a list. Report it.")
-    for link in links if isinstance(links, list) else []:
+    for link in links or []:
         if not isinstance(link, dict):
             raise CleverProtocolError("Clever sent a link that is none. Report it.")
         if link.get("rel") == "next":

@@ -4,10 +4,10 @@ A bearer token has a budget of requests in a fixed window that its first request
 else that the company runs on the token spends from it too, so the headers of the answers are the truth:
 
 * Nothing is known (at the start, and after each reset): one request goes alone, and its answer says what is left.
-* Otherwise requests go at once while the budget lasts, with at most a sixteenth of what is left in flight (at least
-  one), so that several processes that read the same figure do not overspend it together.
-* What is left stays above the share that is not ours, and above 1/75 of the limit (16 of 1,200), where processes
-  that share the token would collide. Then nothing goes until the window ends.
+* What is not ours is kept: the rest of the budget share, and always 1/75 of the limit (16 of 1,200), where processes
+  that share the token would collide. Once the rest is spent, nothing goes until the window ends.
+* Until then requests go at once, with at most a sixteenth of the rest in flight (at least one), so that several
+  processes that read the same figure do not overspend it together.
 * An answer without these headers has met no limit; then only the number of threads bounds the rate.
 
 :class:`Budget` decides and knows no clock and no thread; :class:`Throttle` is its thin edge.
@@ -168,24 +168,25 @@ class Budget:
             return _AFTER_ANOTHER if self._is_probing else _GO
         if self._is_unlimited:
             return _GO
-        spent = [bucket for bucket in self._buckets if not self._has_left(bucket)]
-        if spent:
-            bucket = max(spent, key=lambda bucket: bucket.ends_at)
+        tightest = min(self._buckets, key=self._spendable)
+        spendable = self._spendable(tightest)
+        if spendable <= self._in_flight:
+            spent = [bucket for bucket in self._buckets if self._spendable(bucket) <= self._in_flight]
+            seconds = max(bucket.ends_at for bucket in spent) - now
             return Verdict(
-                bucket.ends_at - now,
-                f"our share of the token's budget is spent ({bucket.remaining} of {bucket.limit} left)",
+                seconds,
+                f"our share of the token's budget is spent ({tightest.remaining} of {tightest.limit} left)",
             )
-        left = min(bucket.remaining for bucket in self._buckets)
-        return _GO if self._in_flight < max(1, left // _IN_FLIGHT_PART) else _AFTER_ANOTHER
+        return _GO if self._in_flight < max(1, spendable // _IN_FLIGHT_PART) else _AFTER_ANOTHER
 
     def _must_learn(self, now: float) -> bool:
         if self._is_unlimited:
             return False
         return not self._buckets or any(now >= bucket.ends_at for bucket in self._buckets)
 
-    def _has_left(self, bucket: _Bucket) -> bool:
+    def _spendable(self, bucket: _Bucket) -> int:
         kept = max(math.ceil(bucket.limit * (1 - self._share) - 1e-9), bucket.limit // _EDGE_PART)
-        return bucket.remaining - self._in_flight - 1 >= kept
+        return bucket.remaining - kept
 
     def sent(self, now: float) -> bool:
         """Note that a request goes now. Give True if it is the one that goes alone; pass that to :meth:`came_back`."""

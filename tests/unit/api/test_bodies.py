@@ -1,0 +1,60 @@
+"""Bytes to JSON: broken letters are mended and counted, everything else that is not JSON is an error."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_clever.api.bodies import UnreadableBodyError, canonical_json, page_object, read_json
+from airflow_provider_clever.exceptions import CleverProtocolError
+
+
+def test_lone_surrogates_become_replacement_letters_and_are_counted() -> None:
+    body = rb'{"data":[{"code":"half \ud83d","\udc00":["\ud83d\ude00","\ud83d",1,null]}]}'
+    value, replaced = read_json(body)
+    assert value == {"data": [{"code": "half \ufffd", "\ufffd": ["\U0001f600", "\ufffd", 1, None]}]}
+    assert replaced == 3
+
+
+def test_bytes_that_are_not_utf_8_are_mended_too() -> None:
+    assert read_json(b'{"code":"caf\xe9"}') == ({"code": "caf\ufffd"}, 1)
+
+
+def test_a_byte_order_mark_is_no_reason_to_lose_a_page() -> None:
+    assert read_json(b'\xef\xbb\xbf{"data":[]}') == ({"data": []}, 0)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"  \n", b"<html>", b'{"a":', b'{"a":NaN}', b"[" * 200_000, b'{"a":1}x', b"\xff"]
+)
+def test_what_is_not_json_is_an_error(body: bytes) -> None:
+    with pytest.raises(UnreadableBodyError):
+        read_json(body)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    )
+)
+def test_every_json_is_read_as_the_standard_library_reads_it(value: object) -> None:
+    assert read_json(json.dumps(value).encode()) == (value, 0)
+    assert json.loads(canonical_json(value)) == value
+
+
+@pytest.mark.parametrize("value", [{"data": None}, {"data": []}, {"links": None}, {"data": [], "links": []}])
+def test_an_empty_page_may_look_in_many_ways(value: dict[str, object]) -> None:
+    assert page_object(value) is value
+
+
+@pytest.mark.parametrize(
+    "value", [{}, [], None, "", {"data": ""}, {"data": {}}, {"data": 0}, {"data": [], "links": {}}]
+)
+def test_another_shape_is_never_an_empty_page(value: object) -> None:
+    with pytest.raises(CleverProtocolError):
+        page_object(value)
