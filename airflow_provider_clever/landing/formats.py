@@ -29,10 +29,14 @@ class DamagedPartitionError(ValueError):
 
 
 class Landed(NamedTuple):
-    """What stands in a partition."""
+    """What stands in a partition.
+
+    :param marked_hash: the content hash that was written with the rows; None: this format has no place for it.
+    """
 
     columns: Columns
     schema_version: int
+    marked_hash: str | None
 
     def __repr__(self) -> str:
         return f"Landed({rows.length(self.columns)} rows, schema_version={self.schema_version})"
@@ -94,11 +98,12 @@ class Parquet:
 
         try:
             with pq.ParquetFile(pa.BufferReader(data)) as file:
-                version = _marked_version(file.schema_arrow.metadata or {})
+                version, marked_hash = _marks(file.schema_arrow.metadata)
                 table = file.read(columns=list(LANDED_COLUMNS), use_threads=False)
             if not table.schema.equals(_arrow_schema(), check_metadata=False):
                 raise DamagedPartitionError("its columns are not those of a partition")
-            return Landed({name: _texts(table.column(name).combine_chunks()) for name in LANDED_COLUMNS}, version)
+            columns = {name: _texts(table.column(name).combine_chunks()) for name in LANDED_COLUMNS}
+            return Landed(columns, version, marked_hash)
         except (pa.ArrowException, OSError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
@@ -108,12 +113,9 @@ class Parquet:
         import pyarrow.parquet as pq
 
         try:
-            marks = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+            return _marks(pq.read_metadata(pa.BufferReader(data)).metadata)[1]
         except (pa.ArrowException, OSError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
-        _marked_version(marks)
-        mark: bytes = marks.get(_HASH_MARK, b"")
-        return mark.decode()
 
 
 class JsonLines:
@@ -134,10 +136,10 @@ class JsonLines:
             found = [_line_values(line) for line in lines[:-1]]
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise DamagedPartitionError(f"not whole gzipped JSON lines ({type(error).__name__})") from None
-        if lines[-1]:
-            raise DamagedPartitionError("its last line is cut short")
+        if lines[-1] or not data:  # gzip takes no bytes at all for an empty file
+            raise DamagedPartitionError("it is cut short")
         values = zip(*found, strict=True) if found else ([] for _ in LANDED_COLUMNS)
-        return Landed({name: list(column) for name, column in zip(LANDED_COLUMNS, values, strict=True)}, 1)
+        return Landed({name: list(column) for name, column in zip(LANDED_COLUMNS, values, strict=True)}, 1, None)
 
     def read_hash(self, data: bytes) -> str:
         """The hash of the rows, computed: JSON lines have no place for a mark."""
@@ -181,18 +183,17 @@ def _line_values(line: str) -> tuple[str | None, ...]:
     return tuple(row.values())
 
 
-def _marked_version(marks: dict[bytes, bytes]) -> int:
-    mark = marks.get(_VERSION_MARK, b"")
-    if not mark.isdigit():
+def _marks(marks: dict[bytes, bytes] | None) -> tuple[int, str]:
+    version, content_hash = ((marks or {}).get(name, b"") for name in (_VERSION_MARK, _HASH_MARK))
+    if not version.isdigit():
         raise DamagedPartitionError("it does not carry our mark, so something else wrote it")
-    version = int(mark)
-    if version > rows.SCHEMA_VERSION:
+    if int(version) > rows.SCHEMA_VERSION:
         msg = (
-            f"a newer version of airflow-provider-clever wrote it (schema {version}, known here: "
+            f"a newer version of airflow-provider-clever wrote it (schema {int(version)}, known here: "
             f"{rows.SCHEMA_VERSION}); upgrade this one"
         )
         raise CleverLandingError(msg)
-    return version
+    return int(version), content_hash.decode()
 
 
 @cache

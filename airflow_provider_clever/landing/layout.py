@@ -42,10 +42,10 @@ def checked_date(value: str) -> str:
     :raises CleverDataError: if it is not.
     """
     try:
-        canonical = date.fromisoformat(value).isoformat()
+        is_canonical = date.fromisoformat(value).isoformat() == value
     except ValueError:
-        canonical = ""
-    if canonical != value:
+        is_canonical = False
+    if not is_canonical:
         msg = "an attendance date is not written YYYY-MM-DD, so it has no partition"
         raise CleverDataError(msg)
     return value

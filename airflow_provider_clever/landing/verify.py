@@ -95,6 +95,7 @@ class _Read(NamedTuple):
 
     name: PartitionName
     columns: Columns
+    content_hash: str
 
     def __repr__(self) -> str:
         return f"_Read({self.name})"
@@ -250,13 +251,14 @@ def _checked_partition(path: str, name: PartitionName, data: bytes, tally: _Tall
         "attendance_date": name.attendance_date,
     }
     tally.read["partitions"] += 1
-    file_format = FORMATS[name.file_format]
     try:
-        columns = file_format.read(data).columns
-        if file_format.read_hash(data) != rows.content_hash(columns):
-            raise DamagedPartitionError("its rows are not those that were written")
+        columns, _, marked_hash = FORMATS[name.file_format].read(data)
     except (DamagedPartitionError, CleverLandingError) as error:
         tally.add(Finding(kind="damaged", words=str(error), **where))
+        return None
+    content_hash = rows.content_hash(columns)
+    if marked_hash not in (None, content_hash):
+        tally.add(Finding(kind="damaged", words="its rows are not those that were written", **where))
         return None
     count = rows.length(columns)
     tally.read["rows"] += count
@@ -266,12 +268,11 @@ def _checked_partition(path: str, name: PartitionName, data: bytes, tally: _Tall
     tally.add(Finding(kind="misplaced_rows", count=sum(row != here for row in named), **where))
     missing = count - columns["missing_since"].count(None)
     tally.add(Finding(kind="missing_at_clever", count=missing, **where))
-    return _Read(name, columns)
+    return _Read(name, columns, content_hash)
 
 
 def _check_against_receipt(path: str, read: _Read, entry: _Spoken | None, tally: _Tally) -> None:
-    now = changes.short_hash(rows.content_hash(read.columns))
-    if entry is not None and entry.content_hash == now:
+    if entry is not None and entry.content_hash == changes.short_hash(read.content_hash):
         return
     tally.add(
         Finding(

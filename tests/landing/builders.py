@@ -1,0 +1,69 @@
+"""Attendance rows for tests of landing, in which only what a test is about has to be said."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from airflow_provider_clever.landing.store import PullContext
+from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns, PulledDay
+
+DISTRICT = "65e000000000000000000001"
+SCHOOL = "555555555555555555555555"
+DAY = "2026-04-01"
+TODAY = date(2026, 4, 20)
+SYNC = "2026-04-19T03:00:00.000000Z"
+
+
+def instant(number: int) -> str:
+    """The n-th of a row of instants, canonical."""
+    return f"2026-04-{2 + number // 24:02}T{number % 24:02}:00:00.000000Z"
+
+
+def row(student: str = "a", **values: Any) -> dict[str, str | None]:
+    """One row as a pull brings it; ``modified`` is the number of an instant."""
+    modified = values.pop("modified", 0)
+    return {
+        "attendance_date": DAY,
+        "student_id": student,
+        "section_id": None,
+        "attendance_type": "daily",
+        "attendance_status": "present",
+        "excuse_code": None,
+        "sis_id": None,
+        "school_id": SCHOOL,
+        "district_id": DISTRICT,
+        "created": instant(0),
+        "last_modified": None if modified is None else instant(modified),
+        "_extra": None,
+        **values,
+    }
+
+
+def pulled(rows: Iterable[dict[str, str | None]]) -> Columns:
+    """Rows as a pull hands them over."""
+    rows = list(rows)
+    return {name: [one[name] for one in rows] for name in PULLED_COLUMNS}
+
+
+def landed(rows: Iterable[dict[str, str | None]]) -> Columns:
+    """Rows as a partition holds them."""
+    rows = [{"missing_since": None, **one} for one in rows]
+    return {name: [one[name] for one in rows] for name in LANDED_COLUMNS}
+
+
+def listed(columns: Columns) -> list[dict[str, str | None]]:
+    """Columns as a list of rows."""
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def day(
+    rows: Iterable[dict[str, str | None]], *, school_id: str = SCHOOL, attendance_date: str = DAY, whole: bool = True
+) -> PulledDay:
+    """A pulled day of these rows, all made that school's and that day's."""
+    found = [{**one, "school_id": school_id, "attendance_date": attendance_date} for one in rows]
+    return PulledDay(school_id, attendance_date, pulled(found), whole)
+
+
+def context(**values: Any) -> PullContext:
+    """What a pull knows."""
+    return PullContext(**{"today": TODAY, "sync_before": SYNC, **values})
