@@ -1,0 +1,135 @@
+"""What a wait is compared with: found once, before the first look, and kept while the wait goes on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.syncs import sync_moment, sync_text
+
+NOTE_KEY: Final = "clever_attendance_sync_wait"
+
+
+class WaitQuestion(NamedTuple):
+    """What says which baseline a wait has.
+
+    :param since: the baseline itself, if it was given.
+    :param destination: where a watermark is recorded, if anywhere.
+    :param district_id: the district; None if ``since`` makes it unimportant.
+    """
+
+    since: str | datetime | None
+    destination: str | None
+    district_id: str | None
+
+
+@dataclass(slots=True)
+class Baseline:
+    """The sync that a wait goes beyond.
+
+    :param moment: the sync; None: any sync at all is an advance.
+    :param moved: whether the district's value went back during this wait.
+    :param told: the condition that was logged last in this wait, by another process.
+    """
+
+    moment: datetime | None
+    moved: bool = False
+    told: str = ""
+
+
+def sync_key(district_id: str) -> str:
+    """Name the XCom that holds the sync which a wait has found."""
+    return f"last_attendance_sync_{district_id}"
+
+
+def seen_key(district_id: str) -> str:
+    """Name the XCom that tells when a sync was found: a value that went back is newer than a later one before it."""
+    return f"last_attendance_sync_{district_id}_seen"
+
+
+def seen(sync: str) -> dict[str, str]:
+    """Give the XCom that says that a sync was found now."""
+    return {"sync": sync, "at": sync_text(datetime.now(UTC))}
+
+
+def given_baseline(since: str | datetime | None) -> datetime | None:
+    """Give the baseline that was given; None if none was.
+
+    :raises CleverSettingsError: it is not a timestamp.
+    """
+    try:
+        return sync_moment(since)
+    except ValueError as error:
+        raise CleverSettingsError(f"since is {error}. Give ISO-8601, such as 2026-11-20T04:00:00Z.") from None
+
+
+def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseline:
+    """Find the baseline for a new wait.
+
+    :param context: the task's context.
+    :raises CleverSettingsError: ``since`` is not a timestamp.
+    :raises CleverLandingError: the watermark cannot be read.
+    """
+    moment = given_baseline(question.since)
+    if moment is None and question.destination and question.district_id:
+        moment = sync_moment(_watermark(question.destination, question.district_id))
+    if moment is None and question.district_id:
+        moment = _newest_pushed(context["ti"], question.district_id)
+    return Baseline(moment)
+
+
+def _watermark(destination: str, district_id: str) -> str | None:
+    from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_clever.ledger.coverage import read_watermark
+
+    path = ObjectStoragePath(destination)
+    return read_watermark(path.fs, path.path, district_id)
+
+
+def _newest_pushed(ti: Any, district_id: str) -> datetime | None:
+    """Give what earlier runs pushed last. Without map indexes: a district may change its place in a mapping."""
+
+    def pulled(key: str) -> list[Any]:
+        found = ti.xcom_pull(task_ids=ti.task_id, key=key, include_prior_dates=True)
+        return list(found) if isinstance(found, list | tuple) else [found]
+
+    dated = [value for value in pulled(seen_key(district_id)) if isinstance(value, dict) and "at" in value]
+    if dated:
+        return sync_moment(max(dated, key=lambda value: str(value["at"]))["sync"])
+    plain = [sync_moment(value) for value in pulled(sync_key(district_id)) if isinstance(value, str)]
+    return max(filter(None, plain), default=None)
+
+
+def remembered(context: Mapping[str, Any], question: WaitQuestion) -> Baseline | None:
+    """Give the baseline of a wait that goes on in this process; None if there is none, or of another question.
+
+    Airflow clears a task's XComs whenever it starts again, so it lies in the task state store (from Airflow 3.3 on).
+    """
+    store = context.get("task_state_store")
+    note = store.get(NOTE_KEY) if store is not None else None
+    if not isinstance(note, dict) or note.get("question") != _text(question):
+        return None
+    # In a new try the log is a new one too, and begins with the condition.
+    told = str(note.get("told", "")) if context.get("task_reschedule_count") else ""
+    return Baseline(sync_moment(note.get("sync")), bool(note.get("moved")), told)
+
+
+def remember(context: Mapping[str, Any], question: WaitQuestion, baseline: Baseline) -> None:
+    """Keep the baseline for the process in which the wait goes on."""
+    store = context.get("task_state_store")
+    if store is not None:
+        store.set(
+            NOTE_KEY,
+            {
+                "question": _text(question),
+                "sync": sync_text(baseline.moment) if baseline.moment else None,
+                "moved": baseline.moved,
+                "told": baseline.told,
+            },
+        )
+
+
+def _text(question: WaitQuestion) -> str:
+    return "|".join(str(part) for part in question)

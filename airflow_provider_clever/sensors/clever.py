@@ -1,0 +1,283 @@
+"""A sensor that waits until a district's attendance has moved on."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, conf
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+)
+from airflow.triggers.base import StartTriggerArgs
+
+from airflow_provider_clever.exceptions import CleverError, CleverProtocolError, CleverSettingsError
+from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.hooks.failures import failing_for_good
+from airflow_provider_clever.sensors.baselines import (
+    Baseline,
+    WaitQuestion,
+    first_baseline,
+    given_baseline,
+    remember,
+    remembered,
+    seen,
+    seen_key,
+    sync_key,
+)
+from airflow_provider_clever.syncs import ChangeLog, ends_the_wait, look_at, sync_text
+from airflow_provider_clever.triggers.clever import ON_PAUSED, CleverAttendanceSyncTrigger
+from airflow_provider_clever.triggers.looks import LOOK_POLICY
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.api.client import CleverClient
+
+
+class CleverAttendanceSyncSensor(BaseSensorOperator):
+    """Waits until a district has synced attendance that was not known before.
+
+    Succeeds when ``last_attendance_sync`` is later than the baseline: ``since``, else the watermark recorded at
+    ``destination``, else the newest value that this sensor pushed for the district in earlier runs, else any sync at
+    all. Returns it as ISO-8601 UTC, and pushes it as ``last_attendance_sync_<district_id>``.
+
+    Trouble with Clever (no answer, 429, 5xx, a page in HTML) is a "not yet"; a refused token or a wrong argument fails
+    the task for good. All options of Airflow's sensors mean the same in poke, reschedule and deferrable mode;
+    ``execution_timeout`` bounds the whole wait in each, and unlike ``timeout`` lets the task be tried again.
+
+    :param district_id: the district. Default: the connection's, or the only one that is connected.
+    :param since: the baseline, ISO-8601 or a datetime. Blank counts as not given.
+    :param destination: where attendance lands; its recorded watermark is the baseline.
+    :param on_paused: when the district's uploads are paused (usual in summer): ``wait`` (default), ``skip`` or
+        ``fail``.
+    :param clever_conn_id: the connection. Default ``clever_default``.
+    :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
+    :param start_from_trigger: wait in the triggerer from the start, so that not even the first look takes a worker
+        slot. Needs ``deferrable`` and ``since``. Default False.
+    """
+
+    template_fields: Sequence[str] = ("district_id", "since", "destination", "clever_conn_id")
+    ui_color = "#e2f0d9"
+
+    _client: "CleverClient"
+    _question: WaitQuestion
+    _baseline: Baseline
+    _changes: ChangeLog
+
+    def __init__(
+        self,
+        *,
+        district_id: str | None = None,
+        since: str | datetime | None = None,
+        destination: str | None = None,
+        on_paused: str = "wait",
+        clever_conn_id: str = CleverHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.district_id = district_id
+        self.since = since
+        self.destination = destination
+        self.on_paused = on_paused
+        self.clever_conn_id = clever_conn_id
+        self.deferrable = deferrable
+        self.start_from_trigger = start_from_trigger
+        if on_paused not in ON_PAUSED:
+            raise CleverSettingsError(f"on_paused must be one of {sorted(ON_PAUSED)}.")
+        if start_from_trigger:
+            self.start_trigger_args = self._first_trigger()
+
+    def execute(self, context: Context) -> Any:
+        """Look, and wait in the way of the mode.
+
+        :raises AirflowFailException: waiting on is pointless until somebody mends something.
+        :raises AirflowSensorTimeout: there was no advance within ``timeout``.
+        :raises AirflowTaskTimeout: there was none within ``execution_timeout``.
+        """
+        with self._same_in_all_modes(), self._waiting(context):
+            if self.deferrable:
+                return self._look_then_defer(context)
+            self.timeout = self._limit_seconds()
+            return super().execute(context)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral. One that timed out gets a last look, as the other modes do at their deadline."""
+        with self._same_in_all_modes():
+            try:
+                # Not the sensor base class', which lets soft_fail skip what fails in the other modes.
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            except TaskDeferralTimeout:
+                with self._waiting(context):
+                    if found := self._look_quietly(context):
+                        return found.xcom_value
+                raise self._timed_out() from None
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
+        """Read what the trigger found.
+
+        :raises AirflowFailException: the trigger says that waiting on is pointless, or its event is not readable.
+        :raises AirflowSkipException: the district is paused, and ``on_paused`` is ``skip``.
+        """
+        match event:
+            case {"status": "advanced", "district_id": str(district_id), "last_attendance_sync": str(sync)}:
+                return self._succeed(context, district_id, sync)
+            case {"status": "paused", "message": str(message)}:
+                self._end_if_told_to(message)
+            case {"status": "failed", "message": str(message)}:
+                raise AirflowFailException(message)
+        with failing_for_good():
+            raise CleverProtocolError(
+                "The trigger's event is not readable, so nothing is known about the sync. Check that workers and "
+                "triggerers run the same version of the provider, then clear the task to wait anew."
+            )
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look at the district once."""
+        with failing_for_good():
+            try:
+                district = self._client.get_district()
+            except CleverError as error:
+                if ends_the_wait(error):
+                    raise
+                self._changes.trouble(error, "Waiting on.")
+                self._keep(context, replace(self._baseline, told=self._changes.told))
+                return PokeReturnValue(is_done=False)
+        look = look_at(district, self._baseline.moment, datetime.now(UTC))
+        self._changes.look(look)
+        if look.advanced and look.found is not None:
+            return PokeReturnValue(
+                is_done=True, xcom_value=self._succeed(context, look.district_id, sync_text(look.found))
+            )
+        has_moved = self._baseline.moved or look.next_baseline != self._baseline.moment
+        if has_moved and look.next_baseline is not None:
+            # Whatever becomes of this wait, later runs are to go on from the value that went back.
+            context["ti"].xcom_push(seen_key(look.district_id), seen(sync_text(look.next_baseline)))
+        self._keep(context, Baseline(look.next_baseline, has_moved, self._changes.told))
+        if look.paused:
+            self._end_if_told_to(str(look))
+        return PokeReturnValue(is_done=False)
+
+    # --- one wait -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _waiting(self, context: Context) -> Iterator[None]:
+        """Fix the baseline before the first look; keep one client, and so one token, for the looks of this process."""
+        from airflow_provider_clever.api.client import CleverClient
+
+        with failing_for_good():
+            settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
+            with CleverClient(settings, policy=LOOK_POLICY) as client:
+                self._client = client
+                is_given = given_baseline(self.since) is not None
+                district_id = None if is_given else settings.district_id or client.get_district().id
+                self._question = WaitQuestion(self.since, self.destination, district_id)
+                self._baseline = remembered(context, self._question) or first_baseline(context, self._question)
+                self._changes = ChangeLog(self.log, self._baseline.told)
+                yield
+
+    def _keep(self, context: Context, baseline: Baseline) -> None:
+        if baseline != self._baseline:
+            self._baseline = baseline
+            remember(context, self._question, baseline)
+
+    def _succeed(self, context: Context, district_id: str, sync: str) -> str:
+        context["ti"].xcom_push(sync_key(district_id), sync)
+        context["ti"].xcom_push(seen_key(district_id), seen(sync))
+        return sync
+
+    def _end_if_told_to(self, message: str) -> None:
+        if self.on_paused == "skip":
+            raise AirflowSkipException(message)
+        if self.on_paused == "fail":
+            raise AirflowFailException(message)
+
+    # --- the same in all modes --------------------------------------------------------------------------------------
+
+    def _look_then_defer(self, context: Context) -> Any:
+        start = time.monotonic()
+        if found := self._look_quietly(context):
+            return found.xcom_value
+        left_seconds = self._limit_seconds() - (time.monotonic() - start)
+        if left_seconds <= 0:
+            raise self._timed_out()
+        return self.defer(
+            trigger=self._trigger(self._baseline.moment, self._changes.told),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=left_seconds),
+        )
+
+    def _look_quietly(self, context: Context) -> PokeReturnValue:
+        try:
+            return self.poke(context)
+        except (AirflowFailException, AirflowSkipException):
+            raise
+        except Exception:
+            if not self.silent_fail:
+                raise
+            self.log.exception("The look at the district failed; silent_fail says to look again.")
+            return PokeReturnValue(is_done=False)
+
+    @contextmanager
+    def _same_in_all_modes(self) -> Iterator[None]:
+        """End a wait alike in all modes: Airflow's own base class lets ``soft_fail`` and ``never_fail`` differ."""
+        try:
+            yield
+        except (AirflowRescheduleException, AirflowSkipException):
+            raise
+        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as end:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"Skipped by soft_fail or never_fail: {end}") from end
+            if isinstance(end, AirflowSensorTimeout) and self._is_bounded_by_execution_timeout():
+                raise AirflowTaskTimeout(str(end)) from None
+            raise
+        except Exception as trouble:
+            if self.never_fail:
+                raise AirflowSkipException(f"Skipped by never_fail: {trouble}") from trouble
+            raise
+
+    def _is_bounded_by_execution_timeout(self) -> bool:
+        limit = self.execution_timeout
+        return limit is not None and limit.total_seconds() <= self.timeout
+
+    def _limit_seconds(self) -> float:
+        if self.execution_timeout is not None and self._is_bounded_by_execution_timeout():
+            return self.execution_timeout.total_seconds()
+        return self.timeout
+
+    def _timed_out(self) -> AirflowSensorTimeout:
+        return AirflowSensorTimeout(f"The district has not synced attendance anew within {self._limit_seconds():g} s.")
+
+    def _trigger(self, baseline: str | datetime | None, told: str = "") -> CleverAttendanceSyncTrigger:
+        return CleverAttendanceSyncTrigger(
+            clever_conn_id=self.clever_conn_id,
+            district_id=self.district_id,
+            since=sync_text(baseline) if isinstance(baseline, datetime) else baseline,
+            poke_seconds=self.poke_interval,
+            exponential_backoff=bool(self.exponential_backoff),
+            max_wait_seconds=self.max_wait.total_seconds() if self.max_wait else None,
+            on_paused=self.on_paused,
+            silent_fail=self.silent_fail,
+            told=told,
+        )
+
+    def _first_trigger(self) -> StartTriggerArgs:
+        if not self.deferrable or not isinstance(self.since, str | datetime) or not self.since:
+            raise CleverSettingsError(
+                "start_from_trigger needs deferrable=True and an explicit since: without a worker nobody looks up a "
+                "watermark or what earlier runs pushed. Give since, or leave start_from_trigger out."
+            )
+        trigger_class, arguments = self._trigger(self.since).serialize()
+        return StartTriggerArgs(
+            trigger_cls=trigger_class,
+            trigger_kwargs=arguments,
+            next_method="execute_complete",
+            timeout=timedelta(seconds=self._limit_seconds()),
+        )

@@ -1,0 +1,31 @@
+"""One look at a district from a trigger: the connection, the client, and nothing that blocks the event loop."""
+
+import asyncio
+import importlib
+from typing import TYPE_CHECKING, Final
+
+from airflow.providers.common.compat.connection import get_async_connection
+
+from airflow_provider_clever.api.exchange import RetryPolicy
+from airflow_provider_clever.settings import CleverSettings
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.api.async_client import AsyncCleverClient
+
+LOOK_POLICY: Final = RetryPolicy(attempts=1, unreadable_attempts=1)
+"""A look that fails is not sent again: the next look is its retry. A 429 is waited for, as the headers say."""
+
+
+async def async_client(clever_conn_id: str, district_id: str | None) -> "AsyncCleverClient":
+    """Give a client for looks at one district; its token is looked up with its first request and kept.
+
+    :param clever_conn_id: the connection.
+    :param district_id: the district; None: the connection's, or the only one.
+    :raises CleverSettingsError: the connection cannot be used.
+    """
+    connection = await get_async_connection(clever_conn_id)
+    # In a thread: the extra fields are masked through a blocking call; importing aiohttp takes 100 to 250 ms.
+    settings = await asyncio.to_thread(CleverSettings.from_connection, connection, district_id)
+    driver = await asyncio.to_thread(importlib.import_module, "airflow_provider_clever.api.async_client")
+    client: AsyncCleverClient = driver.AsyncCleverClient(settings, policy=LOOK_POLICY)
+    return client

@@ -1,0 +1,278 @@
+"""The one poll loop that all watched districts of a connection share, and the cursors that it moves on.
+
+Airflow starts a trigger that raised again every two seconds, for ever; so nothing here lets an error out. Airflow has
+stored an event only some seconds after it was yielded; so a cursor is written when the shared stream says that the
+event is stored, and not before (decision 0010).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
+from airflow_provider_clever.triggers.looks import async_client
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.api.async_client import AsyncCleverClient
+
+try:
+    from airflow.triggers.shared_stream import SharedStreamProducer
+except ImportError:  # Airflow 3.1 and 3.2 have no shared streams; each trigger then polls for itself
+    SharedStreamProducer = object  # type: ignore[assignment, misc]  # only its methods are called, by newer Airflow
+
+log = logging.getLogger(__name__)
+
+_LOOKS_AT_ONCE: Final = 16
+_SLOWEST: Final = 12
+"""A district that somebody must mend (a refused token) is looked at ever more rarely, at last each 12th interval."""
+# Phases that are multiples of the golden ratio spread any number of districts evenly, without knowing the number.
+_GOLDEN: Final = 0.6180339887498949
+
+
+@dataclass(eq=False)
+class Watch:
+    """One trigger's interest in one district.
+
+    :param clever_conn_id: the connection.
+    :param district_id: the district.
+    :param cursors: where the cursor is kept: Airflow's state store of each watched asset. Empty: nowhere.
+    """
+
+    clever_conn_id: str
+    district_id: str
+    cursors: Sequence["Cursor"] = ()
+    known: bool = False
+    baseline: datetime | None = None
+    stored: datetime | None = None
+    unsaved: bool = False
+    failures: int = 0
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def load(self) -> None:
+        """Read the cursor. Several assets may be watched by one trigger; the oldest cursor of them counts."""
+        found = [value for cursor in self.cursors if (value := await cursor.load(self.district_id)) is not None]
+        if found:
+            moments = [sync_moment(value.get("last_attendance_sync")) for value in found]
+            self.baseline = None if None in moments else min(filter(None, moments))
+            self.stored, self.known = self.baseline, True
+
+    async def keep(self, moment: datetime | None) -> None:
+        """Write the cursor, now or, if the store fails, before the next look."""
+        self.stored, self.unsaved = moment, True
+        await self.save()
+
+    async def save(self) -> None:
+        """Write the cursor if it is not written yet."""
+        async with self.saving:
+            if not self.unsaved:
+                return
+            value = {"last_attendance_sync": sync_text(self.stored) if self.stored else None}
+            for cursor in self.cursors:
+                await cursor.save(self.district_id, value)
+            self.unsaved = False
+
+
+class Cursor:
+    """A district's cursor in the state store of one asset.
+
+    :param store: Airflow's accessor for the asset.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    async def load(self, district_id: str) -> dict[str, Any] | None:
+        """Give what was stored; None: nothing, or nothing of ours."""
+        value = await self._call("get", _key(district_id))
+        return value if isinstance(value, dict) and "last_attendance_sync" in value else None
+
+    async def save(self, district_id: str, value: dict[str, Any]) -> None:
+        """Store."""
+        await self._call("set", _key(district_id), value)
+
+    async def _call(self, name: str, *arguments: Any) -> Any:
+        # The async accessors came with 3.3.2; before, the blocking ones answer from a thread.
+        if (waiting := getattr(self._store, f"a{name}", None)) is not None:
+            return await waiting(*arguments)
+        return await asyncio.to_thread(getattr(self._store, name), *arguments)
+
+
+def _key(district_id: str) -> str:
+    return f"last_attendance_sync_{district_id}"
+
+
+def cursors_of(stores: Any) -> list[Cursor]:
+    """Give the cursors for what Airflow injects as ``asset_state_store``; none where it does not exist."""
+    if stores is None:
+        return []
+    # Airflow names no public way to list the assets of a trigger that several of them share.
+    by_name = getattr(stores, "_by_name", None) or {}
+    return [Cursor(store) for store in by_name.values()] or [Cursor(stores)]
+
+
+@dataclass(eq=False)
+class Finding:
+    """Something to be remembered about a watched district, and the event that tells of it.
+
+    :param watch: whose.
+    :param look: the look that found it.
+    :param payload: of the event; None: nothing to tell, only to be remembered.
+    :param yielded: whether the watch's trigger has passed the event on.
+    """
+
+    watch: Watch
+    look: SyncLook
+    payload: dict[str, str | None] | None
+    yielded: bool = False
+
+
+def finding_of(watch: Watch, look: SyncLook) -> Finding | None:
+    """Decide what a look is worth: an event, a new cursor without an event, or nothing.
+
+    The first look of all is where the watch begins: what had synced before is no advance.
+    """
+    if not watch.known:
+        return Finding(watch, look, payload=None)
+    if look.advanced and look.found is not None:
+        previous = sync_text(look.baseline) if look.baseline else None
+        sync = sync_text(look.found)
+        return Finding(
+            watch, look, {"district_id": look.district_id, "last_attendance_sync": sync, "previous": previous}
+        )
+    return Finding(watch, look, payload=None) if look.next_baseline != look.baseline else None
+
+
+class _Members:
+    """The watches that share one poll loop. Triggers register here, since Airflow shows the loop only one of them."""
+
+    def __init__(self) -> None:
+        self.watches: dict[Watch, None] = {}
+        self.changed = asyncio.Event()
+
+
+_GROUPS: dict[Hashable, _Members] = {}
+
+
+@contextmanager
+def joined(key: Hashable, watch: Watch) -> Iterator[None]:
+    """Have a district looked at for as long as the block runs."""
+    members = _GROUPS.setdefault(key, _Members())
+    members.watches[watch] = None
+    members.changed.set()
+    try:
+        yield
+    finally:
+        members.watches.pop(watch, None)
+        members.changed.set()
+        if not members.watches and _GROUPS.get(key) is members:
+            del _GROUPS[key]
+
+
+class SyncStream(SharedStreamProducer):
+    """Looks at every watched district once per interval, and yields what is to be told or remembered.
+
+    :param key: the group.
+    :param poll_seconds: the interval, in seconds.
+    """
+
+    def __init__(self, key: Hashable, poll_seconds: float) -> None:
+        self._key = key
+        self._poll_seconds = poll_seconds
+        self._findings: asyncio.Queue[Finding] = asyncio.Queue()
+        self._tasks: dict[Watch, asyncio.Task[None]] = {}
+        self._joins = 0
+
+    async def open_stream(self) -> AsyncGenerator[tuple[Finding, Finding], None]:
+        """Yield each finding, twice: for the triggers, and for :meth:`advance`."""
+        self._slots = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        keeper = asyncio.create_task(self._follow_members())
+        try:
+            while True:
+                finding = await self._findings.get()
+                yield finding, finding
+                await asyncio.sleep(0)  # a queue that is full would be emptied in one go, for all triggers at once
+        finally:
+            for task in (keeper, *self._tasks.values()):
+                task.cancel()
+            await asyncio.gather(keeper, *self._tasks.values(), return_exceptions=True)
+
+    def get_advance_lane(self, broker_payload: Finding) -> Hashable:
+        """Give the watch: districts do not wait for one another's cursors."""
+        return id(broker_payload.watch)
+
+    async def advance(self, batch: Sequence[Any]) -> None:
+        """Move the cursors of events that Airflow has stored; have the others told again."""
+        for finding, outcome in batch:
+            if finding.payload is None or (finding.yielded and not outcome.failed):
+                await keep(finding)
+            else:
+                finding.watch.baseline = finding.watch.stored
+
+    async def _follow_members(self) -> None:
+        members = _GROUPS.setdefault(self._key, _Members())
+        while True:
+            members.changed.clear()
+            for watch in [watch for watch in self._tasks if watch not in members.watches]:
+                self._tasks.pop(watch).cancel()
+            for watch in [watch for watch in members.watches if watch not in self._tasks]:
+                phase_seconds = self._joins * _GOLDEN % 1.0 * self._poll_seconds
+                self._joins += 1
+                self._tasks[watch] = asyncio.create_task(self._follow(watch, time.monotonic() + phase_seconds))
+            await members.changed.wait()
+
+    async def _follow(self, watch: Watch, start: float) -> None:
+        changes = ChangeLog(log)
+        while True:
+            try:
+                await self._look_on(watch, start, changes)
+            except CleverError as error:
+                watch.failures += 1
+                changes.trouble(error, "Watching on, ever more rarely, until somebody has mended this.")
+            except Exception as error:  # noqa: BLE001 - let out, it would end the whole group, again and again
+                changes.trouble(error, f"Watching district {watch.district_id} on.")
+            await asyncio.sleep(self._poll_seconds * min(2**watch.failures, _SLOWEST))
+
+    async def _look_on(self, watch: Watch, start: float, changes: ChangeLog) -> None:
+        """Look, interval after interval, until something must be mended."""
+        if not watch.known:
+            await watch.load()
+        is_due = not watch.known
+        client = await async_client(watch.clever_conn_id, watch.district_id)
+        async with client:
+            while True:
+                if not is_due:
+                    await asyncio.sleep(self._poll_seconds - (time.monotonic() - start) % self._poll_seconds)
+                is_due = False
+                async with self._slots:
+                    await watch.save()
+                    await self._look(watch, client, changes)
+
+    async def _look(self, watch: Watch, client: "AsyncCleverClient", changes: ChangeLog) -> None:
+        try:
+            district = await client.get_district()
+        except CleverError as error:
+            if ends_the_wait(error):
+                raise
+            changes.trouble(error, f"Watching on; looking again every {self._poll_seconds:g} s.")
+            return
+        watch.failures = 0
+        baseline = watch.baseline if watch.known else district.last_attendance_sync
+        look = look_at(district, baseline, datetime.now(UTC))
+        changes.look(look)
+        if (finding := finding_of(watch, look)) is not None:
+            watch.known, watch.baseline = True, look.next_baseline
+            self._findings.put_nowait(finding)
+
+
+async def keep(finding: Finding) -> None:
+    """Move the cursor to what was found. If the store fails, it is written before the next look."""
+    try:
+        await finding.watch.keep(finding.look.next_baseline)
+    except Exception as error:  # noqa: BLE001 - let out, it would end the whole group; the event itself is stored
+        log.warning("The cursor of district %s could not be stored; trying again. %s", finding.watch.district_id, error)
