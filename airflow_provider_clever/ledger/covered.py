@@ -109,12 +109,15 @@ class SchoolCoverage:
         """The days of a span that no settled pull has covered."""
         return spans_of(day for day in span if not self.is_settled(day))
 
-    def lost(self, today: date) -> list[Span]:
-        """The days that Clever had for us, that no settled pull has covered, and that it has forgotten."""
+    def lost(self, today: date, *, shared_until: date | None = None) -> list[Span]:
+        """The days that Clever had for us, that no settled pull has covered, and that it has forgotten.
+
+        :param shared_until: the last date on which the school was shared; later days nobody could have asked for.
+            Default: it is shared still.
+        """
         if self.first_seen is None:
             return []
-        # What came after the last date on which the school was shared, nobody could have asked for.
-        last = min(first_retained(today) - ONE_DAY, self.listed_on or date.max)
+        last = min(first_retained(today) - ONE_DAY, shared_until or date.max)
         return self.gaps(Span(first_retained(self.first_seen), last))
 
     def seen(self, day: date, name: str, at: str) -> None:

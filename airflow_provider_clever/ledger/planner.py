@@ -29,6 +29,9 @@ from airflow_provider_clever.ledger.spans import (
     spans_of,
 )
 
+BUDGET_PER_MINUTE: Final = 1200
+"""Requests that a token may make in a minute (clever-api.md 4)."""
+
 LATELY_DAYS: Final = 7
 """A day that was pulled within so many days was pulled lately enough to let Clever forget it."""
 

@@ -1,0 +1,206 @@
+"""What a run has done and left, and how a district stands: as figures, and as words that say what to do. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from airflow_provider_clever.ledger.coverage_json import CoverageFile
+from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, about_to_be_lost
+from airflow_provider_clever.ledger.spans import LAST_CHANCE_DAYS, ONE_DAY, Span, first_retained, forgotten_on, spans_of
+
+_NAMED_SCHOOLS: Final = 10
+"""How many schools a message names; the summary has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolDays:
+    """Days of one school, and what there is to say about them."""
+
+    school_id: str
+    name: str
+    spans: tuple[Span, ...]
+    words: str = ""
+
+    def __str__(self) -> str:
+        shown = f"{self.name} ({self.school_id})" if self.name else self.school_id
+        days = ", ".join(map(str, self.spans))
+        return f"{shown}: {days}{f' - {self.words}' if self.words else ''}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        days = [[span.first.isoformat(), span.last.isoformat()] for span in self.spans]
+        return {"school_id": self.school_id, "name": self.name, "days": days, "words": self.words}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPull:
+    """What one task was to pull, as the plan said it."""
+
+    school_ids: tuple[str, ...]
+    span: Span
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> "PlannedPull":
+        """Read it from the arguments that the pulling task was given."""
+        first, last = (date.fromisoformat(arguments[f"date_range_{end}"]) for end in ("start", "end"))
+        return cls(tuple(arguments["school_ids"]), Span(first, last))
+
+
+@dataclass(frozen=True, slots=True)
+class DistrictReport:
+    """How a district stands.
+
+    :param gaps: days of schools that Clever still has and that no settled pull has covered, yesterday the last.
+    :param days_to_expiry: until Clever forgets the oldest of them; None: there are none.
+    :param about_to_be_lost: those that Clever forgets within 14 days.
+    :param lost: days that Clever has forgotten and that were never covered.
+    :param failing: schools whose last pull went wrong.
+    :param gone: schools that the district no longer shares.
+    :param missing: landed rows that Clever no longer has.
+    :param quarantined: rows that could not land.
+    """
+
+    district_id: str
+    schools: int
+    last_sync: str | None
+    newest_day: date | None
+    watermark: str | None
+    gaps: int
+    days_to_expiry: int | None
+    about_to_be_lost: tuple[SchoolDays, ...]
+    lost: tuple[SchoolDays, ...]
+    failing: tuple[SchoolDays, ...]
+    gone: tuple[SchoolDays, ...]
+    missing: int
+    quarantined: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "district_id": self.district_id,
+            "schools": self.schools,
+            "last_sync": self.last_sync,
+            "newest_day": self.newest_day.isoformat() if self.newest_day else None,
+            "watermark": self.watermark,
+            "gaps": self.gaps,
+            "days_to_expiry": self.days_to_expiry,
+            "missing": self.missing,
+            "quarantined": self.quarantined,
+            **{
+                name: [days.to_json() for days in getattr(self, name)]
+                for name in ("about_to_be_lost", "lost", "failing", "gone")
+            },
+        }
+
+
+def district_report(file: CoverageFile, today: date) -> DistrictReport:
+    """How a district stands on a date in its zone."""
+    coverage, tally = file.coverage, file.tally
+    shared = coverage.shared_schools()
+    retained = Span(first_retained(today), today - ONE_DAY)
+    gaps = {school_id: school.gaps(retained) for school_id, school in shared.items()}
+    oldest = min((spans[0].first for spans in gaps.values() if spans), default=None)
+    return DistrictReport(
+        district_id=coverage.district_id,
+        schools=len(shared),
+        last_sync=None if coverage.last_sync[1] == NEVER_SYNCED else coverage.last_sync[1],
+        newest_day=coverage.newest_day,
+        watermark=coverage.watermark,
+        gaps=sum(span.days for spans in gaps.values() for span in spans),
+        days_to_expiry=None if oldest is None else (forgotten_on(oldest) - today).days,
+        about_to_be_lost=_of_schools(
+            coverage,
+            {school_id: about_to_be_lost(school, today, LAST_CHANCE_DAYS) for school_id, school in shared.items()},
+        ),
+        lost=_of_schools(coverage, _lost(coverage, today)),
+        failing=tuple(
+            SchoolDays(school_id, school.name, tuple(gaps[school_id]), school.failure)
+            for school_id, school in sorted(shared.items())
+            if school.is_failing
+        ),
+        gone=tuple(
+            SchoolDays(school_id, school.name, (), "no longer shared")
+            for school_id, school in sorted(coverage.schools.items())
+            if school_id not in shared
+        ),
+        missing=tally.missing - tally.returned,
+        quarantined=tally.quarantined,
+    )
+
+
+def _lost(coverage: Coverage, today: date) -> dict[str, list[Span]]:
+    return {
+        school_id: school.lost(today, shared_until=school.listed_on if coverage.is_gone(school_id) else None)
+        for school_id, school in coverage.schools.items()
+    }
+
+
+def _of_schools(coverage: Coverage, spans: Mapping[str, Sequence[Span]]) -> tuple[SchoolDays, ...]:
+    return tuple(
+        SchoolDays(school_id, coverage.schools[school_id].name, tuple(found))
+        for school_id, found in sorted(spans.items())
+        if found
+    )
+
+
+def not_pulled(
+    coverage: Coverage, planned: Sequence[PlannedPull], *, since: str, today: date
+) -> tuple[SchoolDays, ...]:
+    """What was planned and has not been pulled since: by school, with the reason if it is known.
+
+    :param since: when it was planned, as ``syncs.sync_text`` writes it.
+    :param today: the date in the district.
+    """
+    floor = first_retained(today)
+    missing: dict[str, set[date]] = {}
+    for pull in planned:
+        for school_id in pull.school_ids:
+            days = coverage.school(school_id).days
+            late = {day for day in pull.span if day >= floor and (day not in days or days[day].pulled_at < since)}
+            missing.setdefault(school_id, set()).update(late)
+    return tuple(
+        SchoolDays(
+            school_id, school.name, tuple(spans_of(days)), school.failure if school.failed_at >= since else _NO_TRACE
+        )
+        for school_id, days in sorted(missing.items())
+        if days and not ((school := coverage.school(school_id)).gone_at >= since)
+    )
+
+
+_NO_TRACE: Final = "its task ended before it had anything to say; look at that task's log"
+
+
+def empty_schools(planned: Sequence[PlannedPull], summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The schools that Clever had no row for in any of a run's pulls."""
+    asked = Counter(school_id for pull in planned for school_id in pull.school_ids)
+    empty = Counter(school_id for summary in summaries for school_id in summary.get("schools_empty", ()))
+    return sorted(school_id for school_id, times in empty.items() if times >= asked[school_id])
+
+
+def named(days: Sequence[SchoolDays]) -> str:
+    """Schools and their days in words; the first ten by name, the others by number."""
+    more = f"; and {len(days) - _NAMED_SCHOOLS} more schools" if len(days) > _NAMED_SCHOOLS else ""
+    return "; ".join(map(str, days[:_NAMED_SCHOOLS])) + more
+
+
+def problems(unpulled: Sequence[SchoolDays], report: DistrictReport, *, is_whole: bool) -> list[str]:
+    """What makes a run a failure, each with the next step.
+
+    :param unpulled: what was planned and has not been pulled.
+    :param is_whole: whether the run was to pull all that is due; one that was asked for certain days is not to blame
+        for others.
+    """
+    found = []
+    if unpulled:
+        found.append(
+            f"{len(unpulled)} schools were not pulled to the end: {named(unpulled)}. The next run asks for these days "
+            "again by itself; to try at once, clear the failed tasks of this run"
+        )
+    if is_whole and report.about_to_be_lost:
+        found.append(
+            f"Days that were never covered are about to be lost, Clever forgets each six months after its date: "
+            f"{named(report.about_to_be_lost)}. Mend what keeps them from being pulled, then trigger this DAG by hand"
+        )
+    return found

@@ -1,0 +1,102 @@
+"""What a plan needs to know of a district, asked of Clever and read from its coverage; then the plan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.api.endpoints import AttendanceQuery
+from airflow_provider_clever.exceptions import CleverAuthError, CleverDataError, CleverHTTPError
+from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.ledger.coverage import read_coverage
+from airflow_provider_clever.ledger.covered import Coverage
+from airflow_provider_clever.ledger.planner import Plan, PlanSettings, plan
+from airflow_provider_clever.ledger.spans import Span
+from airflow_provider_clever.models import District
+from airflow_provider_clever.syncs import sync_text
+
+_WORTH_SAMPLING_DAYS: Final = 5
+"""For how many days due a school is asked for one of them first, to learn how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A district as it is now, and what is due of it.
+
+    :param schools: names of the schools that it shares, by id.
+    """
+
+    district: District
+    schools: Mapping[str, str]
+    coverage: Coverage
+    plan: Plan
+
+    @property
+    def last_sync(self) -> str | None:
+        """The district's last attendance sync, ISO-8601 UTC."""
+        return None if self.district.last_attendance_sync is None else sync_text(self.district.last_attendance_sync)
+
+
+def survey(
+    client: CleverClient,
+    objects: Objects,
+    *,
+    today: date,
+    settings: PlanSettings,
+    asked: Span | None = None,
+    within: Span | None = None,
+) -> Survey:
+    """Find out what is due of a district. It takes a few requests, and one per school about which nothing is known.
+
+    :param client: the API client of the district.
+    :param objects: the destination.
+    :param today: the date in the district.
+    :param asked: days that are due whatever is covered, and no others.
+    :param within: look at these days only.
+    :raises CleverError: Clever or the destination does not answer.
+    """
+    district = client.get_district()
+    schools = {school.id: school.name for school in client.iter_schools()}
+    coverage = read_coverage(objects, district.id).coverage
+    last_sync = None if district.last_attendance_sync is None else sync_text(district.last_attendance_sync)
+
+    def planned(rows_per_weekday: Mapping[str, float]) -> Plan:
+        return plan(
+            coverage,
+            schools,
+            today=today,
+            last_sync=last_sync,
+            settings=settings,
+            rows_per_weekday=rows_per_weekday,
+            asked=asked,
+            within=within,
+        )
+
+    first = planned({})
+    unknown = [
+        school.school_id
+        for school in first.schools
+        if school.requests is None and sum(span.weekdays for span in school.due) >= _WORTH_SAMPLING_DAYS
+    ]
+    if not unknown or last_sync is None:
+        return Survey(district, schools, coverage, first)
+    day = _sample_day(min(settings.corrections.local_date(last_sync), first.span.last))
+    rows = {school_id: count for school_id in unknown if (count := _rows_on(client, school_id, day)) is not None}
+    return Survey(district, schools, coverage, planned(rows))
+
+
+def _sample_day(synced_on: date) -> date:
+    # The day before the last sync: that of the sync itself may have been uploaded in part.
+    day = synced_on - timedelta(days=1)
+    return day - timedelta(days=max(0, day.weekday() - 4))
+
+
+def _rows_on(client: CleverClient, school_id: str, day: date) -> float | None:
+    query = AttendanceQuery(school_id=school_id, date_range_start=day, date_range_end=day)
+    try:
+        return float(sum(len(page.rows) for page in client.iter_attendance_pages(query)))
+    except CleverAuthError:
+        raise
+    except (CleverHTTPError, CleverDataError):
+        return None  # the pull itself will say what is wrong with this school

@@ -1,0 +1,320 @@
+"""Operators around the pull: what is due before it, what is covered after it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, tzinfo
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import BaseOperator, Context, TriggerRule
+
+from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.hooks.failures import failing_for_good
+from airflow_provider_clever.operators.run_facts import facts_from_context
+from airflow_provider_clever.windows import BACKFILL, RunFacts, WindowSource, run_window
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.landing.objects import Objects
+    from airflow_provider_clever.ledger.covered import CorrectionRules
+    from airflow_provider_clever.ledger.planner import Plan
+    from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
+    from airflow_provider_clever.ledger.spans import Span
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class _DistrictLedgerOperator(BaseOperator):
+    """What the two operators of a district's ledger share: whose it is, where it lies, and what today is there."""
+
+    template_fields: Sequence[str] = ("destination", "district_id", "clever_conn_id", "today")
+
+    def __init__(
+        self,
+        *,
+        destination: str,
+        district_id: str | None = None,
+        clever_conn_id: str = CleverHook.default_conn_name,
+        lookback_days: int = 14,
+        timezone: str | None = None,
+        today: str | date | None = None,
+        single_writer: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.destination = destination
+        self.district_id = district_id
+        self.clever_conn_id = clever_conn_id
+        self.lookback_days = lookback_days
+        self.timezone = timezone
+        self.today = today
+        self.single_writer = single_writer
+
+    def _zone(self, facts: RunFacts) -> tzinfo:
+        return ZoneInfo(self.timezone) if self.timezone else facts.timezone
+
+    def _today(self, zone: tzinfo) -> date:
+        if self.today in (None, "", "None"):
+            return datetime.now(zone).date()
+        try:
+            return date.fromisoformat(str(self.today))
+        except ValueError:
+            raise CleverSettingsError("today is no date. Write it as YYYY-MM-DD, or leave it out.") from None
+
+    def _rules(self, zone: tzinfo) -> "CorrectionRules":
+        from airflow_provider_clever.ledger.covered import CorrectionRules
+
+        return CorrectionRules(timezone=zone, lookback_days=self.lookback_days)
+
+    def _objects(self) -> "Objects":
+        from airflow.sdk import ObjectStoragePath
+
+        from airflow_provider_clever.landing.objects import Objects
+
+        path = ObjectStoragePath(self.destination)
+        return Objects(path.fs, path.path, single_writer=self.single_writer)
+
+
+class CleverAttendancePlanOperator(_DistrictLedgerOperator):
+    """Works out which days of which schools are due, and gives them as arguments for the pulling task.
+
+    ``CleverAttendanceOperator.partial(...).expand_kwargs(plan.output)`` then pulls them: schools that need the same
+    days together, in tasks of a few hundred requests, the days that Clever forgets first in front. If nothing is due,
+    the list is empty and the pulling task is skipped.
+
+    Due is, school by school: what was never covered, what a sync landed on top of, the days that may have been
+    corrected since, days that Clever forgets within 14 days, and weekly everything that Clever still has. A backfill
+    run, or one whose params name ``date_range_start`` and ``date_range_end``, plans exactly its own days instead.
+
+    Under the XCom key ``summary``: counts of days by reason, requests, minutes, and the days that are lost.
+
+    :param destination: where attendance lands, such as ``s3://aws_default@bucket/prefix``.
+    :param district_id: whose attendance. Default: the connection's district, or the only one that is connected.
+    :param clever_conn_id: the connection; default ``clever_default``.
+    :param lookback_days: for how many days after a day corrections to it are expected. Default 14.
+    :param sweep_weekday: the day on which everything that Clever still has is pulled again; default ``sunday``. None:
+        never.
+    :param timezone: IANA name of the district's zone. Default: that of the DAG's schedule.
+    :param today: the date to plan for, ``YYYY-MM-DD``; for trials. Default: the present date in the zone.
+    :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
+        that cannot compare and swap. Default False.
+    """
+
+    ui_color = "#fdebd0"
+
+    def __init__(self, *, sweep_weekday: str | None = "sunday", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sweep_weekday = sweep_weekday
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Give what is due, as one dict of arguments for each pull.
+
+        :raises AirflowFailException: trying again cannot help; the message says what to do.
+        :raises CleverError: trying again may help.
+        """
+        with failing_for_good():
+            return self._plan(context)
+
+    def _plan(self, context: Context) -> list[dict[str, Any]]:
+        from airflow_provider_clever.ledger.planner import BUDGET_PER_MINUTE, PlanSettings
+        from airflow_provider_clever.ledger.surveying import survey
+        from airflow_provider_clever.syncs import sync_text
+
+        facts = facts_from_context(context)
+        zone, asked = self._zone(facts), asked_days(facts)
+        hook = CleverHook(self.clever_conn_id, self.district_id or None)
+        planned_at = sync_text(datetime.now(UTC))
+        with hook.get_conn() as client:
+            settings = PlanSettings(
+                corrections=self._rules(zone),
+                sweep_weekday=_weekday(self.sweep_weekday),
+                requests_per_minute=BUDGET_PER_MINUTE * client.settings.budget_share,
+            )
+            found = survey(client, self._objects(), today=self._today(zone), settings=settings, asked=asked)
+        tasks = [task.arguments() for task in found.plan.tasks]
+        context["ti"].xcom_push(
+            "summary",
+            {
+                "district_id": found.district.id,
+                "planned_at": planned_at,
+                "asked_for": asked is not None,
+                "last_sync": found.last_sync,
+                "schools": len(found.schools),
+                "tasks": len(tasks),
+                "requests": found.plan.requests,
+                "minutes": round(found.plan.minutes, 1),
+                "days_due": {str(reason): days for reason, days in found.plan.reasons.items()},
+                "lost": [days.to_json() for days in _lost(found.plan)],
+            },
+        )
+        self._tell(found.plan)
+        return tasks
+
+    def _tell(self, plan: "Plan") -> None:
+        from airflow_provider_clever.ledger.reporting import named
+
+        reasons = ", ".join(f"{days:,} {reason}" for reason, days in plan.reasons.items())
+        self.log.info(
+            "Due (days of schools): %s. %d tasks, about %s requests, %.1f minutes",
+            reasons or "nothing",
+            len(plan.tasks),
+            f"{plan.requests:,}",
+            plan.minutes,
+        )
+        if lost := _lost(plan):
+            self.log.warning("Lost: Clever has forgotten these days, and they were never covered: %s", named(lost))
+
+
+class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
+    """Records what is covered now, and tells how the run went: the last task of a district's DAG.
+
+    It takes in the receipts that the pulls left, writes the district's ``coverage.json`` and its watermark, and fails
+    if schools were not pulled to the end or if days are about to be lost; the message names them. It runs whatever
+    became of the pulls (``trigger_rule="all_done"``), because a DAG run is judged by its last task.
+
+    Under the XCom key ``summary``, and returned: schools landed, failed, gone and empty, gaps left, the newest day, the
+    watermark.
+
+    :param destination: where attendance lands, such as ``s3://aws_default@bucket/prefix``.
+    :param district_id: whose attendance. Default: the district that the plan was made for.
+    :param clever_conn_id: the connection; default ``clever_default``.
+    :param plan_task_id: the task of :class:`CleverAttendancePlanOperator`. Default ``plan``.
+    :param pull_task_id: the pulling task. Default ``pull``.
+    :param lookback_days: as in the plan. Default 14.
+    :param timezone: IANA name of the district's zone. Default: that of the DAG's schedule.
+    :param today: the date to reckon with, ``YYYY-MM-DD``; for trials. Default: the present date in the zone.
+    :param single_writer: promise that nobody else writes to this destination at the same time. Default False.
+    """
+
+    ui_color = "#d5f5e3"
+
+    def __init__(self, *, plan_task_id: str = "plan", pull_task_id: str = "pull", **kwargs: Any) -> None:
+        kwargs.setdefault("trigger_rule", TriggerRule.ALL_DONE)
+        super().__init__(**kwargs)
+        self.plan_task_id = plan_task_id
+        self.pull_task_id = pull_task_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Record, and give the run's summary.
+
+        :raises AirflowFailException: schools were not pulled to the end, days are about to be lost, or there was no
+            plan; everything has been recorded nonetheless.
+        :raises CleverError: the destination could not be read or written.
+        """
+        with failing_for_good():
+            summary, problems = self._record(context)
+            context["ti"].xcom_push("summary", summary)
+            if problems:
+                raise _RunIncompleteError(". ".join(problems) + ".")
+            return summary
+
+    def _record(self, context: Context) -> tuple[dict[str, Any], list[str]]:
+        from airflow_provider_clever.ledger.coverage import Listing, record_coverage
+        from airflow_provider_clever.ledger.reporting import PlannedPull, district_report, not_pulled, problems
+
+        ti = context["ti"]
+        plan = ti.xcom_pull(task_ids=self.plan_task_id, key="summary") or {}
+        planned = [PlannedPull.of(one) for one in ti.xcom_pull(task_ids=self.plan_task_id) or ()]
+        pulled = _as_list(ti.xcom_pull(task_ids=self.pull_task_id, key="summary"))
+        zone = self._zone(facts_from_context(context))
+        today = self._today(zone)
+        schools, district_id, trouble = self._schools(plan.get("district_id"))
+        file = record_coverage(
+            self._objects(),
+            district_id,
+            Listing(today=today, timezone=_zone_name(zone), schools=schools, rules=self._rules(zone)),
+            receipts=[one["receipt"] for one in pulled if one.get("receipt")],
+        )
+        report = district_report(file, today)
+        unpulled = not_pulled(file.coverage, planned, since=plan.get("planned_at", ""), today=today)
+        found = problems(unpulled, report, is_whole=not plan.get("asked_for", False))
+        if not plan:
+            found.insert(0, f"Task {self.plan_task_id} left no plan, so nothing was pulled: see its log")
+        if trouble:
+            found.append(trouble)
+        return _summary(report, planned, pulled, unpulled), found
+
+    def _schools(self, planned_district_id: str | None) -> tuple[dict[str, str] | None, str, str]:
+        """The schools that are shared, None if Clever does not say; the district; what went wrong, if anything."""
+        district_id = self.district_id or planned_district_id
+        try:
+            with CleverHook(self.clever_conn_id, district_id).get_conn() as client:
+                district_id = client.get_district().id
+                return {school.id: school.name for school in client.iter_schools()}, district_id, ""
+        except CleverError as error:
+            if not district_id:
+                raise
+            return None, district_id, f"The list of schools could not be read: {error}".rstrip(".")
+
+
+class _RunIncompleteError(CleverError):
+    """Do what the message says; trying this task again alone cannot help."""
+
+    permanent = True
+
+
+def asked_days(facts: RunFacts) -> "Span | None":
+    """The days that a run was started for: a backfill's own, those of its params, or its partition's; None for others.
+
+    :raises CleverSettingsError: the params hold only one date, or no dates.
+    """
+    from airflow_provider_clever.ledger.spans import Span
+
+    is_dated = any(facts.params.get(name) for name in ("date_range_start", "date_range_end")) or facts.partition_key
+    if facts.run_type != BACKFILL and not is_dated:
+        return None
+    try:
+        window = run_window(facts)
+    except CleverSettingsError:
+        if facts.params.get("date_range_start") or facts.params.get("date_range_end") or facts.run_type == BACKFILL:
+            raise
+        return None
+    own = (WindowSource.PARAMS, WindowSource.PARTITION_KEY)
+    return Span(window.start, window.end) if facts.run_type == BACKFILL or window.source in own else None
+
+
+def _summary(
+    report: "DistrictReport",
+    planned: "Sequence[PlannedPull]",
+    pulled: Sequence[Mapping[str, Any]],
+    unpulled: "Sequence[SchoolDays]",
+) -> dict[str, Any]:
+    from airflow_provider_clever.ledger.reporting import empty_schools
+
+    asked = {school_id for pull in planned for school_id in pull.school_ids}
+    gone = {days.school_id for days in report.gone}
+    failed = {days.school_id for days in unpulled}
+    empty = set(empty_schools(planned, pulled)) - failed - gone
+    return report.to_json() | {
+        "schools_planned": len(asked),
+        "schools_landed": len(asked - gone - failed - empty),
+        "schools_failed": [days.to_json() for days in unpulled],
+        "schools_gone": sorted(gone),
+        "schools_empty": sorted(empty),
+        "requests": sum(summary.get("requests", 0) for summary in pulled),
+        "rows": sum(summary.get("rows", 0) for summary in pulled),
+    }
+
+
+def _lost(plan: "Plan") -> "list[SchoolDays]":
+    from airflow_provider_clever.ledger.reporting import SchoolDays
+
+    return [SchoolDays(school.school_id, school.name, school.lost) for school in plan.schools if school.lost]
+
+
+def _as_list(found: Any) -> list[Mapping[str, Any]]:
+    """What a task pushed, whether it was mapped or not."""
+    if found is None:
+        return []
+    return [found] if isinstance(found, Mapping) else [one for one in found if one]
+
+
+def _weekday(name: str | None) -> int | None:
+    if name is None:
+        return None
+    if name.lower() not in WEEKDAYS:
+        raise CleverSettingsError(f"sweep_weekday is {name!r}; write a day such as 'sunday', or None for no sweep.")
+    return WEEKDAYS.index(name.lower())
+
+
+def _zone_name(zone: tzinfo) -> str:
+    return str(getattr(zone, "key", None) or getattr(zone, "name", None) or "UTC")
