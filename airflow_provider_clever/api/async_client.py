@@ -104,14 +104,14 @@ class AsyncCleverClient:
                 return Response(raw.status, headers, await _read(raw))
         except TimeoutError:
             raise CleverTransportError(
-                f"No answer from Clever: {request.origin} did not answer in time; check the connection's host, or run"
-                " again later"
+                f"No answer from Clever: {request.origin} did not answer in time. Check the connection's host, or run"
+                " again later."
             ) from None
         except (aiohttp.ClientError, OSError):
             # Their texts may hold the address, so neither they nor their chain may get out.
             raise CleverTransportError(
-                f"No answer from Clever: no connection to {request.origin}, or it broke; check the connection's host"
-                " and the network, or run again later"
+                f"No answer from Clever: no connection to {request.origin}, or it broke. Check the connection's host"
+                " and the network, or run again later."
             ) from None
 
 

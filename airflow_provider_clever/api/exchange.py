@@ -164,10 +164,11 @@ class _Patience:
     def after_silence(self, error: CleverTransportError) -> Pause:
         self.sent += 1
         self._failures += 1
+        what, _, next_step = str(error).partition(". ")
         if self._failures >= self._policy.attempts or not self._has_patience():
             times = "once" if self.sent == 1 else f"{self.sent} times"
-            raise CleverTransportError(f"{error} (asked {times} for {self._path})") from None
-        return self._pause(self._backoff(self._failures), f"{error}; asking again")
+            raise CleverTransportError(f"{what} (asked {times} for {self._path}). {next_step}") from None
+        return self._pause(self._backoff(self._failures), f"{what}; asking again")
 
     def after_unreadable(self, error: UnreadableBodyError) -> Pause:
         self._unreadable += 1

@@ -170,7 +170,7 @@ class PageFetcher:
             if size > MOST_BODY_BYTES:
                 raise CleverProtocolError(f"Clever's answer is larger than {MOST_BODY_BYTES // 2**20} MB. Report it.")
             if time.monotonic() > deadline:
-                raise CleverTransportError("Clever's answer took too long to arrive; run again later.")
+                raise CleverTransportError("No answer from Clever: it took too long to arrive. Run again later.")
             if self._shared.stop.is_set():
                 raise CleverStoppedError(_STOPPED)
         return b"".join(chunks)
@@ -203,17 +203,23 @@ def _open_session(settings: CleverSettings) -> requests.Session:
 _FAILURES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (
         requests.exceptions.SSLError,
-        "TLS with {origin} failed; check its certificate, and REQUESTS_CA_BUNDLE if a proxy stands between",
+        "TLS with {origin} failed. Check its certificate, and REQUESTS_CA_BUNDLE if a proxy stands between.",
     ),
-    (requests.exceptions.ProxyError, "the proxy to {origin} could not be used; check HTTPS_PROXY and NO_PROXY"),
+    (
+        requests.exceptions.ProxyError,
+        "the proxy to {origin} could not be used. Check HTTPS_PROXY and NO_PROXY.",
+    ),
     (
         requests.exceptions.ConnectTimeout,
-        "{origin} did not accept a connection in time; check the connection's host and the firewall",
+        "{origin} did not accept a connection in time. Check the connection's host, and the firewall.",
     ),
-    (requests.exceptions.Timeout, "{origin} fell silent; run again later"),
+    (
+        requests.exceptions.Timeout,
+        "{origin} fell silent. Run again later.",
+    ),
     (
         requests.exceptions.ConnectionError,
-        "no connection to {origin}, or it broke; check the connection's host and the network, or run again later",
+        "no connection to {origin}, or it broke. Check the connection's host and the network, or run again later.",
     ),
 )
 
@@ -222,4 +228,4 @@ def _what_failed(error: Exception, origin: str) -> str:
     for kind, words in _FAILURES:
         if isinstance(error, kind):
             return f"No answer from Clever: {words.format(origin=origin)}"
-    return f"No answer from Clever: the answer of {origin} broke off; run again later"
+    return f"No answer from Clever: the answer of {origin} broke off. Run again later."

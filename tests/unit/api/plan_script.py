@@ -36,7 +36,7 @@ def tokens_reply(**token_of_district: str) -> Response:
     return reply_json({"data": data, "links": [{"rel": "self", "uri": "/oauth/tokens?owner_type=district"}]})
 
 
-SILENCE = CleverTransportError("No answer from Clever: it fell silent")
+SILENCE = CleverTransportError("No answer from Clever: it fell silent. Run again later.")
 
 
 @dataclass
