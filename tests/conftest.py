@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,7 +21,9 @@ SANDBOX_TODAY = "2026-11-23"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register one marker for each folder of tests."""
+    """Register one marker for each folder of tests, and keep Airflow out of the user's home."""
+    os.environ["AIRFLOW_HOME"] = home = tempfile.mkdtemp(prefix="airflow-of-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     for folder in sorted(path for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
         config.addinivalue_line("markers", f"{folder.name}: tests in tests/{folder.name}")
 

@@ -34,7 +34,7 @@ import requests
 ROOT: Final = Path(__file__).parents[2]
 COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
 NOW: Final = "now"
-READY_SECONDS: Final = 90.0
+READY_SECONDS: Final = 180.0
 STOP_SECONDS: Final = 10.0
 
 T = TypeVar("T")
@@ -294,8 +294,8 @@ class AirflowStack:
     ) -> None:
         self.stop()
 
-    def start(self, component: str) -> None:
-        """Start one service, for example after it was killed."""
+    def start(self, component: str, env: Mapping[str, str] | None = None) -> None:
+        """Start one service, for example after it was killed, with further variables if need be."""
         options = {
             "api-server": ["--host", "127.0.0.1", "--port", str(self.port)],
             # The log servers' ports are fixed; nobody asks them here.
@@ -305,7 +305,7 @@ class AirflowStack:
         with (self.home.path / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
                 [sys.executable, "-m", "airflow", component, *options.get(component, [])],
-                env=self._environment,
+                env={**self._environment, **(env or {})},
                 cwd=self.home.path,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

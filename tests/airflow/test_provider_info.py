@@ -1,0 +1,62 @@
+"""What Airflow reads about the provider."""
+
+import importlib.util
+import json
+from importlib.metadata import entry_points
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+
+from airflow_provider_clever.get_provider_info import get_provider_info
+from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.models import ID_PATTERN
+from tests.support.airflow import AirflowHome
+
+
+@pytest.fixture(scope="module")
+def info() -> dict[str, Any]:
+    return get_provider_info()
+
+
+def schema(name: str) -> dict[str, Any]:
+    return json.loads(files("airflow").joinpath(name).read_text())
+
+
+def test_airflows_entry_point_leads_to_it(info):
+    (entry,) = (e for e in entry_points(group="apache_airflow_provider") if e.dist.name == info["package-name"])
+    assert entry.load()() == info
+
+
+def test_it_fits_airflows_schemas(info):
+    jsonschema.validate(info, schema("provider_info.schema.json"))
+    connection_types = schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    jsonschema.validate(info["connection-types"], connection_types)
+
+
+def test_every_module_that_it_names_exists(info):
+    named = [
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for entry in info.get(kind, ())
+        for module in entry["python-modules"]
+    ]
+    assert named
+    assert [module for module in named if importlib.util.find_spec(module) is None] == []
+
+
+def test_the_connection_type_is_the_hooks_own(info):
+    (declared,) = info["connection-types"]
+    assert declared["hook-class-name"] == f"{CleverHook.__module__}.{CleverHook.__qualname__}"
+    assert (declared["connection-type"], declared["hook-name"]) == (CleverHook.conn_type, CleverHook.hook_name)
+    assert declared["conn-fields"]["district_id"]["schema"]["pattern"] == ID_PATTERN
+
+
+def test_airflow_lists_the_provider_and_its_hook(airflow_home: AirflowHome):
+    providers = json.loads(airflow_home.command("providers", "list", "--output", "json").stdout)
+    assert "airflow-provider-clever" in {provider["package_name"] for provider in providers}
+    hooks = json.loads(airflow_home.command("providers", "hooks", "--output", "json").stdout)
+    (clever,) = (hook for hook in hooks if hook["connection_type"] == "clever")
+    assert clever["conn_id_attribute_name"] == "clever_conn_id"
+    assert clever["class"] == f"{CleverHook.__module__}.{CleverHook.__qualname__}"

@@ -1,0 +1,158 @@
+"""Real services: what the UI is told about the connection, and what runs of every kind say about their dates."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from tests.support.airflow import AirflowHome, AirflowStack
+
+LOOKBACK_DAYS = 2
+
+DAGS = dedent(
+    """
+    import pendulum
+    from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronPartitionTimetable, PartitionedAtRuntime, task
+
+    @task
+    def window(**context):
+        from airflow_provider_clever.operators.run_facts import facts_from_context
+        from airflow_provider_clever.windows import run_window
+
+        facts = facts_from_context(context)
+        found = run_window(facts, lookback_days=2, district_id="d1")
+        return [str(found.start), str(found.end), str(found.source), found.lookback_days, facts.run_type]
+
+    DENVER = "America/Denver"
+    three_days_ago = pendulum.today(DENVER).subtract(days=3)
+    daily = CronDataIntervalTimetable("0 0 * * *", timezone=DENVER)
+
+    with DAG("nightly", schedule=daily, start_date=three_days_ago, catchup=True):
+        window()
+    with DAG("filled_back", schedule=daily, start_date=pendulum.datetime(2026, 1, 1, tz=DENVER), catchup=False):
+        window()
+    with DAG("partitioned_by_cron", schedule=CronPartitionTimetable("0 6 * * *", timezone=DENVER), catchup=False):
+        window()
+    with DAG("partitioned_at_runtime", schedule=PartitionedAtRuntime()):
+        window()
+    with DAG("on_sync", schedule=[Asset("attendance_of_d1", uri="clever://d1/attendance")]):
+        window()
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def stack(migrated_home: AirflowHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
+    """Airflow's services, the triggerer left out."""
+    home = migrated_home.copy(tmp_path_factory.mktemp("services") / "airflow-home")
+    home.add_dag(DAGS)
+    with AirflowStack(home, components=("api-server", "scheduler", "dag-processor")) as running:
+        yield running
+    assert running.running() == []
+
+
+def window_of(stack: AirflowStack, dag_id: str, run_id: str) -> list[Any]:
+    assert stack.wait_for_run(dag_id, run_id) == "success"
+    return stack.xcom(dag_id, run_id, "window")
+
+
+# Python runs a module named sitecustomize first. This one writes down every module that the process then looks for.
+WATCHER = """
+import sys
+
+class Watcher:
+    def __init__(self):
+        self.record = open({file!r}, "a", buffering=1)
+
+    def find_spec(self, name, path=None, target=None):
+        self.record.write(name + "\\n")
+
+sys.meta_path.insert(0, Watcher())
+"""
+
+
+def test_the_ui_is_told_the_whole_form_without_importing_the_hook(stack: AirflowStack, tmp_path: Path):
+    imports = tmp_path / "imports.txt"
+    (tmp_path / "sitecustomize.py").write_text(WATCHER.format(file=str(imports)))
+    stack.kill("api-server")
+    stack.start("api-server", {"PYTHONPATH": str(tmp_path)})
+    stack.wait_ready()
+    (form,) = (f for f in stack.api("GET", "/ui/connections/hook_meta") if f["connection_type"] == "clever")
+    assert form["hook_name"] == "Clever"
+    assert {name: field["title"] for name, field in form["standard_fields"].items() if field and field["title"]} == {
+        "host": "API origin",
+        "login": "Client ID",
+        "password": "Client secret or district token",
+    }
+    assert {name for name, field in form["standard_fields"].items() if field and field["hidden"]} == {
+        "url_schema",
+        "port",
+    }
+    fields = {name: field["schema"] for name, field in form["extra_fields"].items()}
+    assert {name: schema["title"] for name, schema in fields.items()} == {
+        "district_id": "District ID",
+        "auth_base": "Token origin",
+        "budget_share": "Budget share",
+    }
+    assert (fields["budget_share"]["default"], fields["auth_base"].get("default")) == (0.8, None)
+    imported = set(imports.read_text().split())
+    assert "airflow_provider_clever.get_provider_info" in imported
+    assert imported & {"airflow_provider_clever.hooks.clever", "wtforms", "flask_appbuilder"} == set()
+
+
+def test_scheduled_runs_tile_the_days(stack: AirflowStack):
+    stack.wait_for_dag("nightly")
+    runs = stack.wait_until(lambda: len(found := stack.runs("nightly")) >= 3 and found, "three nightly runs")
+    windows = [window_of(stack, "nightly", run["dag_run_id"]) for run in runs[:3]]
+    days = [date.fromisoformat(end) for _, end, *_ in windows]
+    assert days == [days[0] + timedelta(days=n) for n in range(3)]
+    assert windows == [
+        [str(day - timedelta(days=LOOKBACK_DAYS)), str(day), "data interval", LOOKBACK_DAYS, "scheduled"]
+        for day in days
+    ]
+
+
+def test_backfill_runs_are_about_their_own_day_alone(stack: AirflowStack):
+    stack.wait_for_dag("filled_back")
+    command = ["backfill", "create", "--dag-id", "filled_back"]
+    stack.home.command(*command, "--from-date", "2026-01-05T07:00:00Z", "--to-date", "2026-01-06T07:00:00Z")
+    runs = [run for run in stack.runs("filled_back") if run["run_type"] == "backfill"]
+    windows = [window_of(stack, "filled_back", run["dag_run_id"]) for run in runs]
+    assert sorted(windows) == [
+        ["2026-01-05", "2026-01-05", "data interval", 0, "backfill"],
+        ["2026-01-06", "2026-01-06", "data interval", 0, "backfill"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "key"),
+    [("partitioned_at_runtime", "2026-01-05"), ("partitioned_by_cron", "2026-01-05T06:00:00")],
+)
+def test_partition_keys_name_the_day(stack: AirflowStack, dag_id, key):
+    run_id = stack.trigger(dag_id, partition_key=key)
+    assert window_of(stack, dag_id, run_id)[:4] == ["2026-01-03", "2026-01-05", "partition key", LOOKBACK_DAYS]
+
+
+def test_a_run_that_sync_events_started_spans_them(stack: AirflowStack):
+    stack.wait_for_dag("on_sync")
+    (asset,) = stack.api("GET", "assets", name_pattern="attendance_of_d1")["assets"]
+    payload = {"district_id": "d1", "last_attendance_sync": "2026-01-09T12:00:00Z", "previous": "2026-01-07T12:00:00Z"}
+    event = {"asset_id": asset["id"], "extra": {"from_trigger": True, "payload": payload}}
+    stack.api("POST", "assets/events", json=event)
+    (run,) = stack.wait_until(lambda: stack.runs("on_sync"), "the event has started a run")
+    assert window_of(stack, "on_sync", run["dag_run_id"]) == [
+        "2026-01-05",
+        "2026-01-09",
+        "asset events",
+        LOOKBACK_DAYS,
+        "asset_triggered",
+    ]
+
+
+def test_a_service_can_be_killed_and_started_again(stack: AirflowStack):
+    stack.kill("dag-processor")
+    stack.start("dag-processor")
+    stack.wait_ready()
