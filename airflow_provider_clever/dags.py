@@ -1,0 +1,258 @@
+"""One DAG per district, made from a list of districts that is known without asking anybody."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+import pendulum
+from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.models import CleverId, Text
+from airflow_provider_clever.operators.clever import CleverAttendanceOperator
+from airflow_provider_clever.operators.ledger import (
+    CleverAttendanceCoverageOperator,
+    CleverAttendancePlanOperator,
+)
+from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
+from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
+
+Weekday: TypeAlias = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+_NIGHT: Final = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
+
+_RETRIES: Final[dict[str, Any]] = {
+    "retries": 3,
+    "retry_delay": timedelta(minutes=5),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(hours=1),
+}
+
+_SINCE: Final = "{{ '' if dag_run.run_type == 'scheduled' else '1970-01-01T00:00:00Z' }}"
+"""The sensor's baseline: a scheduled run waits for what the watermark does not know; any other one goes on at once."""
+
+_TASK_NAME: Final = "{{ task.date_range_start }} to {{ task.date_range_end }}, {{ task.school_ids | length }} schools"
+
+_DOC: Final = """\
+Attendance of district `{district_id}` to `{destination}`: work out what is due, pull it, record what is covered.
+
+A run that failed needs nothing but its cause mended: the next night asks again for whatever is missing.
+
+To pull certain days, trigger the DAG with both dates, or backfill it (the last date is the day after the last day):
+`airflow backfill create --dag-id {dag_id} --from-date … --to-date …`
+"""
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone; write it like America/Chicago") from None
+    return name
+
+
+class DistrictDag(BaseModel):
+    """How one district is pulled. Each field is a key of the YAML file, too.
+
+    :param district_id: Clever's id of the district.
+    :param destination: where attendance lands, such as ``s3://aws_default@my-lake/clever``.
+    :param name: shown in the UI. Default: the id.
+    :param dag_id: default ``clever_attendance_<district id>``.
+    :param clever_conn_id: the connection; default ``clever_default``.
+    :param timezone: IANA name of the district's zone; it decides which day it is. Default ``UTC``.
+    :param schedule: a cron expression in that zone. Default: daily, at a minute of the night that the district's id
+        picks, so that many districts do not start at once.
+    :param night: from when to when runs may start, in that zone. Default ``03:00-06:00``, which no clock
+        change touches.
+    :param lookback_days: for how many days after a day corrections to it are expected. Default 14.
+    :param sweep_weekday: when everything that Clever still has is pulled again; default ``sunday``. None: never.
+    :param wait_for_sync: wait for the district's upload first, in the triggerer. Default False.
+    :param wait_hours: for how long; then the run goes on without. Default 4.
+    :param pool: Airflow pool for the pulling tasks. Default: Airflow's own.
+    :param parallel_pulls: pulling tasks of one run at once. Default 2: they share the token's budget.
+    :param max_concurrency: requests side by side in each of them. Default 16.
+    :param file_format: ``parquet`` (default) or ``jsonl``.
+    :param write_changes: also write the correction feed. Default False.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    district_id: CleverId
+    destination: Text
+    name: str = ""
+    dag_id: str = ""
+    clever_conn_id: str = "clever_default"
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    schedule: str = ""
+    night: Annotated[str, StringConstraints(pattern=_NIGHT.pattern)] = "03:00-06:00"
+    lookback_days: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_DAYS)] = 14
+    sweep_weekday: Weekday | None = "sunday"
+    wait_for_sync: bool = False
+    wait_hours: float = 4.0
+    pool: str | None = None
+    parallel_pulls: int = 2
+    max_concurrency: int = 16
+    file_format: Literal["parquet", "jsonl"] = "parquet"
+    write_changes: bool = False
+
+    @property
+    def id_of_dag(self) -> str:
+        """The DAG's id."""
+        return self.dag_id or f"clever_attendance_{self.district_id}"
+
+    def cron(self) -> str:
+        """When it runs: what was given, else the minute of the night that the id picks, the same in every process."""
+        if self.schedule:
+            return self.schedule
+        from_hour, from_minute, to_hour, to_minute = map(int, _NIGHT.fullmatch(self.night).groups())  # type: ignore[union-attr]  # checked when it was read
+        start = from_hour * 60 + from_minute
+        length = (to_hour * 60 + to_minute - start) % (24 * 60) or 1
+        picked = int.from_bytes(hashlib.sha256(self.district_id.encode()).digest()[:8])
+        hour, minute = divmod((start + picked % length) % (24 * 60), 60)
+        return f"{minute} {hour} * * *"
+
+
+def attendance_dags(
+    districts: str | Path | Sequence[Mapping[str, Any]], *, defaults: Mapping[str, Any] | None = None
+) -> dict[str, DAG]:
+    """Give one DAG per district, by DAG id: ``globals().update(attendance_dags(...))`` in a DAG file.
+
+    Each: (wait for the sync) -> plan -> pull, mapped -> record. They are scheduled, backfilled and paused one by one.
+
+    :param districts: a YAML file (a list of districts, or ``districts`` beside ``defaults``), or the list itself. The
+        keys are the fields of :class:`DistrictDag`.
+    :param defaults: what holds for every district that does not say otherwise.
+    :raises CleverSettingsError: naming everything that is wrong with the list.
+    """
+    read, read_defaults = _read_file(Path(districts)) if isinstance(districts, str | Path) else (districts, {})
+    settings = _checked(read, {**read_defaults, **(defaults or {})})
+    return {dag.dag_id: dag for dag in map(_dag, settings)}
+
+
+def districts_from_variable(name: str) -> list[dict[str, Any]]:
+    """Give the districts that an Airflow Variable lists as JSON, for :func:`attendance_dags`.
+
+    It is looked up each time the DAG file is parsed, which is one call to the metadata database (or secrets backend)
+    every 30 seconds; a file costs nothing.
+
+    :param name: of the Variable.
+    :raises CleverSettingsError: there is no such Variable, or it is no list.
+    """
+    from airflow.sdk import Variable
+
+    found = Variable.get(name, default=None, deserialize_json=True)
+    if not isinstance(found, list):
+        raise CleverSettingsError(
+            f'The Variable {name} holds no list of districts. Set it: airflow variables set {name} \'[{{"district_id": '
+            '"…", "destination": "s3://…"}]\''
+        )
+    return found
+
+
+def _read_file(path: Path) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise CleverSettingsError(f"{path} cannot be read as YAML ({type(error).__name__}).") from None
+    if isinstance(found, dict):
+        return found.get("districts") or [], found.get("defaults") or {}
+    if isinstance(found, list):
+        return found, {}
+    raise CleverSettingsError(f"{path} holds neither a list of districts nor `districts:` beside `defaults:`.")
+
+
+def _checked(districts: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> list[DistrictDag]:
+    problems: list[str] = []
+    settings: dict[str, DistrictDag] = {}
+    for number, given in enumerate(districts, start=1):
+        try:
+            one = DistrictDag.model_validate({**defaults, **given})
+        except ValidationError as error:
+            found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False))
+            problems += [f"district {number}: {text}" for text in found]
+        else:
+            problems += [f"district {number}: {one.id_of_dag} stands in the list already"] * (one.id_of_dag in settings)
+            settings[one.id_of_dag] = one
+    if problems:
+        raise CleverSettingsError("The list of districts cannot be used. " + "; ".join(problems) + ".")
+    return list(settings.values())
+
+
+def _dag(settings: DistrictDag) -> DAG:
+    ledger: dict[str, Any] = {
+        "destination": settings.destination,
+        "district_id": settings.district_id,
+        "clever_conn_id": settings.clever_conn_id,
+        "lookback_days": settings.lookback_days,
+        "timezone": settings.timezone,
+    }
+    with DAG(
+        dag_id=settings.id_of_dag,
+        dag_display_name=f"Clever attendance: {settings.name or settings.district_id}",
+        doc_md=_DOC.format(
+            district_id=settings.district_id, destination=settings.destination, dag_id=settings.id_of_dag
+        ),
+        # A trigger timetable: the run of a day is named after that day, and its data interval is that instant, so a
+        # backfill run asks for one day. A data-interval timetable at 03:17 would touch two.
+        schedule=CronTriggerTimetable(settings.cron(), timezone=settings.timezone),
+        # Long ago, because nothing older can be backfilled; without catchup it starts nothing.
+        start_date=pendulum.datetime(2020, 1, 1, tz=settings.timezone),
+        catchup=False,
+        max_active_runs=1,
+        default_args=_RETRIES,
+        params=range_params(),
+        tags=["clever", "attendance"],
+    ) as dag:
+        plan = CleverAttendancePlanOperator(
+            task_id="plan",
+            sweep_weekday=settings.sweep_weekday,
+            # A night without a sync still has gaps, sweeps and last chances to see to.
+            trigger_rule=TriggerRule.ALL_DONE,
+            **ledger,
+        )
+        pull = CleverAttendanceOperator.partial(
+            task_id="pull",
+            district_id=settings.district_id,
+            clever_conn_id=settings.clever_conn_id,
+            destination=settings.destination,
+            file_format=settings.file_format,
+            write_changes=settings.write_changes,
+            max_concurrency=settings.max_concurrency,
+            max_active_tis_per_dagrun=settings.parallel_pulls,
+            map_index_template=_TASK_NAME,
+            **({"pool": settings.pool} if settings.pool else {}),
+        ).expand_kwargs(plan.output)
+        pull >> CleverAttendanceCoverageOperator(task_id="record", **ledger)
+        if settings.wait_for_sync:
+            _wait(settings) >> plan
+    return dag
+
+
+def range_params() -> dict[str, Param]:
+    """Give the two params of a DAG whose trigger form asks for a range of days; both may stay empty."""
+    return {
+        "date_range_start": Param(None, type=["null", "string"], format="date", title="First day"),
+        "date_range_end": Param(None, type=["null", "string"], format="date", title="Last day"),
+    }
+
+
+def _wait(settings: DistrictDag) -> CleverAttendanceSyncSensor:
+    return CleverAttendanceSyncSensor(
+        task_id="wait_for_sync",
+        district_id=settings.district_id,
+        clever_conn_id=settings.clever_conn_id,
+        destination=settings.destination,
+        since=_SINCE,
+        deferrable=True,
+        poke_interval=600,
+        timeout=settings.wait_hours * 3600,
+        soft_fail=True,
+        on_paused="skip",
+    )
