@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -44,12 +43,31 @@ DAGS = dedent(
 )
 
 
+# Python runs a module named sitecustomize first. This one writes down every module that a process looks for.
+WATCHER = """
+import os, sys
+
+class Watcher:
+    def __init__(self):
+        self.record = open(os.path.join({folder!r}, str(os.getpid())), "a", buffering=1)
+
+    def find_spec(self, name, path=None, target=None):
+        self.record.write(name + "\\n")
+
+sys.meta_path.insert(0, Watcher())
+"""
+
+
 @pytest.fixture(scope="module")
 def stack(migrated_home: AirflowHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
-    """Airflow's services, the triggerer left out."""
+    """Airflow's services, the triggerer left out, each with its imports written down under ``<home>/imports/<pid>``."""
     home = migrated_home.copy(tmp_path_factory.mktemp("services") / "airflow-home")
     home.add_dag(DAGS)
-    with AirflowStack(home, components=("api-server", "scheduler", "dag-processor")) as running:
+    imports = home.path / "imports"
+    imports.mkdir()
+    (imports / "sitecustomize.py").write_text(WATCHER.format(folder=str(imports)))
+    services = ("api-server", "scheduler", "dag-processor")
+    with AirflowStack(home, components=services, env={"PYTHONPATH": str(imports)}) as running:
         yield running
     assert running.running() == []
 
@@ -59,27 +77,7 @@ def window_of(stack: AirflowStack, dag_id: str, run_id: str) -> list[Any]:
     return stack.xcom(dag_id, run_id, "window")
 
 
-# Python runs a module named sitecustomize first. This one writes down every module that the process then looks for.
-WATCHER = """
-import sys
-
-class Watcher:
-    def __init__(self):
-        self.record = open({file!r}, "a", buffering=1)
-
-    def find_spec(self, name, path=None, target=None):
-        self.record.write(name + "\\n")
-
-sys.meta_path.insert(0, Watcher())
-"""
-
-
-def test_the_ui_is_told_the_whole_form_without_importing_the_hook(stack: AirflowStack, tmp_path: Path):
-    imports = tmp_path / "imports.txt"
-    (tmp_path / "sitecustomize.py").write_text(WATCHER.format(file=str(imports)))
-    stack.kill("api-server")
-    stack.start("api-server", {"PYTHONPATH": str(tmp_path)})
-    stack.wait_ready()
+def test_the_ui_is_told_the_whole_form_without_importing_the_hook(stack: AirflowStack):
     (form,) = (f for f in stack.api("GET", "/ui/connections/hook_meta") if f["connection_type"] == "clever")
     assert form["hook_name"] == "Clever"
     assert {name: field["title"] for name, field in form["standard_fields"].items() if field and field["title"]} == {
@@ -98,7 +96,7 @@ def test_the_ui_is_told_the_whole_form_without_importing_the_hook(stack: Airflow
         "budget_share": "Budget share",
     }
     assert (fields["budget_share"]["default"], fields["auth_base"].get("default")) == (0.8, None)
-    imported = set(imports.read_text().split())
+    imported = set((stack.home.path / "imports" / str(stack.processes["api-server"].pid)).read_text().split())
     assert "airflow_provider_clever.get_provider_info" in imported
     assert imported & {"airflow_provider_clever.hooks.clever", "wtforms", "flask_appbuilder"} == set()
 
