@@ -96,10 +96,15 @@ def follow(airflow: AirflowStack, run_id: str) -> None:
 
 
 def progress(states: dict[tuple[str, int], str]) -> str:
-    """Say for each task how many of its instances are done."""
-    names = ("list_schools", "land_attendance")
-    by_name = {name: [state for (task, _), state in states.items() if task == name] for name in names}
-    return ", ".join(f"{name} {found.count('success')}/{len(found)}" for name, found in by_name.items())
+    """Say for each task how many of its instances are done; a mapped task has none before it is expanded."""
+    found = {
+        name: [state for (task_id, index), state in states.items() if task_id == name and (index >= 0) == is_mapped]
+        for name, is_mapped in (("list_schools", False), ("land_attendance", True))
+    }
+    return ", ".join(f"{name} {of.count('success')}/{len(of)}" for name, of in found.items() if of)
+
+
+REPORTED: Final = ("rows", "requests", "partitions", "written", "unchanged", "added", "changed")
 
 
 def report(airflow: AirflowStack, run_id: str) -> None:
@@ -107,7 +112,8 @@ def report(airflow: AirflowStack, run_id: str) -> None:
     totals: Counter[str] = Counter()
     for task_id, index in airflow.task_states(DAG_ID, run_id):
         if task_id == "land_attendance":
-            totals.update(airflow.xcom(DAG_ID, run_id, task_id, "summary", index)["totals"])
+            summary = airflow.xcom(DAG_ID, run_id, task_id, "summary", index)
+            totals.update({name: summary[name] for name in REPORTED})
     say(
         f"  {totals['rows']:,} rows in {totals['requests']:,} requests; of {totals['partitions']:,} files "
         f"{totals['written']:,} written, {totals['unchanged']:,} unchanged; rows added {totals['added']:,}, "
@@ -129,9 +135,14 @@ COLUMNS: Final = (
     "student_id",
 )
 
-# Both sides as text and instants, so that the comparison does not depend on how the lake types a column.
-COMPARABLE: Final = ", ".join(
-    f"CAST({name} AS {'TIMESTAMPTZ' if name in {'created', 'last_modified'} else 'VARCHAR'}) AS {name}"
+INSTANTS: Final = frozenset({"created", "last_modified"})
+
+# Text and instants on both sides, whatever types the lake's columns have. Clever's '' and null land alike, as null.
+LANDED: Final = ", ".join(
+    f"CAST({name} AS {'TIMESTAMPTZ' if name in INSTANTS else 'VARCHAR'}) AS {name}" for name in COLUMNS
+)
+DUE: Final = ", ".join(
+    f"CAST({name} AS TIMESTAMPTZ) AS {name}" if name in INSTANTS else f"nullif({name}, '') AS {name}"
     for name in COLUMNS
 )
 
@@ -154,8 +165,8 @@ def lake_beside_due(lake: Path, due: Iterable[dict[str, Any]], scratch: Path) ->
     types = ", ".join(f"{name}: 'VARCHAR'" for name in COLUMNS)
     database = duckdb.connect()
     landed = f"'{lake}/attendance/**/*.parquet' WHERE missing_since IS NULL"
-    database.execute(f"CREATE VIEW landed AS SELECT {COMPARABLE} FROM {landed}")
-    database.execute(f"CREATE VIEW due AS SELECT {COMPARABLE} FROM read_json('{scratch}', columns={{{types}}})")
+    database.execute(f"CREATE VIEW landed AS SELECT {LANDED} FROM {landed}")
+    database.execute(f"CREATE VIEW due AS SELECT {DUE} FROM read_json('{scratch}', columns={{{types}}})")
     return database
 
 
@@ -223,11 +234,26 @@ def demonstrate() -> bool:
         return compare(sandbox, first, last)
 
 
+PLAYGROUND: Final = """
+  Airflow, no login needed   {airflow}
+  the sandbox's insides      {sandbox}/_sandbox/
+  what lands                 .demo/lake/attendance/
+  Airflow's DAGs folder      .demo/airflow/dags/
+
+For another terminal:
+export SANDBOX={sandbox}
+export AIRFLOW_CONN_CLEVER_DEFAULT='{connection}'
+
+Ctrl+C stops everything."""
+
+
 def stay() -> None:
     """Leave sandbox and Airflow running until Ctrl+C."""
     with playground(last_evening()) as (sandbox, airflow):
-        print(f"\n  Airflow   {airflow.url} (no login)\n  sandbox   {sandbox.url}/_sandbox/\n  files     {LAKE}\n")
-        print(f"Switch {DAG_ID} on in the UI and watch it land. Ctrl+C stops everything.", flush=True)
+        print(
+            PLAYGROUND.format(airflow=airflow.url, sandbox=sandbox.url, connection=sandbox.connection_json()),
+            flush=True,
+        )
         with suppress(KeyboardInterrupt):
             signal.pause()
 

@@ -4,8 +4,6 @@ from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
-import pytest
-
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.support.airflow import AirflowHome
 from tests.support.sandbox import Sandbox
@@ -13,17 +11,12 @@ from tests.support.sandbox import Sandbox
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
-    return AirflowHome.create(tmp_path_factory.mktemp("airflow"))
-
-
 def test_the_nightly_example_lands_every_row_of_the_last_fifteen_days(
-    home: AirflowHome, sandbox: Sandbox, tmp_path: Path
+    airflow_home: AirflowHome, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     lake, last = tmp_path / "lake", date.fromisoformat(sandbox.today)
 
-    outcome = home.run_dag(
+    outcome = airflow_home.run_dag(
         EXAMPLES / "clever_attendance_nightly.py",
         connections={"clever_default": sandbox.connection_json("small")},
         logical_date=f"{last}T20:00:00-06:00",
@@ -36,12 +29,12 @@ def test_the_nightly_example_lands_every_row_of_the_last_fifteen_days(
     assert rows_that_differ(lake_beside_due(lake, due, tmp_path / "due.jsonl")) == 0
 
 
-def test_the_xcom_example_counts_the_absent_students_of_one_school(home: AirflowHome, sandbox: Sandbox) -> None:
+def test_the_xcom_example_counts_the_absent_students_of_one_school(airflow_home: AirflowHome, sandbox: Sandbox) -> None:
     school_id = sandbox.district("small").schools["Alder Elementary"]
     last = date.fromisoformat(sandbox.today)
     dates = {"date_range_start": str(last - timedelta(days=30)), "date_range_end": str(last)}
 
-    outcome = home.run_dag(
+    outcome = airflow_home.run_dag(
         EXAMPLES / "clever_absences_in_xcom.py",
         connections={"clever_default": sandbox.connection_json("small")},
         run_conf={"school_id": school_id, **dates},

@@ -18,6 +18,7 @@ LAYERS = (
     ("api",),
     ("landing",),
     ("pull",),
+    ("transfer",),
     ("ledger",),
     ("hooks",),
     ("triggers",),
