@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socket
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_clever import __version__
+from airflow_provider_clever.api.async_client import AsyncCleverClient
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverHTTPError,
@@ -20,7 +22,7 @@ from airflow_provider_clever.exceptions import (
     CleverTransportError,
 )
 from airflow_provider_clever.settings import CleverSettings
-from tests.sandbox.api.conftest import Asker, settings_for, token_settings
+from tests.sandbox.api.conftest import QUICK, Asker, settings_for, token_settings
 from tests.sandbox.api.raw_server import dripping, endless, page, saying, serving, silent
 from tests.support.sandbox import Sandbox
 
@@ -216,3 +218,37 @@ def test_a_host_that_does_not_speak_tls(ask_for_the_district: Asker, monkeypatch
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(saying(b"plain text")) as server, pytest.raises(CleverTransportError):
         ask_for_the_district(raw_settings(server.url.replace("http:", "https:"), connect_timeout_seconds=0.2))
+
+
+def test_coroutines_share_one_look_up_of_the_token(sandbox: Sandbox, settings: CleverSettings) -> None:
+    async def ask() -> set[str]:
+        async with AsyncCleverClient(settings, policy=QUICK) as client:
+            districts = await asyncio.gather(*(client.get_district() for _ in range(5)))
+            await client.close()
+        return {district.id for district in districts}
+
+    assert asyncio.run(ask()) == {settings.district_id}
+    assert [entry["path"] for entry in sandbox.requests()].count("/oauth/tokens") == 1
+
+
+def test_the_event_loop_stays_free_while_clever_is_slow(sandbox: Sandbox, settings: CleverSettings) -> None:
+    sandbox.knobs(latency_ms=400)
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(0.005)
+            gaps.append(time.monotonic() - begun)
+
+    async def ask() -> None:
+        async with AsyncCleverClient(settings, policy=QUICK) as client:
+            await client.get_district()  # the first one loads what is loaded once
+            gaps.clear()
+            ticker = asyncio.create_task(tick())
+            await client.get_district()
+            ticker.cancel()
+
+    asyncio.run(ask())
+    assert len(gaps) > 10
+    assert max(gaps) < 0.3

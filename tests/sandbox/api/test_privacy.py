@@ -1,4 +1,4 @@
-"""Nothing that names a student, and no secret, in any log line or exception text: at DEBUG, in success and in failure."""
+"""Nothing that names a student, and no secret, in log lines or exception texts: at DEBUG, in success and in failure."""
 
 from __future__ import annotations
 
@@ -84,8 +84,7 @@ def test_logs_and_errors_are_silent(sandbox: Sandbox, lines: list[str], kind: st
     shown = []
     with CleverClient(settings_for(sandbox, district.id), policy=QUICK) as client:
         try:
-            for page in client.iter_attendance_pages(query):
-                shown.append(repr(page) + repr(page.rejected))
+            shown.extend(f"{page!r} {page.rejected!r}" for page in client.iter_attendance_pages(query))
         except CleverError as error:
             shown += [str(error), repr(error), "".join(traceback.format_exception(error))]
         shown += [repr(client), repr(client.settings)]

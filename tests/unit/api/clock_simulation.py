@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 
 from airflow_provider_clever.api.throttle import Budget
 
@@ -71,57 +72,68 @@ class Outcome:
     seconds: float
 
 
-def simulate(server: Server, processes: list[Process], most_seconds: float = 3600.0) -> Outcome:
-    """Let all processes get all their pages."""
-    order, events, now, sent = 0, list[tuple[float, int, Callable[[], None]]](), 0.0, 0
+class _Simulation:
+    """The events still to come, in order."""
 
-    def at(moment: float, act: Callable[[], None]) -> None:
-        nonlocal order
-        order += 1
-        heapq.heappush(events, (moment, order, act))
+    def __init__(self, server: Server) -> None:
+        self.server, self.now, self.sent = server, 0.0, 0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._made = 0
 
-    def go_on(process: Process) -> None:
-        nonlocal sent
+    def at(self, moment: float, act: Callable[[], None]) -> None:
+        self._made += 1
+        heapq.heappush(self._events, (moment, self._made, act))
+
+    def run(self, most_seconds: float) -> None:
+        while self._events:
+            self.now, _, act = heapq.heappop(self._events)
+            assert self.now <= most_seconds, "the simulation does not end"
+            act()
+
+    def go_on(self, process: Process) -> None:
+        """Let a process send whatever it may send now."""
         while process.idle and process.pages_left > 0:
-            verdict = process.budget.decide(now)
-            if verdict.seconds > 0:
-                if verdict.seconds < math.inf and not now < process.wake_at <= now + verdict.seconds:
-                    process.wake_at = now + verdict.seconds
-                    at(process.wake_at + 1e-6, lambda: go_on(process))
+            seconds = process.budget.decide(self.now).seconds
+            if seconds > 0:
+                self._wake_later(process, seconds)
                 return
-            send(process)
+            self._send(process)
 
-    def send(process: Process) -> None:
-        nonlocal sent
-        sent += 1
+    def _wake_later(self, process: Process, seconds: float) -> None:
+        if seconds < math.inf and not self.now < process.wake_at <= self.now + seconds:
+            process.wake_at = self.now + seconds
+            self.at(process.wake_at + 1e-6, lambda: self.go_on(process))
+
+    def _send(self, process: Process) -> None:
+        self.sent += 1
         process.idle -= 1
         process.pages_left -= 1
-        is_probe = process.budget.sent(now)
+        is_probe = process.budget.sent(self.now)
         latency = process.latency_seconds()
 
         def arrive() -> None:
-            status, headers = server.ask(now)
-            at(now + latency / 2, lambda: come_back(status, headers))
+            status, headers = self.server.ask(self.now)
+            self.at(self.now + latency / 2, lambda: come_back(status, headers))
 
         def come_back(status: int, headers: dict[str, str]) -> None:
-            process.budget.answered(status, headers, now, WALL_START + now, is_probe=is_probe)
+            process.budget.answered(status, headers, self.now, WALL_START + self.now, is_probe=is_probe)
             process.budget.came_back(is_probe=is_probe)
             process.pages_left += status == 429
             process.idle += 1
-            go_on(process)
+            self.go_on(process)
 
-        at(now + latency / 2, arrive)
+        self.at(self.now + latency / 2, arrive)
 
+
+def simulate(server: Server, processes: list[Process], most_seconds: float = 3600.0) -> Outcome:
+    """Let all processes get all their pages."""
+    simulation = _Simulation(server)
     for number, process in enumerate(processes):
         process.idle = process.threads
-        at(number * 0.01, lambda process=process: go_on(process))  # type: ignore[misc] # mypy cannot type the default
-    while events:
-        now, _, act = heapq.heappop(events)
-        if now > most_seconds:
-            raise AssertionError("the simulation does not end")
-        act()
+        simulation.at(number * 0.01, partial(simulation.go_on, process))
+    simulation.run(most_seconds)
     assert all(process.pages_left == 0 for process in processes)
-    return Outcome(server.windows, server.refused, sent, now)
+    return Outcome(server.windows, server.refused, simulation.sent, simulation.now)
 
 
 def process(

@@ -229,3 +229,7 @@ def test_a_plan_tells_a_driver_that_forgets_to_answer() -> None:
     next(plan)
     with pytest.raises(TypeError, match="driver"):
         plan.send(None)
+
+
+def test_an_answer_shows_its_size_only() -> None:
+    assert repr(reply(200, b"canary", set_cookie="canary")) == "Response(status=200, 6 bytes)"
