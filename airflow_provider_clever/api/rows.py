@@ -7,6 +7,7 @@ rows and give the same columns (docs/explanation/decisions/0002-pages-are-checke
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -102,14 +103,14 @@ class _Checked:
         :raises ValueError: one of the values cannot be used.
         """
         known = self._known
-        try:
+        with suppress(KeyError, TypeError):
             return [known[value] for value in values]
-        except KeyError:
-            pass
+        try:
+            unlike = set(values)
         except TypeError:
             raise ValueError("neither text nor null") from None
         # Two threads may be here, so nothing is read from what the other may clear.
-        distinct = {value: known.get(value) or self._canonical(value) for value in set(values)}
+        distinct = {value: known.get(value) or self._canonical(value) for value in unlike}
         if len(known) + len(distinct) > self._most:
             known.clear()
         known.update(distinct)

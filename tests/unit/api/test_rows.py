@@ -181,6 +181,12 @@ def test_what_was_checked_is_forgotten_when_it_is_too_much() -> None:
     assert len(checked._known) <= 3
 
 
+def test_an_unusable_value_behind_a_new_one_is_noticed_too() -> None:
+    page = read(row(student_id="never-seen-before"), row(student_id=["x"]), row())
+    assert page.columns["student_id"] == ["never-seen-before", STUDENT]
+    assert page.rejected[0].reason == "student_id is not text"
+
+
 def test_an_error_of_the_models_without_a_name_here_still_quotes_nothing() -> None:
     page = read(row(excuse_code="x"), row(student_id="x" * 65))
     assert page.rejected[0].reason == "student_id is not a usable id"
