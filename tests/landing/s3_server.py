@@ -3,7 +3,7 @@
 Run: ``python tests/landing/s3_server.py``; it prints the port it listens on. moto checks a condition and stores an
 object in two steps, so two threads of it can both pass; S3 does not, so requests are served one by one here.
 ``POST /_faults`` with ``{"count": 3, "status": 503, "code": "SlowDown", "method": "PUT"}`` makes the next three PUTs
-fail that way.
+fail that way; ``"PUT-AFTER"``: after they were carried out.
 """
 
 import json
@@ -29,9 +29,13 @@ class OneAtATime:
                 self._fault = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
                 start_response("204 No Content", [])
                 return []
-            if self._fault["count"] > 0 and environ["REQUEST_METHOD"] == self._fault["method"]:
+            if self._fault["count"] > 0 and environ["REQUEST_METHOD"] == self._fault.get("method"):
                 self._fault["count"] -= 1
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+                return self._failed(start_response)
+            if self._fault["count"] > 0 and f"{environ['REQUEST_METHOD']}-AFTER" == self._fault.get("method"):
+                self._fault["count"] -= 1
+                list(self._moto(environ, lambda *_: None))
                 return self._failed(start_response)
             return list(self._moto(environ, start_response))
 
