@@ -12,13 +12,15 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.models import is_clever_id
 from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
-from airflow_provider_clever.triggers.looks import async_client
+from airflow_provider_clever.triggers.looks import async_client, phase
 from airflow_provider_clever.triggers.watch import Finding, SyncStream, Watch, cursors_of, joined, keep
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.async_client import AsyncCleverClient
 
 DEFAULT_CONNECTION: Final = "clever_default"
+_SPREAD_SECONDS: Final = 10.0
+"""Over how long the first looks of many triggers that start at once, as after a restart, are spread."""
 ON_PAUSED: Final = frozenset({"wait", "skip", "fail"})
 
 
@@ -97,6 +99,7 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
             max_wait_seconds=self.max_wait_seconds,
             seed=str(self.trigger_id),
         )
+        await asyncio.sleep(phase(self.trigger_id or 0) * min(self.poke_seconds, _SPREAD_SECONDS))
         async with await async_client(self.clever_conn_id, self.district_id or None) as client:
             while True:
                 look = await self._look(client, baseline, changes)

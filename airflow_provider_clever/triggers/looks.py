@@ -29,3 +29,12 @@ async def async_client(clever_conn_id: str, district_id: str | None) -> "AsyncCl
     driver = await asyncio.to_thread(importlib.import_module, "airflow_provider_clever.api.async_client")
     client: AsyncCleverClient = driver.AsyncCleverClient(settings, policy=LOOK_POLICY)
     return client
+
+
+def phase(number: int) -> float:
+    """Give a part of an interval, 0 to 1, such that any run of consecutive numbers is spread evenly over it.
+
+    Multiples of the golden ratio do so without knowing how many there are. Looks that all came at once would hold the
+    event loop for as long as it takes to handle all their answers.
+    """
+    return number * 0.6180339887498949 % 1.0

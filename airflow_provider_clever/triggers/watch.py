@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
-from airflow_provider_clever.triggers.looks import async_client
+from airflow_provider_clever.triggers.looks import async_client, phase
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.async_client import AsyncCleverClient
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 _LOOKS_AT_ONCE: Final = 16
 _SLOWEST: Final = 12
 """A district that somebody must mend (a refused token) is looked at ever more rarely, at last each 12th interval."""
-# Phases that are multiples of the golden ratio spread any number of districts evenly, without knowing the number.
-_GOLDEN: Final = 0.6180339887498949
 
 
 @dataclass(eq=False)
@@ -221,9 +219,9 @@ class SyncStream(SharedStreamProducer):
             for watch in [watch for watch in self._tasks if watch not in members.watches]:
                 self._tasks.pop(watch).cancel()
             for watch in [watch for watch in members.watches if watch not in self._tasks]:
-                phase_seconds = self._joins * _GOLDEN % 1.0 * self._poll_seconds
+                start = time.monotonic() + phase(self._joins) * self._poll_seconds
                 self._joins += 1
-                self._tasks[watch] = asyncio.create_task(self._follow(watch, time.monotonic() + phase_seconds))
+                self._tasks[watch] = asyncio.create_task(self._follow(watch, start))
             await members.changed.wait()
 
     async def _follow(self, watch: Watch, start: float) -> None:
