@@ -54,8 +54,7 @@ def playground(evening: datetime) -> Iterator[tuple[Sandbox, AirflowStack]]:
     with running_sandbox(today=evening.date().isoformat(), **world) as sandbox:
         say(f"Sandbox Clever is up at {sandbox.url}. Airflow makes its database ...")
         home = AirflowHome.create(HOME / "airflow")
-        for example in (ROOT / "example_dags").glob("*.py"):
-            home.add_dag(example)
+        shutil.copytree(ROOT / "example_dags", home.dags, dirs_exist_ok=True)
         say("Airflow starts: API server, scheduler, DAG processor ...")
         settings = {
             "AIRFLOW_VAR_CLEVER_DESTINATION": LAKE.as_uri(),
