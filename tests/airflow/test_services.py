@@ -25,6 +25,10 @@ DAGS = dedent(
         found = run_window(facts, lookback_days=2, district_id="d1")
         return [str(found.start), str(found.end), str(found.source), found.lookback_days, facts.run_type]
 
+    @task
+    def number_like():
+        return "65e000000000000000000001"
+
     DENVER = "America/Denver"
     three_days_ago = pendulum.today(DENVER).subtract(days=3)
     daily = CronDataIntervalTimetable("0 0 * * *", timezone=DENVER)
@@ -37,6 +41,8 @@ DAGS = dedent(
         window()
     with DAG("partitioned_at_runtime", schedule=PartitionedAtRuntime()):
         window()
+    with DAG("number_like", schedule=None):
+        number_like()
     with DAG("on_sync", schedule=[Asset("attendance_of_d1", uri="clever://d1/attendance")]):
         window()
     """
@@ -148,6 +154,12 @@ def test_a_run_that_sync_events_started_spans_them(stack: AirflowStack):
         LOOKBACK_DAYS,
         "asset_triggered",
     ]
+
+
+def test_ids_that_look_like_numbers_stay_text(stack: AirflowStack):
+    run_id = stack.trigger("number_like")
+    assert stack.wait_for_run("number_like", run_id) == "success"
+    assert stack.xcom("number_like", run_id, "number_like") == "65e000000000000000000001"
 
 
 def test_a_service_can_be_killed_and_started_again(stack: AirflowStack):

@@ -440,9 +440,9 @@ class AirflowStack:
         )
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """Give one XCom value."""
+        """Give one XCom value, plain JSON as it is stored."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self.api("GET", path, map_index=map_index, deserialize=True)["value"]
+        return self.api("GET", path, map_index=map_index, stringify=False)["value"]
 
 
 def _if_in(state: str | None, states: Collection[str]) -> str | None:

@@ -38,6 +38,7 @@ def _outcome(run: Any) -> dict[str, Any]:
     from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
+    from airflow.sdk.bases.xcom import BaseXCom
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
@@ -51,7 +52,8 @@ def _outcome(run: Any) -> dict[str, Any]:
             "state": str(run.state),
             "tasks": [[t.task_id, t.map_index, t.state, t.try_number] for t in session.scalars(of_run(TaskInstance))],
             "xcoms": [
-                [x.task_id, x.map_index, x.key, XComModel.deserialize_value(x)]
+                # As a task reads it. XComModel's own way takes the id "65e000000000000000000001" for the number 650.
+                [x.task_id, x.map_index, x.key, BaseXCom.deserialize_value(x)]
                 for x in session.scalars(of_run(XComModel))
             ],
             "rendered": [[r.task_id, r.map_index, r.rendered_fields] for r in session.scalars(of_run(Rendered))],
