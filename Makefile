@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 # One set of versions for every supported Python; no index is named, so that any mirror will do.
 PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url --no-emit-find-links \
   --custom-compile-command "make requirements"
@@ -55,8 +56,8 @@ format: $(READY) ## what ruff can mend by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## measurements against other tools (long)
-	$(BIN)/python -m tests.benchmarks
+bench: $(READY) ## measurements against other tools (half an hour); BENCH_ARGS=--quick, or =limits for the rate limit
+	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--upgrade takes the newest of everything
 	@$(PIN) pyproject.toml --all-extras --group dev -o requirements/dev.txt

@@ -24,7 +24,7 @@ NO_LATENCY: Final = Scenario(
     "no-latency",
     "No latency: what each tool costs",
     schools=4,
-    days=15,
+    days=30,
     contenders=(CURL, PARQUET_TWICE, JSON_LINES, OPERATOR, *PEERS, HANDWRITTEN_ORJSON),
 )
 """This provider's second pull finds everything unchanged."""

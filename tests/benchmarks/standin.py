@@ -66,15 +66,17 @@ def school_day(school: str) -> SchoolDay:
 
 def _row(chance: random.Random, school: str, student: str, section: str | None, number: int) -> bytes:
     status = chance.choices(("present", "absent", "tardy"), (90, 7, 3))[0]
-    stamp = f"{_DATE.decode()}T{chance.randrange(18, 24)}:{chance.randrange(60):02}:{chance.randrange(60):02}.000Z"
+    # An upload of the evening that took two minutes to import; some rows were corrected within the hour.
+    created = f"{_DATE.decode()}T22:{chance.randrange(30, 32)}:{chance.randrange(60):02}.000Z"
+    corrected = f"{_DATE.decode()}T23:{chance.randrange(60):02}:{chance.randrange(60):02}.000Z"
     row = {
         "attendance_date": _DATE.decode(),
         "attendance_status": status,
         "attendance_type": "section" if section else "daily",
-        "created": stamp,
+        "created": created,
         "district_id": DISTRICT_ID,
         "excuse_code": chance.choice(("ILL", "APPT", "FAM")) if status == "absent" else None,
-        "last_modified": stamp,
+        "last_modified": corrected if chance.random() < 0.03 else created,
         "school_id": school,
         "section_id": section,
         "sis_id": f"{_DATE.decode()}-{number:06}",
