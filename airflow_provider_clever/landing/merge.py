@@ -19,8 +19,8 @@ RETAINED_MONTHS: Final = 6
 EDGE_DAYS: Final = 14
 """How long before that a disappearance is no longer taken for a deletion: nobody says to the day when Clever purges."""
 
-_MODIFIED: Final = PULLED_COLUMNS.index("last_modified")
-_EXTRA: Final = PULLED_COLUMNS.index("_extra")
+_MODIFIED: Final = PULLED_COLUMNS.index("last_modified")  # in landed rows too
+_MARK: Final = LANDED_COLUMNS.index("missing_since")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,27 +141,24 @@ def merge(previous: Columns, pulled: Prepared, *, missing_since: str | None, exp
 
 def _take_pulled(next_rows: dict[Key, Row], pulled: Prepared, counts: dict[str, int]) -> list[Change]:
     changes = []
-    for key, pulled_row in zip(pulled.keys, rows.pulled_rows(pulled.columns), strict=True):
-        fresh = (*pulled_row[:_EXTRA], None, pulled_row[_EXTRA])
+    for key, fresh in zip(pulled.keys, _rows(LANDED_COLUMNS, rows.with_marks(pulled.columns)), strict=True):
         landed = next_rows.get(key)
         if landed == fresh:
             continue
         if landed is None:
             counts["added"] += 1
-        else:
-            fresh = _newer(landed, fresh, counts)
-            if fresh == landed:
-                continue
-        next_rows[key] = fresh
-        changes.append(Change(landed, fresh))
+        winner = fresh if landed is None else _newer(landed, fresh, counts)
+        if winner != landed:
+            next_rows[key] = winner
+            changes.append(Change(landed, winner))
     return changes
 
 
 def _newer(landed: Row, fresh: Row, counts: dict[str, int]) -> Row:
     # Canonical timestamps compare as text (models.Columns); null is oldest; a tie goes to the pulled row.
-    if landed[_EXTRA] is not None:
+    if landed[_MARK] is not None:
         counts["returned"] += 1
-    unmarked = (*landed[:_EXTRA], None, landed[-1])
+    unmarked = (*landed[:_MARK], None, *landed[_MARK + 1 :])
     if (fresh[_MODIFIED] or "") < (landed[_MODIFIED] or ""):
         counts["stale"] += 1
         return unmarked
@@ -172,14 +169,14 @@ def _newer(landed: Row, fresh: Row, counts: dict[str, int]) -> Row:
 def _mark_unseen(
     next_rows: dict[Key, Row], unseen: list[Key], missing_since: str, counts: dict[str, int], *, expired: bool
 ) -> list[Change]:
-    unmarked = [key for key in unseen if next_rows[key][_EXTRA] is None]
+    unmarked = [key for key in unseen if next_rows[key][_MARK] is None]
     if expired:
         counts["expired"] += len(unmarked)
         return []
     changes = []
     for key in unmarked:
         landed = next_rows[key]
-        next_rows[key] = (*landed[:_EXTRA], missing_since, landed[-1])
+        next_rows[key] = (*landed[:_MARK], missing_since, *landed[_MARK + 1 :])
         changes.append(Change(landed, next_rows[key]))
     counts["missing"] += len(changes)
     return changes

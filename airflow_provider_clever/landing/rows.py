@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
+from itertools import repeat
 from typing import Final, TypeAlias
 
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
@@ -26,16 +28,16 @@ def keys(columns: Columns) -> list[Key]:
 
     A section row is told apart by its section; without one (clever-api.md 2.2: it "may" be there), by its ``sis_id``.
     """
-    types, sections = columns["attendance_type"], columns["section_id"]
-    sis_ids = [
-        (sis_id or "") if section_id is None and kind == "section" else ""
-        for kind, section_id, sis_id in zip(types, sections, columns["sis_id"], strict=True)
-    ]
-    students = columns["student_id"]
-    return [
-        (student or "", kind or "", section or "", sis_id)
-        for student, kind, section, sis_id in zip(students, types, sections, sis_ids, strict=True)
-    ]
+    students, types = columns["student_id"], columns["attendance_type"]
+    sections = [section or "" for section in columns["section_id"]]
+    sis_ids: Iterable[str] = repeat("")
+    if ("section", "") in zip(types, sections, strict=True):
+        sis_ids = [
+            (sis_id or "") if (kind, section) == ("section", "") else ""
+            for kind, section, sis_id in zip(types, sections, columns["sis_id"], strict=True)
+        ]
+    # Student and type are never None: a row without them has no usable key and goes to quarantine before this.
+    return list(zip(students, types, sections, sis_ids, strict=False))  # type: ignore[arg-type]
 
 
 def length(columns: Columns) -> int:
