@@ -1,0 +1,1 @@
+"""What must never be said, looked for in everything that is said."""
