@@ -65,6 +65,7 @@ class CleverAttendanceOperator(BaseOperator):
     ui_color = "#d7e3fc"
 
     _stop: threading.Event | None = None
+    _is_killed: bool = False
 
     def __init__(
         self,
@@ -110,6 +111,8 @@ class CleverAttendanceOperator(BaseOperator):
         :raises CleverError: trying again may help.
         """
         self._stop = threading.Event()
+        if self._is_killed:  # Airflow passes a SIGTERM on as soon as it reads the task, before it executes it
+            self._stop.set()
         with failing_for_good():
             question = self._question(context)
             answer = self._answer(question, context)
@@ -120,6 +123,7 @@ class CleverAttendanceOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """End the pull at once; what had landed is intact."""
+        self._is_killed = True
         if self._stop is not None:
             self._stop.set()
 
