@@ -48,13 +48,13 @@ class Listing:
     """What the reducer knows besides the receipts.
 
     :param today: the date in the district.
-    :param timezone: IANA name of the district's zone.
+    :param timezone: IANA name of the district's zone; empty: as recorded before.
     :param schools: names of the schools that the district shares, by id; None: nobody asked.
     :param rules: how long a day may still change; decides what the watermark may promise.
     """
 
     today: date
-    timezone: str = "UTC"
+    timezone: str = ""
     schools: Mapping[str, str] | None = None
     rules: CorrectionRules = CorrectionRules()  # noqa: RUF009 - immutable
 
@@ -71,6 +71,14 @@ def read_coverage(objects: Objects, district_id: str) -> CoverageFile:
     """
     found = objects.read(coverage_path(district_id))
     return _parsed(found and found[0], district_id)
+
+
+def ledger_districts(objects: Objects) -> list[str]:
+    """The districts that have landed anything at a destination.
+
+    :raises CleverLandingError: it cannot be read.
+    """
+    return sorted(name.partition("/district=")[2] for name in objects.names("_clever") if "/district=" in name)
 
 
 def read_watermark(fs: "AbstractFileSystem", root: str, district_id: str) -> str | None:
@@ -96,6 +104,18 @@ def record_coverage(
     """
     months = _new_receipts(objects, read_coverage(objects, district_id), listing.today, set(receipts))
     return _write(objects, district_id, listing, months, keep=True)
+
+
+def current_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
+    """What :func:`record_coverage` would write down, without writing it.
+
+    :raises CleverLandingError: the destination, or its coverage, cannot be read.
+    """
+    file = read_coverage(objects, district_id)
+    for month, receipts in _new_receipts(objects, file, listing.today, set()).items():
+        _fold(file, month, receipts)
+    _finish(file, listing)
+    return file
 
 
 def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
@@ -184,7 +204,7 @@ def _start(data: bytes | None, district_id: str, *, keep: bool) -> CoverageFile:
     except CleverLandingError:
         old = Coverage(district_id)
     # The district's lists of schools are in no receipt.
-    new = Coverage(district_id, listed_on=old.listed_on)
+    new = Coverage(district_id, timezone=old.timezone, listed_on=old.listed_on)
     for school_id, school in old.schools.items():
         if school.first_seen:
             new.school(school_id).seen(school.first_seen, school.name, school.named_at)
@@ -205,7 +225,7 @@ def _fold(file: CoverageFile, month: str, receipts: Mapping[str, Receipt]) -> No
 
 def _finish(file: CoverageFile, listing: Listing) -> None:
     coverage = file.coverage
-    coverage.timezone = listing.timezone
+    coverage.timezone = listing.timezone or coverage.timezone
     if listing.schools is not None:
         coverage.list_schools(listing.schools, listing.today)
     coverage.watermark = watermark(coverage, listing.today, listing.rules)

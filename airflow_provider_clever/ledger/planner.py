@@ -5,11 +5,11 @@ being pulled - an outage of ours, of the district's, a school shared late - heal
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from airflow_provider_clever.ledger.batches import PullTask, SchoolSpan, batched, expected_requests
 from airflow_provider_clever.ledger.covered import (
@@ -103,6 +103,17 @@ class SchoolPlan:
         """How many days are due."""
         return sum(span.days for span in self.due)
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        counts = {name: getattr(self, name) for name in ("school_id", "name", "retained", "covered", "expiring")}
+        spans = {name: _json_spans(getattr(self, name)) for name in ("due", "asked", "at_risk", "lost")}
+        reasons = {str(reason): days for reason, days in self.reasons.items()}
+        return counts | {"due_days": self.due_days, "reasons": reasons, "requests": self.requests} | spans
+
+
+def _json_spans(spans: Iterable[Span]) -> list[list[str]]:
+    return [[span.first.isoformat(), span.last.isoformat()] for span in spans]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -142,6 +153,21 @@ class Plan:
     def gone_days(self) -> int:
         """How many of the days looked at Clever has forgotten."""
         return Span(self.span.first, min(self.span.last, self.first_retained - ONE_DAY)).days
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "today": self.today.isoformat(),
+            "first_day": self.span.first.isoformat(),
+            "last_day": self.span.last.isoformat(),
+            "first_retained": self.first_retained.isoformat(),
+            "gone_days": self.gone_days,
+            "days_due": {str(reason): days for reason, days in self.reasons.items()},
+            "requests": self.requests,
+            "minutes": round(self.minutes, 2),
+            "schools": [school.to_json() for school in self.schools],
+            "tasks": [task.arguments() | {"requests": task.requests} for task in self.tasks],
+        }
 
 
 def plan(
@@ -203,7 +229,7 @@ def _school_plan(
         retained=retained.days,
         covered=sum(school.is_settled(day) for day in retained),
         expiring=sum(_days_left(day, view.today) <= LAST_CHANCE_DAYS for day in retained),
-        reasons=Counter(due.values()),
+        reasons={reason: days for reason in Reason if (days := list(due.values()).count(reason))},
         due=tuple(spans_of(due)),
         asked=tuple(asked),
         at_risk=tuple(about_to_be_lost(school, view.today, LAST_CHANCE_DAYS)),

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Final
 
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
-from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, about_to_be_lost
+from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, SchoolCoverage, about_to_be_lost
 from airflow_provider_clever.ledger.spans import LAST_CHANCE_DAYS, ONE_DAY, Span, first_retained, forgotten_on, spans_of
 
 _NAMED_SCHOOLS: Final = 10
@@ -25,8 +25,7 @@ class SchoolDays:
 
     def __str__(self) -> str:
         shown = f"{self.name} ({self.school_id})" if self.name else self.school_id
-        days = ", ".join(map(str, self.spans))
-        return f"{shown}: {days}{f' - {self.words}' if self.words else ''}"
+        return ": ".join(filter(None, (shown, ", ".join(map(str, self.spans)), self.words)))
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -121,13 +120,18 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
             if school.is_failing
         ),
         gone=tuple(
-            SchoolDays(school_id, school.name, (), "no longer shared")
+            SchoolDays(school_id, school.name, (), _last_shared(school))
             for school_id, school in sorted(coverage.schools.items())
             if school_id not in shared
         ),
         missing=tally.missing - tally.returned,
         quarantined=tally.quarantined,
     )
+
+
+def _last_shared(school: SchoolCoverage) -> str:
+    since = school.gone_at[:10]
+    return f"Clever has answered 404 since {since}" if since else f"last shared on {school.listed_on}"
 
 
 def _lost(coverage: Coverage, today: date) -> dict[str, list[Span]]:

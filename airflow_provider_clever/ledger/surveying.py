@@ -7,7 +7,7 @@ from typing import Final
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
-from airflow_provider_clever.exceptions import CleverAuthError, CleverDataError, CleverHTTPError
+from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError, CleverProtocolError
 from airflow_provider_clever.landing.objects import Objects
 from airflow_provider_clever.ledger.coverage import read_coverage
 from airflow_provider_clever.ledger.covered import Coverage
@@ -96,7 +96,5 @@ def _rows_on(client: CleverClient, school_id: str, day: date) -> float | None:
     query = AttendanceQuery(school_id=school_id, date_range_start=day, date_range_end=day)
     try:
         return float(sum(len(page.rows) for page in client.iter_attendance_pages(query)))
-    except CleverAuthError:
-        raise
-    except (CleverHTTPError, CleverDataError):
-        return None  # the pull itself will say what is wrong with this school
+    except (CleverHTTPError, CleverDataError, CleverProtocolError):
+        return None  # one school must not keep the others waiting; the pull will say what is wrong with it

@@ -1,0 +1,422 @@
+"""``clever-attendance``: what is due, how districts stand, and whether what landed is still so; and the sandbox."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.settings import CleverSettings
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+    from rich.console import Console
+    from rich.table import Table
+
+    from airflow_provider_clever.landing.objects import Objects
+    from airflow_provider_clever.landing.verify import Finding, VerifyReport
+    from airflow_provider_clever.ledger.covered import CorrectionRules
+    from airflow_provider_clever.ledger.planner import Plan
+    from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays
+    from airflow_provider_clever.ledger.surveying import Survey
+
+OK: Final = 0
+FOUND: Final = 1
+"""Something is wrong: a day is about to be lost, or what landed is damaged."""
+COULD_NOT: Final = 2
+"""The question could not be answered."""
+
+_SHOWN_SCHOOLS: Final = 40
+_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, and give the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["sandbox"]:
+        _become_the_sandbox(given[1:])
+    options = _parser().parse_args(given)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except CleverError as error:
+        print(f"clever-attendance: {error}", file=sys.stderr)
+        return COULD_NOT
+    except KeyboardInterrupt:
+        return 130
+
+
+def _become_the_sandbox(arguments: list[str]) -> None:
+    # Nothing of ours imports the sandbox: it has to be able to contradict us.
+    os.execv(sys.executable, [sys.executable, "-m", "airflow_provider_clever.sandbox", *arguments])  # noqa: S606 - our own interpreter, no shell
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clever-attendance", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("sandbox", help="start a stand-in for Clever on this machine; options: sandbox --help")
+
+    plan = _command(commands, "plan", _plan, "what is due of a district, why, and what it takes to pull it")
+    plan.add_argument("--from", dest="first", type=_date, metavar="DATE", help="first day to look at")
+    plan.add_argument("--to", dest="last", type=_date, metavar="DATE", help="last day to look at, included")
+    plan.add_argument("--timezone", default="", metavar="ZONE", help="the district's zone (default: as last recorded)")
+    plan.add_argument("--lookback-days", type=int, default=14, metavar="DAYS", help="as in the DAG (default 14)")
+    plan.add_argument("--sweep-weekday", default="sunday", choices=(*_WEEKDAYS, "never"), metavar="DAY")
+    plan.add_argument("--conn-id", default="clever_default", help="Airflow connection (default clever_default)")
+    plan.add_argument("--all", action="store_true", help=f"show every school, not only {_SHOWN_SCHOOLS} that are due")
+
+    status = _command(commands, "status", _status, "how all districts stand; exit code 1: a day is about to be lost")
+    status.add_argument("--rebuild", action="store_true", help="first make coverage anew from the receipts")
+
+    verify = _command(commands, "verify", _verify, "read everything again; exit code 1: something is wrong")
+    verify.add_argument("--details", type=Path, metavar="FILE", help="write findings with ids there, as JSON lines")
+    return parser
+
+
+def _command(commands: Any, name: str, command: Callable[[argparse.Namespace], int], help_text: str) -> Any:
+    parser = commands.add_parser(name, help=help_text, description=help_text)
+    parser.set_defaults(command=command)
+    parser.add_argument("destination", help="such as s3://aws_default@my-lake/clever, file:///data/clever or a path")
+    several = name != "plan"
+    parser.add_argument(
+        "--district",
+        dest="districts" if several else "district",
+        action="append" if several else "store",
+        metavar="ID",
+        help="only this district (may be repeated)" if several else "which district (default: the connection's)",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for a program")
+    if name != "verify":
+        parser.add_argument("--today", type=_date, metavar="DATE", help="reckon as if it were this day; for trials")
+    return parser
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as YYYY-MM-DD") from None
+
+
+# --- where things are -------------------------------------------------------------------------------------------------
+
+
+def resolve_destination(url: str) -> "tuple[AbstractFileSystem, str]":
+    """The file system and the path that a destination names; Airflow is asked only where it names a connection.
+
+    :raises CleverSettingsError: there is no such kind of destination.
+    """
+    authority = url.partition("://")[2].partition("/")[0]
+    try:
+        if "@" in authority:
+            from airflow.sdk import ObjectStoragePath
+
+            path = ObjectStoragePath(url)
+            return path.fs, path.path
+        from fsspec.core import url_to_fs
+
+        found: tuple[AbstractFileSystem, str] = url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        kind = url.partition("://")[0]
+        raise CleverSettingsError(f"Destinations of kind {kind} cannot be used here: {error}") from None
+    return found
+
+
+def _objects(options: argparse.Namespace) -> "Objects":
+    from airflow_provider_clever.landing.objects import Objects
+
+    fs, root = resolve_destination(options.destination)
+    # Only --rebuild writes, and only one small file that it compares first where the store can.
+    return Objects(fs, root)
+
+
+def _settings(conn_id: str, district_id: str | None) -> CleverSettings:
+    plain = os.environ.get(f"AIRFLOW_CONN_{conn_id.upper()}", "")
+    if plain.startswith("{"):
+        try:
+            fields = json.loads(plain)
+        except ValueError:
+            raise CleverSettingsError(f"AIRFLOW_CONN_{conn_id.upper()} is no JSON.") from None
+        names = ("host", "schema", "port", "login", "password")
+        extra = fields.get("extra") or {}
+        extra = json.loads(extra) if isinstance(extra, str) else extra
+        connection: Any = SimpleNamespace(**{name: fields.get(name) for name in names}, extra_dejson=extra)
+        return CleverSettings.from_connection(connection, district_id)
+    from airflow_provider_clever.hooks.clever import CleverHook
+
+    return CleverHook(conn_id, district_id).get_settings()
+
+
+# --- plan -------------------------------------------------------------------------------------------------------------
+
+
+def _plan(options: argparse.Namespace) -> int:
+    survey = _surveyed(options)
+    if options.json:
+        district = {"district_id": survey.district.id, "name": survey.district.name, "last_sync": survey.last_sync}
+        print(json.dumps(district | survey.plan.to_json(), indent=2))
+    else:
+        _show_plan(survey, show_all=options.all)
+    return OK
+
+
+def _surveyed(options: argparse.Namespace) -> "Survey":
+    from airflow_provider_clever.api.client import CleverClient
+    from airflow_provider_clever.ledger.coverage import read_coverage
+    from airflow_provider_clever.ledger.planner import BUDGET_PER_MINUTE, PlanSettings
+    from airflow_provider_clever.ledger.spans import Span, first_retained
+    from airflow_provider_clever.ledger.surveying import survey
+
+    objects = _objects(options)
+    settings = _settings(options.conn_id, options.district)
+    with CleverClient(settings) as client:
+        recorded = read_coverage(objects, client.get_district().id).coverage
+        zone = _zone(options.timezone or recorded.timezone)
+        today = options.today or datetime.now(zone).date()
+        span = Span(options.first or first_retained(today), options.last or today)
+        if span.first > span.last:
+            raise CleverSettingsError(f"--from {span.first} lies after --to {span.last}; swap them.")
+        plan_settings = PlanSettings(
+            corrections=_rules(zone, options.lookback_days),
+            sweep_weekday=None if options.sweep_weekday == "never" else _WEEKDAYS.index(options.sweep_weekday),
+            requests_per_minute=BUDGET_PER_MINUTE * settings.budget_share,
+        )
+        return survey(client, objects, today=today, settings=plan_settings, within=span)
+
+
+def _rules(zone: Any, lookback_days: int) -> "CorrectionRules":
+    from airflow_provider_clever.ledger.covered import CorrectionRules
+
+    return CorrectionRules(timezone=zone, lookback_days=lookback_days)
+
+
+def _zone(name: str) -> Any:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ValueError, OSError):
+        raise CleverSettingsError(f"{name!r} is no time zone; write it like America/Chicago.") from None
+
+
+def _show_plan(survey: "Survey", *, show_all: bool) -> None:
+    from rich.markup import escape
+
+    console, plan = _console(), survey.plan
+    console.print(f"[bold]{escape(survey.district.name or 'District')}[/bold] ({survey.district.id})", highlight=False)
+    console.print(
+        f"days looked at  {plan.span}\nlast sync       {_moment(survey.last_sync)} UTC\n"
+        f"Clever still has attendance from {plan.first_retained} on"
+        + (f"; {plan.gone_days} of these days are already gone" if plan.gone_days else ""),
+        highlight=False,
+    )
+    due = [school for school in plan.schools if school.due or school.lost]
+    shown = plan.schools if show_all else due[:_SHOWN_SCHOOLS]
+    table = _table("school", *_PLAN_COLUMNS, "due for", numbers=_PLAN_COLUMNS)
+    for school in shown:
+        table.add_row(
+            escape(school.name or school.school_id),
+            *map(_number, (plan.gone_days, *(getattr(school, name) for name in _COUNTED), school.requests)),
+            _minutes(school.requests, plan),
+            ", ".join(school.reasons),
+        )
+    if len(due) > len(shown):
+        table.add_row(f"… {len(due) - len(shown)} more, with --all")
+    sums = [sum(getattr(school, name) for school in plan.schools) for name in _COUNTED]
+    counts = (plan.gone_days * len(plan.schools), *sums, plan.requests)
+    table.add_section()
+    table.add_row(f"{len(plan.schools)} schools", *map(_number, counts), _minutes(plan.requests, plan), style="bold")
+    console.print(table)
+    for reason, days in plan.reasons.items():
+        console.print(f"  {days:>8,}  {reason}", highlight=False)
+    tasks = "1 task" if len(plan.tasks) == 1 else f"{len(plan.tasks):,} tasks"
+    console.print(
+        f"{tasks}, about {plan.requests:,} requests, {_minutes(plan.requests, plan)} minutes within the token's budget"
+        if plan.tasks
+        else "Nothing is due.",
+        highlight=False,
+    )
+    _name(console, "lost: Clever has forgotten these days, and they were never covered", _lost(survey), "red")
+
+
+_PLAN_COLUMNS: Final = ("gone", "retained", "expiring", "landed", "due", "requests", "minutes")
+_COUNTED: Final = ("retained", "expiring", "covered", "due_days")
+
+
+def _minutes(requests: int | None, plan: "Plan") -> str:
+    if not requests:
+        return _number(requests)
+    minutes = requests / plan.requests_per_minute
+    return "< 0.1" if minutes < 0.1 else f"{minutes:,.1f}"
+
+
+def _lost(survey: "Survey") -> "list[SchoolDays]":
+    from airflow_provider_clever.ledger.reporting import SchoolDays
+
+    return [SchoolDays(one.school_id, one.name, one.lost) for one in survey.plan.schools if one.lost]
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def _status(options: argparse.Namespace) -> int:
+    from airflow_provider_clever.ledger.coverage import ledger_districts
+
+    objects = _objects(options)
+    reports = [_report(objects, district_id, options) for district_id in options.districts or ledger_districts(objects)]
+    if options.json:
+        print(json.dumps([report.to_json() for report in reports], indent=2))
+    elif not reports:
+        print(f"Nothing has landed at {options.destination} yet.")
+    else:
+        _show_status(reports)
+    return FOUND if any(report.about_to_be_lost for report in reports) else OK
+
+
+def _report(objects: "Objects", district_id: str, options: argparse.Namespace) -> "DistrictReport":
+    from airflow_provider_clever.ledger.coverage import Listing, current_coverage, read_coverage, rebuild_coverage
+    from airflow_provider_clever.ledger.reporting import district_report
+
+    if options.rebuild:
+        rebuild_coverage(objects, district_id, Listing(today=options.today or datetime.now(UTC).date()))
+    zone = _zone(read_coverage(objects, district_id).coverage.timezone)
+    today = options.today or datetime.now(zone).date()
+    return district_report(current_coverage(objects, district_id, Listing(today=today)), today)
+
+
+_STATUS_COLUMNS: Final = ("schools", "failing", "gone", "gaps", "days left", "lost", "missing", "quarantined")
+
+
+def _show_status(reports: "Sequence[DistrictReport]") -> None:
+    console = _console()
+    table = _table("district", "last sync", "newest day", *_STATUS_COLUMNS, numbers=_STATUS_COLUMNS)
+    for report in reports:
+        lost = sum(span.days for days in report.lost for span in days.spans)
+        style = "red" if report.about_to_be_lost else "yellow" if report.gaps or report.failing else "green"
+        numbers = (report.schools, len(report.failing), len(report.gone), report.gaps)
+        table.add_row(
+            f"[{style}]●[/{style}] {report.district_id}",
+            _moment(report.last_sync),
+            str(report.newest_day or "-"),
+            *map(_number, numbers),
+            "-" if report.days_to_expiry is None else str(report.days_to_expiry),
+            *map(_number, (lost, report.missing, report.quarantined)),
+        )
+    console.print(table)
+    console.print(
+        "gaps, lost: days of schools; days left: until Clever forgets the oldest gap; missing: rows", style="dim"
+    )
+    for report in reports:
+        which = f"{report.district_id}: " if len(reports) > 1 else ""
+        _name(console, f"{which}about to be lost", report.about_to_be_lost, "red")
+        _name(console, f"{which}lost: Clever has forgotten these days, and they were never covered", report.lost, "red")
+        _name(console, f"{which}last pull failed", report.failing, "yellow")
+        _name(console, f"{which}no longer shared", report.gone, "dim")
+
+
+# --- verify -----------------------------------------------------------------------------------------------------------
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from airflow_provider_clever.landing.verify import verify
+
+    fs, root = resolve_destination(options.destination)
+    with _progress(is_wanted=not options.json) as progress, _details(options.details) as details:
+        report = verify(fs, root, districts=options.districts, progress=progress, details=details)
+    if options.json:
+        facts = {"ok": report.ok, "districts": report.districts, "counts": report.counts}
+        print(
+            json.dumps(facts | {name: getattr(report, name) for name in ("partitions", "rows", "receipts")}, indent=2)
+        )
+    else:
+        _show_findings(report, options.details)
+    return OK if report.ok else FOUND
+
+
+def _show_findings(report: "VerifyReport", details: Path | None) -> None:
+    from airflow_provider_clever.landing.verify import HARMLESS, KINDS
+
+    console = _console()
+    console.print(
+        f"Read {report.partitions:,} partitions with {report.rows:,} rows and {report.receipts:,} receipts of "
+        f"{len(report.districts)} districts.",
+        highlight=False,
+    )
+    table = _table("found", "", numbers=("found",))
+    for kind, words in KINDS.items():
+        count = report.counts[kind]
+        style = "dim" if not count else "yellow" if kind in HARMLESS else "bold red"
+        table.add_row(_number(count), words, style=style)
+    console.print(table)
+    where = f"which: {details}" if details else "which: ask again with --details FILE (it will hold ids; keep it safe)"
+    console.print("[green]All is as it was landed.[/green]" if report.ok else f"[red]Something is wrong[/red]; {where}")
+
+
+@contextmanager
+def _progress(*, is_wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
+    if not (is_wanted and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("reading days"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _details(path: Path | None) -> "Iterator[Callable[[Finding], None] | None]":
+    if path is None:
+        yield None
+        return
+    from dataclasses import asdict
+
+    # It names students: nobody but this user is to read it.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        yield lambda finding: print(json.dumps(asdict(finding)), file=file)
+
+
+# --- on a terminal ----------------------------------------------------------------------------------------------------
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # In a pipe there is no width to keep to: nothing may be cut off.
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def _table(*headers: str, numbers: Sequence[str]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for header in headers:
+        table.add_column(header, justify="right" if header in numbers else "left", overflow="fold")
+    return table
+
+
+def _name(console: "Console", title: str, found: "Sequence[SchoolDays]", style: str) -> None:
+    if found:
+        console.print(f"\n[{style}]{title}[/{style}]", highlight=False)
+        for days in found:
+            console.print(f"  {days}", markup=False, highlight=False)
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}" if value else "·"
+
+
+def _moment(text: str | None) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}" if text else "never"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
