@@ -140,8 +140,10 @@ class Transfer:
         pull = self._pull(before, names, self._count_rejected)
         rows = pull.rows(limit)
         result = pull.result
+        after = self._client.get_district()
         schools = {scope_id: _state(scope, is_known=False) for scope_id, scope in result.scopes.items()}
-        summary = self._summary(before, result, schools) | {"rows": len(rows), "quarantined": self._rejected}
+        summary = self._summary(before, result, schools) | receipts.totals(())
+        summary |= {"rows": len(rows), "quarantined": self._rejected, "sync_after": sync_text(after), "receipt": None}
         return Answer(summary, rows, _problem(result, schools, self._rejected))
 
     def land(
