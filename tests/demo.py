@@ -240,6 +240,7 @@ PLAYGROUND: Final = """
   Airflow's DAGs folder      .demo/airflow/dags/
 
 For another terminal:
+export AIRFLOW_HOME=$PWD/.demo/airflow
 export SANDBOX={sandbox}
 export AIRFLOW_CONN_CLEVER_DEFAULT='{connection}'
 

@@ -39,6 +39,13 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     assert [link for link in links if "://" not in link and is_dead(page, link)] == []
 
 
+def test_the_index_of_the_documentation_leads_to_every_page() -> None:
+    index = ROOT / "docs/index.md"
+    linked = {(index.parent / link.partition("#")[0]).resolve() for link in LINK.findall(index.read_text())}
+    pages = {page.resolve() for page in ROOT.glob("docs/**/*.md") if page.parent.name != "decisions"}
+    assert sorted(str(page.relative_to(ROOT)) for page in pages - linked - {index}) == []
+
+
 def pins(file: Path) -> list[str]:
     lines = [line.split("#")[0].strip() for line in file.read_text().splitlines()]
     return [line for line in lines if line]
