@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+import socket
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
-from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.exceptions import CleverError, CleverTransportError
+from airflow_provider_clever.settings import CleverSettings
 from tests.sandbox.api.conftest import QUICK, Asker, settings_for
 from tests.support.sandbox import Sandbox
 
@@ -116,3 +119,19 @@ def test_both_drivers_are_silent_about_tokens(
         shown += [str(error), repr(error), "".join(traceback.format_exception(error)), json.dumps(str(error.args))]
     sandbox.clear_faults()
     assert_silent_about("\n".join(lines + shown), sandbox, [])
+
+
+def test_a_connection_that_is_refused_shows_no_cursor(lines: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    settings = CleverSettings(api_base=url, auth_base=url, token="canary-token")
+    request = Request(url, "/v3.1/attendance/schools/s1", "limit=1000&starting_after=CANARYCURSOR==")
+    with (
+        CleverClient(settings, policy=QUICK) as client,
+        client.fetcher() as fetcher,
+        pytest.raises(CleverTransportError) as caught,
+    ):
+        fetcher.fetch(request)
+    shown = [*lines, str(caught.value), "".join(traceback.format_exception(caught.value)), repr(request)]
+    assert "CANARYCURSOR" not in "\n".join(shown)
+    assert "canary-token" not in "\n".join(shown)

@@ -133,6 +133,12 @@ def test_links_of_another_shape_are_an_error(links: str) -> None:
         next_link(f'{{"data":[1],"links":{links}}}'.encode())
 
 
+@pytest.mark.parametrize("data", ['"x"', "{}", "5"])
+def test_a_page_without_a_list_of_data_is_never_a_last_page(data: str) -> None:
+    with pytest.raises(CleverProtocolError):
+        next_link(f'{{"data":{data},"links":[]}}'.encode())
+
+
 def test_a_tail_alone_is_no_page() -> None:
     with pytest.raises(UnreadableBodyError):
         next_link(b'xx],"links":[{"rel":"next","uri":"/x"}]}')
