@@ -18,6 +18,8 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.hooks.clever"]}],
+        "sensors": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.sensors.clever"]}],
+        "triggers": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.triggers.clever"]}],
         "connection-types": [
             {
                 "connection-type": "clever",

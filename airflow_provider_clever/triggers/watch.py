@@ -168,8 +168,12 @@ def joined(key: Hashable, watch: Watch) -> Iterator[None]:
     finally:
         members.watches.pop(watch, None)
         members.changed.set()
-        if not members.watches and _GROUPS.get(key) is members:
-            del _GROUPS[key]
+        _forget_if_empty(key)
+
+
+def _forget_if_empty(key: Hashable) -> None:
+    if key in _GROUPS and not _GROUPS[key].watches:
+        del _GROUPS[key]
 
 
 class SyncStream(SharedStreamProducer):
@@ -199,6 +203,7 @@ class SyncStream(SharedStreamProducer):
             for task in (keeper, *self._tasks.values()):
                 task.cancel()
             await asyncio.gather(keeper, *self._tasks.values(), return_exceptions=True)
+            _forget_if_empty(self._key)
 
     def get_advance_lane(self, broker_payload: Finding) -> Hashable:
         """Give the watch: districts do not wait for one another's cursors."""
@@ -213,8 +218,8 @@ class SyncStream(SharedStreamProducer):
                 finding.watch.baseline = finding.watch.stored
 
     async def _follow_members(self) -> None:
-        members = _GROUPS.setdefault(self._key, _Members())
         while True:
+            members = _GROUPS.setdefault(self._key, _Members())  # anew: the last to leave takes its group along
             members.changed.clear()
             for watch in [watch for watch in self._tasks if watch not in members.watches]:
                 self._tasks.pop(watch).cancel()

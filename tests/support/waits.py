@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import threading
 import time
@@ -22,7 +23,6 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 from airflow.sdk.execution_time.timeout import timeout as execution_timeout
-from airflow.sdk.module_loading import import_string
 
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 from tests.support.sandbox import Sandbox
@@ -98,7 +98,7 @@ def _run(act: Callable[[], Any], options: dict[str, Any]) -> Any:
     limit = options.get("execution_timeout")
     if limit is None:
         return act()
-    with execution_timeout(limit.total_seconds()):
+    with execution_timeout(limit.total_seconds()):  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         return act()
 
 
@@ -138,7 +138,8 @@ def _deferrable(options: dict[str, Any], instance: Instance, store: TaskState) -
 def resumed(deferral: TaskDeferred) -> tuple[str, dict[str, Any]]:
     """Run a deferred task's trigger, rebuilt from JSON, and give what the task is resumed with."""
     path, arguments = deferral.trigger.serialize()
-    trigger = import_string(path)(**json.loads(json.dumps(arguments)))
+    module, _, name = path.rpartition(".")
+    trigger = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(arguments)))
     trigger.trigger_id = 1
     limit = deferral.timeout.total_seconds() if deferral.timeout else None
 

@@ -1,0 +1,47 @@
+"""The two examples that wait for a sync, run by Airflow against the sandbox."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+from tests.demo import lake_beside_due, rows_that_differ
+from tests.support.airflow import AirflowHome
+from tests.support.sandbox import Sandbox
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+
+
+def test_the_waiting_example_waits_and_then_lands_the_runs_window(
+    airflow_home: AirflowHome, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    last = date.fromisoformat(sandbox.today)
+    run = {
+        "connections": {"clever_default": sandbox.connection_json("small")},
+        "logical_date": f"{last}T20:00:00-06:00",
+        "env": {"AIRFLOW_VAR_CLEVER_DESTINATION": (tmp_path / "lake").as_uri()},
+    }
+
+    outcome = airflow_home.run_dag(EXAMPLES / "clever_wait_then_land.py", **run)
+
+    assert outcome.tasks == {("wait_for_sync", -1): "success", ("land_attendance", -1): "success"}
+    small = sandbox.district("small")
+    pushed = outcome.xcom("wait_for_sync", f"last_attendance_sync_{small.id}")
+    assert pushed == outcome.xcom("wait_for_sync")
+    assert pushed[:19] == (small.last_attendance_sync or "")[:19]
+    due = sandbox.expected("small", date_range_start=str(last - timedelta(days=14)), date_range_end=str(last))
+    assert rows_that_differ(lake_beside_due(tmp_path / "lake", due, tmp_path / "due.jsonl")) == 0
+
+
+def test_the_waiting_example_skips_a_district_that_is_paused(
+    airflow_home: AirflowHome, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.set_stamp("small", None)
+    sandbox.pause("small")
+
+    outcome = airflow_home.run_dag(
+        EXAMPLES / "clever_wait_then_land.py",
+        connections={"clever_default": sandbox.connection_json("small")},
+        env={"AIRFLOW_VAR_CLEVER_DESTINATION": (tmp_path / "lake").as_uri()},
+    )
+
+    assert outcome.tasks == {("wait_for_sync", -1): "skipped", ("land_attendance", -1): "skipped"}
+    assert "paused at Clever" in outcome.log
