@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import Protocol
 
 from airflow_provider_clever.exceptions import CleverError, CleverProtocolError
 from airflow_provider_clever.models import District, moment_from_text
@@ -137,6 +138,13 @@ def ends_the_wait(error: CleverError) -> bool:
     return error.permanent and not isinstance(error, CleverProtocolError)
 
 
+class LeveledLog(Protocol):
+    """A logger, the standard library's or Airflow's."""
+
+    def log(self, level: int, msg: str, /, *args: object) -> object:
+        """Write a line."""
+
+
 class ChangeLog:
     """Tells each change of condition once, however often it is looked at.
 
@@ -144,7 +152,7 @@ class ChangeLog:
     :param told: the condition that was told last; empty: none yet.
     """
 
-    def __init__(self, log: logging.Logger, told: str = "") -> None:
+    def __init__(self, log: LeveledLog, told: str = "") -> None:
         self._log = log
         self.told = told
 
