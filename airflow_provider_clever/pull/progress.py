@@ -18,16 +18,19 @@ class Progress:
     """Counts what has come and says so now and then.
 
     :param walks: how many there are in all.
+    :param scopes: how many schools or sections they make up.
     :param budget_left: says what is left of the token's budget; None while unknown.
     :param clock: seconds; injectable.
     """
 
     walks: int
+    scopes: int
     budget_left: Callable[[], BudgetLeft | None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     rows: int = 0
     pages: int = 0
     walks_done: int = 0
+    scopes_done: int = 0
     _started: float = -1.0
     _said: float = -1.0
 
@@ -46,7 +49,7 @@ class Progress:
         budget = self.budget_left()
         parts = [
             f"{self.rows:,} rows in {self.pages:,} pages",
-            f"{self.walks_done} of {self.walks} walks done",
+            f"{self.scopes_done} of {self.scopes} schools or sections done",
             f"{self.rows / seconds:,.0f} rows/s",
             f"{budget.remaining} of {budget.limit} requests left in this window" if budget else "no rate limit seen",
         ]

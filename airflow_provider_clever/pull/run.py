@@ -118,7 +118,8 @@ class Pull:
         self._stop = stop
         self._max_concurrency = max_concurrency
         self._walks = {id(chain): _Walk(chain, district_id) for chain in chains}
-        self._progress = Progress(len(chains), client.budget_left)
+        self._open_walks = Counter(chain.scope_id for chain in chains)
+        self._progress = Progress(len(chains), len(self._open_walks), client.budget_left)
         self.result = PullResult({chain.scope_id: ScopeResult(chain.scope_id) for chain in chains})
 
     def rows(self, limit: int) -> list[dict[str, Any]]:
@@ -184,7 +185,9 @@ class Pull:
                 if step.is_last:
                     yield chain, None
         if step.is_last:
+            self._open_walks[chain.scope_id] -= 1
             self._progress.walks_done += 1
+            self._progress.scopes_done += not self._open_walks[chain.scope_id]
             self._tally(chain, walk)
 
     def _checked_page(self, step: Step, walk: _Walk) -> AttendancePage:
