@@ -65,4 +65,4 @@ requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--u
 	@git diff --stat -- requirements
 
 clean: ## remove everything that these commands made
-	rm -rf $(VENV) .venvs .demo .airflow .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage*
+	rm -rf $(VENV) .venvs .demo .airflow .emulators .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage*
