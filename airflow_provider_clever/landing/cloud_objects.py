@@ -5,12 +5,16 @@ each class here makes two requests of its own: a GET whose answer carries the ve
 fsspec runs them in its I/O thread, so any thread may ask.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.landing.objects import ABSENT, StaleVersionError, Version
 
 if TYPE_CHECKING:
     from fsspec.asyn import AsyncFileSystem
+
+ANSWER_SECONDS: Final = 120.0
+"""How long one request may take, the libraries' own retries among it. gcsfs alone would wait for ever. A write that
+still arrives after that meets its condition, like any other late one."""
 
 
 class S3Store:
@@ -141,7 +145,7 @@ class AzureStore:
 def _run(fs: "AsyncFileSystem", coroutine: Any, *arguments: Any) -> Any:
     from fsspec.asyn import sync
 
-    return sync(fs.loop, coroutine, *arguments)
+    return sync(fs.loop, coroutine, *arguments, timeout=ANSWER_SECONDS)
 
 
 def _quoted(version: Version) -> str:

@@ -1,5 +1,6 @@
 """A destination: pulled days land in it, partition by partition, each whole or not at all."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay, R
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+_CANONICAL: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
+
 CONFLICT_REASON: Final = "another row of the same pull has the same key and is newer; that one landed"
 
 
@@ -30,12 +33,18 @@ class PullContext:
         UTC text (models.Columns); None if the district has never synced.
     :param work: which work this is a try of; None: no correction feed is written.
     :param write_changes: whether to write the correction feed.
+    :raises ValueError: if ``sync_before`` is not canonical.
     """
 
     today: date
     sync_before: str | None = None
     work: Work | None = None
     write_changes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sync_before is not None and not _CANONICAL.fullmatch(self.sync_before):
+            msg = f"sync_before must be written YYYY-MM-DDTHH:MM:SS.ffffffZ, not {self.sync_before!r}"
+            raise ValueError(msg)
 
     @property
     def missing_since(self) -> str:

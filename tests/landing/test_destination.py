@@ -167,6 +167,12 @@ def test_without_a_sync_rows_are_marked_with_the_first_instant_of_today() -> Non
     assert context(sync_before=None).missing_since == "2026-04-20T00:00:00.000000Z"
 
 
+@pytest.mark.parametrize("sync", ["2026-04-19", "2026-04-19T03:00:00Z", "2026-04-19T03:00:00.000000+00:00"])
+def test_a_sync_that_is_not_written_canonically_never_becomes_a_mark(sync: str) -> None:
+    with pytest.raises(ValueError, match="sync_before must be written"):
+        context(sync_before=sync)
+
+
 def test_a_pull_of_a_range_that_clever_has_emptied_keeps_every_row(any_store: Store) -> None:
     lake = destination(any_store)
     lake.land(day([row("a"), row("b")]), context=context())
