@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.ledger.zones import zone_named
 from airflow_provider_clever.settings import CleverSettings
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _surveyed(options: argparse.Namespace) -> "Survey":
     settings = _settings(options.conn_id, options.district)
     with CleverClient(settings) as client:
         recorded = read_coverage(objects, client.get_district().id).coverage
-        zone = _zone(options.timezone or recorded.timezone)
+        zone = zone_named(options.timezone or recorded.timezone)
         today = options.today or datetime.now(zone).date()
         span = Span(options.first or first_retained(today), options.last or today)
         if span.first > span.last:
@@ -195,13 +195,6 @@ def _rules(zone: Any, lookback_days: int) -> "CorrectionRules":
     from airflow_provider_clever.ledger.covered import CorrectionRules
 
     return CorrectionRules(timezone=zone, lookback_days=lookback_days)
-
-
-def _zone(name: str) -> Any:
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ValueError, OSError):
-        raise CleverSettingsError(f"{name!r} is no time zone; write it like America/Chicago.") from None
 
 
 def _show_plan(survey: "Survey", *, show_all: bool) -> None:
@@ -284,7 +277,7 @@ def _report(objects: "Objects", district_id: str, options: argparse.Namespace) -
 
     if options.rebuild:
         rebuild_coverage(objects, district_id, Listing(today=options.today or datetime.now(UTC).date()))
-    zone = _zone(read_coverage(objects, district_id).coverage.timezone)
+    zone = zone_named(read_coverage(objects, district_id).coverage.timezone)
     today = options.today or datetime.now(zone).date()
     return district_report(current_coverage(objects, district_id, Listing(today=today)), today)
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
-from zoneinfo import ZoneInfo
 
 import pendulum
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.ledger.zones import zone_named
 from airflow_provider_clever.models import CleverId, Text
 from airflow_provider_clever.operators.clever import CleverAttendanceOperator
 from airflow_provider_clever.operators.ledger import (
@@ -50,9 +50,9 @@ To pull certain days, trigger the DAG with both dates, or backfill it (the last 
 
 def _zone(name: str) -> str:
     try:
-        ZoneInfo(name)
-    except (ValueError, OSError):
-        raise ValueError(f"{name!r} is no time zone; write it like America/Chicago") from None
+        zone_named(name)
+    except CleverSettingsError as error:
+        raise ValueError(str(error).rstrip(".")) from None
     return name
 
 

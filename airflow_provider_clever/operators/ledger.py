@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context, TriggerRule
 
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.failures import failing_for_good
+from airflow_provider_clever.ledger.zones import zone_name, zone_named
 from airflow_provider_clever.operators.run_facts import facts_from_context
 from airflow_provider_clever.windows import BACKFILL, RunFacts, WindowSource, run_window
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
     from airflow_provider_clever.ledger.spans import Span
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class _DistrictLedgerOperator(BaseOperator):
@@ -50,7 +50,7 @@ class _DistrictLedgerOperator(BaseOperator):
         self.single_writer = single_writer
 
     def _zone(self, facts: RunFacts) -> tzinfo:
-        return ZoneInfo(self.timezone) if self.timezone else facts.timezone
+        return zone_named(self.timezone) if self.timezone else facts.timezone
 
     def _today(self, zone: tzinfo) -> date:
         if self.today in (None, "", "None"):
@@ -221,7 +221,7 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
         file = record_coverage(
             self._objects(),
             district_id,
-            Listing(today=today, timezone=_zone_name(zone), schools=schools, rules=self._rules(zone)),
+            Listing(today=today, timezone=zone_name(zone), schools=schools, rules=self._rules(zone)),
             receipts=[one["receipt"] for one in pulled if one.get("receipt")],
         )
         report = district_report(file, today)
@@ -314,7 +314,3 @@ def _weekday(name: str | None) -> int | None:
     if name.lower() not in WEEKDAYS:
         raise CleverSettingsError(f"sweep_weekday is {name!r}; write a day such as 'sunday', or None for no sweep.")
     return WEEKDAYS.index(name.lower())
-
-
-def _zone_name(zone: tzinfo) -> str:
-    return str(getattr(zone, "key", None) or getattr(zone, "name", None) or "UTC")
