@@ -23,10 +23,6 @@ class CleverTransportError(CleverError):
     """Try again later: no complete answer arrived (refused, reset, timed out, cut short)."""
 
 
-class CleverStoppedError(CleverTransportError):
-    """Nothing to mend: this client was told to stop (the task was killed, timed out, or failed elsewhere)."""
-
-
 class CleverHTTPError(CleverError):
     """Clever answered with an error status.
 

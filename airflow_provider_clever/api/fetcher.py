@@ -105,8 +105,6 @@ class PageFetcher:
                     continue
                 try:
                     answer = self._send(step)
-                except CleverStoppedError:
-                    raise
                 except CleverTransportError as silence:
                     error = silence
         except StopIteration as done:
