@@ -80,7 +80,8 @@ def grid(measurements: list[Measurement], file: Path) -> None:
     axis.set(xlabel="max_concurrency", ylabel="rows/s", xscale="log", yscale="log")
     axis.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
     axis.minorticks_off()
-    axis.legend()
+    if lines:
+        axis.legend()
     figure.tight_layout()
     figure.savefig(file, metadata={"Date": None})
 

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from tests.benchmarks import scenarios
@@ -47,8 +48,15 @@ def _machine(results: Results) -> str:
     return (
         _table(("", ""), list(told.items()))
         + "\n"
-        + _table(("measured", "on"), [(key, when) for key, when in sorted(results.measured_on.items())])
+        + _table(("scenario", "measured on", "load of the machine"), _loads(results))
     )
+
+
+def _loads(results: Results) -> Iterable[Sequence[str]]:
+    """Per scenario: when, on which revision, and how busy the machine was when each run began."""
+    for key, when in sorted(results.measured_on.items()):
+        loads = [one["load"] for one in results.measurements if one["scenario"] == key]
+        yield key, when, f"{median(loads):.1f}" if loads else ""
 
 
 def _no_latency(results: Results) -> str:

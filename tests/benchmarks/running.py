@@ -106,6 +106,7 @@ class Runner:
 
         :raises WrongRowsError: rows are missing or too many.
         """
+        load = os.getloadavg()[0]
         folder = Path(tempfile.mkdtemp(prefix="clever-bench-"))
         try:
             told = self._told(scenario, contender, folder)
@@ -114,7 +115,7 @@ class Runner:
         rows = sum(part["rows"] for part in told)
         if rows != scenario.rows:
             raise WrongRowsError(f"{contender.key} brought {rows:,} of {scenario.rows:,} rows in {scenario.key}")
-        named = {"scenario": scenario.key, "contender": contender.key, "rows": rows}
+        named = {"scenario": scenario.key, "contender": contender.key, "rows": rows, "load": load}
         pulls = _together([part["pulls"] for part in told])
         return [{**named, "pull": number, **measured} for number, measured in enumerate(pulls, 1)]
 
