@@ -110,11 +110,15 @@ class Objects:
 
         :param next_data: from the bytes that stand there (None: no object) to those that shall; None: leave it.
         """
+        tried: list[bytes] = []
         for wait_seconds in swap_waits():
             found = self.read(path)
+            if found and found[0] in tried:
+                return  # our own write had arrived; only the store's answer to it got lost
             data = next_data(found and found[0])
             if data is None:
                 return
+            tried.append(data)
             try:
                 self.write(path, data, found[1] if found else ABSENT)
             except StaleVersionError:

@@ -12,7 +12,8 @@ import pytest
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.landing import local_files, objects
 from airflow_provider_clever.landing.store import Destination
-from tests.landing.builders import DAY, DISTRICT, SCHOOL, context, day, row
+from airflow_provider_clever.models import RejectedRow
+from tests.landing.builders import DISTRICT, SCHOOL, TODAY, context, day, row
 from tests.landing.emulators import Store
 
 LATER = "2026-04-02"
@@ -188,7 +189,7 @@ def test_a_bucket_that_does_not_exist_is_named(request: pytest.FixtureRequest, k
 
 
 def test_an_answer_that_got_lost_after_the_write_is_not_taken_for_another_writers(
-    s3: Store, monkeypatch: pytest.MonkeyPatch
+    s3: Store,
 ) -> None:
     """The store has written, but says 500; the repeated request finds the object changed, by ourselves."""
     store = s3.below("lost-answer")
@@ -196,4 +197,6 @@ def test_an_answer_that_got_lost_after_the_write_is_not_taken_for_another_writer
     s3.fail_next(1, status=500, code="InternalError", method="PUT-AFTER")
     outcome = lake.land(day([row("a"), row("b")]), context=context())
     assert (outcome.outcome, outcome.counts.added) == ("written", 2)
-    assert DAY in outcome.path
+    s3.fail_next(1, status=500, code="InternalError", method="PUT-AFTER")
+    assert lake.quarantine([RejectedRow("bad", 1, 1, "{}")], today=TODAY) == 1
+    assert lake.quarantine([RejectedRow("bad", 1, 1, "{}")], today=TODAY) == 0
