@@ -132,7 +132,7 @@ def test_dates_in_the_trigger_form_are_pulled_whether_they_are_covered_or_not(ni
     assert again.xcom("plan") == [task]
 
 
-def test_a_run_that_waits_for_the_sync_goes_on_when_there_is_none(nightly: Nightly) -> None:
+def test_only_scheduled_runs_wait_for_a_new_sync(nightly: Nightly) -> None:
     nightly.run()
     waited = nightly.run(settings={"wait_for_sync": True})
     assert waited.state == "success", waited.log[-3000:]

@@ -1,0 +1,47 @@
+"""The sizing table of the documentation is what the planner says."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.planner import PlanSettings, plan
+from airflow_provider_clever.ledger.spans import Span, first_retained
+from airflow_provider_clever.syncs import sync_text
+
+PAGE = Path(__file__).parents[3] / "docs/how-to/scale-out.md"
+TODAY = date(2026, 11, 24)  # a Tuesday: no sweep
+SIZES = ((1, 500), (10, 500), (50, 2_000), (50, 16_000), (300, 500), (300, 2_000))
+
+
+def sizes() -> list[str]:
+    """The table's lines."""
+    return [_line(schools, rows) for schools, rows in SIZES]
+
+
+def _line(schools: int, rows: int) -> str:
+    names = {f"s{number:03d}": "" for number in range(schools)}
+    yesterday = sync_text(datetime.combine(TODAY - timedelta(days=1), time(23), UTC))
+    today = sync_text(datetime.combine(TODAY, time(23), UTC))
+    cover = Cover(is_settled=True, pulled_at=yesterday, sync=yesterday)
+    covered = dict.fromkeys(Span(first_retained(TODAY), TODAY - timedelta(days=1)), cover)
+    nightly = Coverage("d", schools={name: SchoolCoverage(days=covered, rows_per_weekday=rows) for name in names})
+    new = Coverage("d", schools={name: SchoolCoverage(rows_per_weekday=rows) for name in names})
+    night, first = (
+        plan(known, names, today=TODAY, last_sync=today, settings=PlanSettings()) for known in (nightly, new)
+    )
+    landed = schools * rows * Span(first_retained(TODAY), TODAY).weekdays
+    figures = (
+        schools, rows, landed, night.requests, len(night.tasks), _minutes(night.minutes),
+        first.requests, len(first.tasks), _minutes(first.minutes),
+    )  # fmt: skip
+    return "| " + " | ".join(one if isinstance(one, str) else f"{one:,}" for one in figures) + " |"
+
+
+def _minutes(minutes: float) -> str:
+    return "< 1" if minutes < 1 else f"{minutes:,.0f}"
+
+
+def test_the_documented_sizes_are_the_planners() -> None:
+    text = PAGE.read_text()
+    for line in sizes():
+        assert line in text
