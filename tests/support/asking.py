@@ -108,7 +108,7 @@ def landed(lake: Path, file_format: str = "parquet") -> list[tuple[str | None, .
     )
     if not any(lake.glob("attendance/**/*.*")):
         return []
-    return sorted(duckdb.sql(f"SELECT {columns} FROM {reader}").fetchall(), key=repr)
+    return sorted(duckdb.execute(f"SELECT {columns} FROM {reader}").fetchall(), key=repr)
 
 
 def due(rows: Iterable[dict[str, Any]]) -> list[tuple[str | None, ...]]:
