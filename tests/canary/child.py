@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.exceptions import CleverError
-from tests.support.asking import ask, settings_for
+from tests.support.asking import BRISK, ask, settings_for
 from tests.support.sandbox import Sandbox
 
 
@@ -40,6 +41,8 @@ def _act(job: dict[str, Any]) -> dict[str, Any]:
     try:
         if "settings" in job:
             _open(sandbox, job)
+        elif "walk" in job:
+            _walk(sandbox, job)
         else:
             summary, problem = _pull(sandbox, job)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
@@ -61,6 +64,16 @@ def _open(sandbox: Sandbox, job: dict[str, Any]) -> None:
     _print(repr(settings), str(settings))
     with CleverClient(settings) as client:
         client.get_district()
+
+
+def _walk(sandbox: Sandbox, job: dict[str, Any]) -> None:
+    school_id = sandbox.district(job["district"]).school_ids[0]
+    query = AttendanceQuery(school_id=school_id, date_range_start="2026-06-01", date_range_end="2026-11-23")
+    with CleverClient(settings_for(sandbox, job["district"]), policy=BRISK) as client:
+        for record in client.iter_attendance(query):
+            _print(repr(record), str(record))
+        for page in client.iter_attendance_pages(query):
+            _print(repr(page), str(page))
 
 
 def _pull(sandbox: Sandbox, job: dict[str, Any]) -> tuple[dict[str, Any], Exception | None]:
