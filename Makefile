@@ -15,10 +15,10 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo playground test check format bench requirements clean
+.PHONY: help setup demo playground test coverage e2e-sync check format bench requirements clean
 
 help: ## what can be asked for
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 21
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 21
 
 setup: $(READY) ## the environment alone (the others make it when it is missing)
 
@@ -45,6 +45,13 @@ playground: $(READY) ## the demo's sandbox and Airflow with its UI, until Ctrl+C
 
 test: $(READY) ## all tests; PYTEST_ARGS="tests/unit -k merge" for some of them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+coverage: $(READY) ## the branches of api/ that no test of unit and sandbox takes; there must be none
+	@$(BIN)/python -m pytest --quiet tests/unit tests/sandbox --cov=airflow_provider_clever.api --cov-branch \
+	  --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+e2e-sync: $(READY) ## several minutes of all Airflow's services on Postgres: sensors, triggers, kills
+	@CLEVER_E2E=1 $(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 
 check: $(READY) ## lint, format, types, the rules of the repository
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ def dags_in(page: Path) -> list[str]:
 
 def test_examples_and_documented_dags_import_with_no_connection_and_nothing_heavy(tmp_path: Path) -> None:
     documented = tmp_path / "documented"
-    documented.mkdir()
+    shutil.copytree(EXAMPLES, documented, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for page in PAGES:
         for number, block in enumerate(dags_in(page)):
             (documented / f"{page.stem}_{number}.py").write_text(block)
