@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from tests.support.airflow import AirflowHome, AirflowStack
+from tests.support.sandbox import Sandbox
 
 LOOKBACK_DAYS = 2
 
 DAGS = dedent(
     """
+    import asyncio
+    import logging
+
     import pendulum
     from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronPartitionTimetable, PartitionedAtRuntime, task
 
@@ -24,6 +28,25 @@ DAGS = dedent(
         facts = facts_from_context(context)
         found = run_window(facts, lookback_days=2, district_id="d1")
         return [str(found.start), str(found.end), str(found.source), found.lookback_days, facts.run_type]
+
+    @task
+    def show_the_token():
+        from airflow_provider_clever.hooks.clever import CleverHook
+
+        with CleverHook().get_conn() as client:
+            logging.getLogger("airflow.task").info("shown: %s", client.settings.token)
+            return client.get_district().id
+
+    @task
+    def show_the_token_from_a_loop():
+        from airflow_provider_clever.hooks.clever import CleverHook
+
+        async def ask():
+            async with await CleverHook().aget_conn() as client:
+                logging.getLogger("airflow.task").info("shown: %s", client.settings.token)
+                return (await client.get_district()).id
+
+        return asyncio.run(ask())
 
     @task
     def number_like():
@@ -41,6 +64,8 @@ DAGS = dedent(
         window()
     with DAG("partitioned_at_runtime", schedule=PartitionedAtRuntime()):
         window()
+    with DAG("leaking", schedule=None):
+        show_the_token() >> show_the_token_from_a_loop()
     with DAG("number_like", schedule=None):
         number_like()
     with DAG("on_sync", schedule=[Asset("attendance_of_d1", uri="clever://d1/attendance")]):
@@ -65,15 +90,22 @@ sys.meta_path.insert(0, Watcher())
 
 
 @pytest.fixture(scope="module")
-def stack(migrated_home: AirflowHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
+def stack(
+    migrated_home: AirflowHome, sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowStack]:
     """Airflow's services, the triggerer left out, each with its imports written down under ``<home>/imports/<pid>``."""
     home = migrated_home.copy(tmp_path_factory.mktemp("services") / "airflow-home")
     home.add_dag(DAGS)
+    # Before the services start, for SQLite is easily locked by a busy scheduler.
+    home.command("dags", "reserialize")
+    backfill = ["--from-date", "2026-01-05T07:00:00Z", "--to-date", "2026-01-06T07:00:00Z"]
+    home.command("backfill", "create", "--dag-id", "filled_back", *backfill)
     imports = home.path / "imports"
     imports.mkdir()
     (imports / "sitecustomize.py").write_text(WATCHER.format(folder=str(imports)))
     services = ("api-server", "scheduler", "dag-processor")
-    with AirflowStack(home, components=services, env={"PYTHONPATH": str(imports)}) as running:
+    connections = {"clever_default": sandbox_server.connection_json("small", "token")}
+    with AirflowStack(home, connections=connections, components=services, env={"PYTHONPATH": str(imports)}) as running:
         yield running
     assert running.running() == []
 
@@ -120,9 +152,6 @@ def test_scheduled_runs_tile_the_days(stack: AirflowStack):
 
 
 def test_backfill_runs_are_about_their_own_day_alone(stack: AirflowStack):
-    stack.wait_for_dag("filled_back")
-    command = ["backfill", "create", "--dag-id", "filled_back"]
-    stack.home.command(*command, "--from-date", "2026-01-05T07:00:00Z", "--to-date", "2026-01-06T07:00:00Z")
     runs = [run for run in stack.runs("filled_back") if run["run_type"] == "backfill"]
     windows = [window_of(stack, "filled_back", run["dag_run_id"]) for run in runs]
     assert sorted(windows) == [
@@ -154,6 +183,18 @@ def test_a_run_that_sync_events_started_spans_them(stack: AirflowStack):
         LOOKBACK_DAYS,
         "asset_triggered",
     ]
+
+
+def test_a_token_that_a_task_logs_is_masked(stack: AirflowStack, sandbox: Sandbox):
+    run_id = stack.trigger("leaking")
+    assert stack.wait_for_run("leaking", run_id) == "success"
+    small = sandbox.district("small")
+    assert stack.xcom("leaking", run_id, "show_the_token_from_a_loop") == small.id
+    # LocalExecutor repeats what its tasks log on the scheduler's standard output, and there Airflow masks nothing.
+    logged = stack.home.log_text()
+    assert logged.count("shown: ***") == 2
+    assert small.token not in logged
+    assert small.token.encode() not in (stack.home.path / "airflow.db").read_bytes()
 
 
 def test_ids_that_look_like_numbers_stay_text(stack: AirflowStack):

@@ -123,6 +123,7 @@ class AirflowHome:
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": "*",
             "AIRFLOW_HOME": str(self.path),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
@@ -267,7 +268,6 @@ class AirflowStack:
                 "AIRFLOW__API__BASE_URL": self.url,
                 "AIRFLOW__API__WORKERS": "1",
                 "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
-                "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
                 "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
                 "AIRFLOW__CORE__EXECUTOR": executor,
                 "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -275,14 +275,21 @@ class AirflowStack:
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
                 "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
                 "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+                # Five seconds by default: on a busy machine a task then fails before it has begun.
+                "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
                 **(env or {}),
             },
         )
 
     def __enter__(self) -> Self:
         try:
+            # Tasks of a scheduler that finds no API server yet fail.
+            if "api-server" in self.components:
+                self.start("api-server")
+                self.wait_until(self._health, "the API server answers", READY_SECONDS)
             for component in self.components:
-                self.start(component)
+                if component not in self.processes:
+                    self.start(component)
             self.wait_ready()
         except BaseException:
             self.stop()
@@ -330,6 +337,10 @@ class AirflowStack:
         for process in self.processes.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
+        # Services rewrite their title over their environment, so what is left of them is found by its group.
+        for process in self.processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
         for pid in self.running():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -352,13 +363,17 @@ class AirflowStack:
         wanted = [named[component] for component in self.components if component in named]
 
         def healthy() -> bool:
-            with suppress(requests.RequestException):
-                health = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
-                return all((health[name] or {}).get("status") == "healthy" for name in wanted)
-            return False
+            health = self._health()
+            return bool(health) and all((health[name] or {}).get("status") == "healthy" for name in wanted)
 
         self.wait_until(healthy, "the services are healthy", READY_SECONDS)
         self._session.headers["Authorization"] = f"Bearer {self._token()}"
+
+    def _health(self) -> dict[str, Any]:
+        with suppress(requests.RequestException):
+            health: dict[str, Any] = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+            return health
+        return {}
 
     def _token(self) -> str:
         answer = self._session.get(f"{self.url}/auth/token", timeout=10)
