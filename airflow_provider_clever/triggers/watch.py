@@ -49,6 +49,7 @@ class Watch:
     baseline: datetime | None = None
     stored: datetime | None = None
     unsaved: bool = False
+    untold: int = 0
     failures: int = 0
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -212,6 +213,7 @@ class SyncStream(SharedStreamProducer):
     async def advance(self, batch: Sequence[Any]) -> None:
         """Move the cursors of events that Airflow has stored; have the others told again."""
         for finding, outcome in batch:
+            finding.watch.untold -= 1
             if finding.payload is None or (finding.yielded and not outcome.failed):
                 await keep(finding)
             else:
@@ -243,10 +245,11 @@ class SyncStream(SharedStreamProducer):
 
     async def _look_on(self, watch: Watch, start: float, changes: ChangeLog) -> None:
         """Look, interval after interval, until something must be mended."""
-        if not watch.known:
-            await watch.load()
+        async with self._slots:
+            if not watch.known:
+                await watch.load()
+            client = await async_client(watch.clever_conn_id, watch.district_id)
         is_due = not watch.known
-        client = await async_client(watch.clever_conn_id, watch.district_id)
         async with client:
             while True:
                 if not is_due:
@@ -268,8 +271,14 @@ class SyncStream(SharedStreamProducer):
         baseline = watch.baseline if watch.known else district.last_attendance_sync
         look = look_at(district, baseline, datetime.now(UTC))
         changes.look(look)
-        if (finding := finding_of(watch, look)) is not None:
-            watch.known, watch.baseline = True, look.next_baseline
+        finding = finding_of(watch, look)
+        if finding is None:
+            return
+        watch.known, watch.baseline = True, look.next_baseline
+        if finding.payload is None and not watch.untold:
+            await keep(finding)  # nobody need hear of it: the stream would wake every trigger of the group
+        else:
+            watch.untold += 1
             self._findings.put_nowait(finding)
 
 

@@ -162,7 +162,7 @@ def test_four_a_kill_between_event_and_cursor_repeats_at_most_that_event(
         hits += hit
         stack.start("triggerer")
         stack.wait_until(
-            lambda value=new: value[1] in cursors(postgres)[value[0]], "the cursor has moved on after the kill", 90
+            lambda value=new: value[1] in cursors(postgres)[value[0]], "the cursor has moved on after the kill", 180
         )
         assert events(postgres)[new] == 1 + hit, "a repeat is of the same district and value, and comes once"
         known = events(postgres)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pytest
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.syncs import sync_moment
 from airflow_provider_clever.triggers.clever import CleverAttendanceSyncEventTrigger
+from tests.support.event_loop import largest_gap
 from tests.support.sandbox import Sandbox
 from tests.support.waits import looks_at
 from tests.unit.test_syncs import NOON, SEQUENCES
@@ -107,7 +109,7 @@ def watcher(district_id: str, **options: Any) -> CleverAttendanceSyncEventTrigge
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await story()
 
     asyncio.run(bounded())
@@ -285,6 +287,34 @@ def test_trouble_and_a_refused_token_of_one_district_leave_the_others_alone(sand
         await until(lambda: len(triggerer.events) >= 4, 30)
         await triggerer.stop()
         assert sorted(event["district_id"] for event in triggerer.events) == sorted(stores)
+
+    run(story)
+
+
+def test_the_event_loop_stays_free_with_five_hundred_watchers(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox.reset(extra_districts=500, knobs={"latency_ms": 100})
+    districts = [facts["id"] for facts in sandbox.overview()["districts"]][-500:]
+    stores = {district_id: Store() for district_id in districts}
+
+    async def story() -> None:
+        warm = Triggerer()
+        warm.start(watcher(districts[0], poll_seconds=1.0), Store())  # the driver's one-time import
+        await look_again(sandbox, 1)
+        await warm.stop()
+        triggerer = Triggerer()
+        async with largest_gap() as gaps:
+            for district_id, store in stores.items():
+                triggerer.start(watcher(district_id, poll_seconds=20.0), store)
+            await until(lambda: all(store.values for store in stores.values()), 60)
+            for district_id in districts[:50]:
+                await asyncio.to_thread(sandbox.sync, district_id)
+            await until(lambda: len(triggerer.events) >= 50, 60)
+        await triggerer.stop()
+        with capsys.disabled():
+            sys.stdout.write(f" [500 watchers: largest gaps {[round(gap * 1000) for gap in sorted(gaps)[-3:]]} ms] ")
+        assert max(gaps) < 0.1
 
     run(story)
 

@@ -4,11 +4,7 @@ import asyncio
 import inspect
 import json
 import sys
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +17,7 @@ from airflow_provider_clever.triggers.clever import (
     CleverAttendanceSyncTrigger,
     poke_pauses,
 )
+from tests.support.event_loop import largest_gap
 from tests.support.sandbox import Sandbox
 from tests.support.waits import meanwhile, wait_for_looks
 
@@ -167,31 +164,6 @@ def test_an_outage_of_many_looks_is_one_line_in_the_log(
     assert log.count("answered 500") == 1
     assert log.count("has not synced attendance since") == 2
     assert log.count("synced attendance at") == 1
-
-
-def runqueue_seconds() -> float:
-    """Give how long this thread has been ready to run while other programs had the processors."""
-    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-
-
-@asynccontextmanager
-async def largest_gap() -> AsyncIterator[list[float]]:
-    """Measure, by a ticker of 2 ms, the times in which the loop ran nothing else; a busy machine does not count."""
-    gaps: list[float] = []
-
-    def now() -> float:
-        return time.perf_counter() - runqueue_seconds()
-
-    async def tick() -> None:
-        last = now()
-        while True:
-            await asyncio.sleep(0.002)
-            gaps.append(now() - last - 0.002)
-            last = now()
-
-    ticker = asyncio.create_task(tick())
-    yield gaps
-    ticker.cancel()
 
 
 async def gaps_beside(triggers: list[CleverAttendanceSyncTrigger], seconds: float) -> list[float]:
