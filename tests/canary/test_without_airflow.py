@@ -1,5 +1,6 @@
 """No secret and no student data in anything that a pull says, at DEBUG, in success and in every failure."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -155,6 +156,31 @@ def test_nothing_private_is_said_in(child: Child, sandbox: Sandbox, rows_in_play
     if next(cursors_in(answered), None):
         assert rows_in_play.hold_every_cursor_of(answered)
         assert "starting_after=[...]" in said  # the lines of urllib3 were there
+
+
+def cut(file: Path) -> None:
+    """Leave the first half of a landed file; of JSON lines, the first half of what is packed."""
+    if file.suffix == ".gz":
+        text = gzip.decompress(file.read_bytes())
+        file.write_bytes(gzip.compress(text[: len(text) // 2]))
+    else:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_nothing_private_is_said_of_a_landed_file_that_is_damaged(
+    child: Child, sandbox: Sandbox, rows_in_play: Canaries, tmp_path: Path, file_format: str
+):
+    asked = {"district": DISTRICT, "lake": str(tmp_path), "first_day": "2026-11-16", "file_format": file_format}
+    child.act(url=sandbox.url, **asked)
+    for file in tmp_path.glob("attendance/**/school-*"):
+        cut(file)
+
+    reply = child.act(url=sandbox.url, **asked, work="another night")
+
+    assert reply["error"] == "CleverLandingError"
+    assert "Restore an earlier version" in reply["message"]
+    assert rows_in_play.found_in(child.said() + json.dumps(reply)) == []
 
 
 def test_a_netrc_does_not_replace_the_token(child: Child, sandbox: Sandbox, tmp_path: Path):
