@@ -232,6 +232,12 @@ def test_a_pull_of_old_days_alone_does_not_move_the_watermark() -> None:
     assert watermark(ALL, old) in (None, at(date(2026, 11, 20), 22))
 
 
+def test_a_pull_of_the_newest_days_alone_does_not_move_the_watermark() -> None:
+    """The days before may have been corrected by the newer sync, and nobody has looked."""
+    young = receipt(TODAY, date(2026, 11, 21), TODAY, number=1)
+    assert watermark(ALL, young) == at(date(2026, 11, 20), 22)
+
+
 def test_a_pull_that_a_sync_landed_on_does_not_move_the_watermark() -> None:
     shaken = receipt(TODAY, date(2026, 5, 1), TODAY, number=1, after=TODAY + timedelta(days=1))
     assert watermark(ALL, shaken) == at(date(2026, 11, 20), 22)

@@ -88,6 +88,13 @@ def test_days_do_not_get_old_while_a_districts_uploads_fail() -> None:
     assert backlog.schools[0].due[-1] == Span(date(2026, 10, 7), date(2026, 11, 10))
 
 
+def test_pulling_a_day_again_late_does_not_make_it_done_if_the_pull_saw_an_old_sync() -> None:
+    coverage = covered_until(date(2026, 10, 20))
+    pulled(coverage, Span(date(2026, 10, 1), date(2026, 11, 9)), sync=date(2026, 10, 20), on=date(2026, 11, 9))
+    backlog = planned(coverage, today=date(2026, 11, 10), sync=date(2026, 11, 10))
+    assert backlog.schools[0].due[-1] == Span(date(2026, 10, 7), date(2026, 11, 10))
+
+
 def test_a_sync_stamp_that_goes_back_makes_the_lookback_due() -> None:
     found = planned(covered_until(TODAY), sync=TODAY - timedelta(days=3))
     assert found.reasons == {Reason.CORRECTIONS: 14}
