@@ -5,11 +5,12 @@ the rows for its schema: a column without a single value keeps its type.
 """
 
 import gzip
-import json
 import zlib
 from functools import cache
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from pydantic_core import from_json
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.landing import rows
@@ -75,7 +76,7 @@ class Parquet:
         schema = _arrow_schema().with_metadata(
             {_VERSION_MARK: str(rows.SCHEMA_VERSION).encode(), _HASH_MARK: content_hash.encode()}
         )
-        arrays = [pa.array(columns[field.name], pa.string()).cast(field.type) for field in schema]
+        arrays = [_array(columns[field.name], field.type) for field in schema]
         sink = pa.BufferOutputStream()
         # Dictionaries pay where values repeat within a school day; instants and the SIS's own ids hardly do, and
         # deltas write them in half the time and two thirds of the space.
@@ -123,23 +124,32 @@ class JsonLines:
 
     def write(self, columns: Columns, content_hash: str) -> bytes:  # noqa: ARG002 - the rows themselves tell the hash
         """The rows as gzipped JSON lines."""
-        encoded = [
-            ["null" if value is None else encode_basestring(value) for value in columns[name]]
-            for name in LANDED_COLUMNS
-        ]
-        return gzipped("".join([_LINE % values for values in zip(*encoded, strict=True)]).encode())
+        # Of thirteen columns five or more hold one value all day: they stand in the pattern, not in every row.
+        pattern, varying = "", []
+        for name in LANDED_COLUMNS:
+            spelled = {value: "null" if value is None else encode_basestring(value) for value in set(columns[name])}
+            if len(spelled) > 1:
+                varying.append([spelled[value] for value in columns[name]])
+            constant = next(iter(spelled.values()), "null").replace("%", "%%")
+            pattern += f',"{name}":{constant if len(spelled) <= 1 else "%s"}'
+        line = f"{{{pattern[1:]}}}\n"
+        count = rows.length(columns)
+        lines = [line % values for values in zip(*varying, strict=True)] if varying else [line % ()] * count
+        return gzipped("".join(lines).encode(), _LEVEL)
 
     def read(self, data: bytes) -> Landed:
         """The rows of gzipped JSON lines of ours."""
         try:
-            lines = gzip.decompress(data).decode().split("\n")
-            found = [_line_values(line) for line in lines[:-1]]
+            text = gzip.decompress(data)
+            # No JSON text holds a raw line break, so lines become one list by putting commas between them.
+            found = from_json(b"[" + text[:-1].replace(b"\n", b",") + b"]")
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise DamagedPartitionError(f"not whole gzipped JSON lines ({type(error).__name__})") from None
-        if lines[-1] or not data:  # gzip takes no bytes at all for an empty file
+        if not text.endswith(b"\n") and (text or not data):  # gzip takes no bytes at all for an empty file
             raise DamagedPartitionError("it is cut short")
-        values = zip(*found, strict=True) if found else ([] for _ in LANDED_COLUMNS)
-        return Landed({name: list(column) for name, column in zip(LANDED_COLUMNS, values, strict=True)}, 1, None)
+        if not all(isinstance(row, dict) and tuple(row) == LANDED_COLUMNS for row in found):
+            raise DamagedPartitionError("its columns are not those of a partition")
+        return Landed({name: [row[name] for row in found] for name in LANDED_COLUMNS}, 1, None)
 
     def read_hash(self, data: bytes) -> str:
         """The hash of the rows, computed: JSON lines have no place for a mark."""
@@ -149,7 +159,8 @@ class JsonLines:
 FORMATS: Final[dict[str, Format]] = {"parquet": Parquet(), "jsonl": JsonLines()}
 """The formats by the name that users give them."""
 
-_LINE: Final = "{" + ",".join(f'"{name}":%s' for name in LANDED_COLUMNS) + "}\n"
+_LEVEL: Final = 3
+"""Of gzip: half the time of level 6 for a fifth more bytes."""
 
 _DELTAS: Final = {
     "created": "DELTA_BINARY_PACKED",
@@ -176,13 +187,6 @@ def require_libraries(file_format: str) -> None:
         raise CleverSettingsError(msg) from None
 
 
-def _line_values(line: str) -> tuple[str | None, ...]:
-    row = json.loads(line)
-    if not isinstance(row, dict) or tuple(row) != LANDED_COLUMNS:
-        raise DamagedPartitionError("its columns are not those of a partition")
-    return tuple(row.values())
-
-
 def _marks(marks: dict[bytes, bytes] | None) -> tuple[int, str]:
     version, content_hash = ((marks or {}).get(name, b"") for name in (_VERSION_MARK, _HASH_MARK))
     if not version.isdigit():
@@ -204,6 +208,14 @@ def _arrow_schema() -> "pa.Schema":
     kinds["attendance_date"] = pa.date32()
     kinds.update(dict.fromkeys(TIMESTAMP_COLUMNS, pa.timestamp("us", "UTC")))
     return pa.schema(list(kinds.items()))
+
+
+def _array(values: list[str | None], kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    if len(set(values)) == 1:  # a third of the columns, at a tenth of the time
+        return pa.repeat(pa.array(values[:1], pa.string()).cast(kind)[0], len(values))
+    return pa.array(values, pa.string()).cast(kind)
 
 
 def _texts(array: "pa.Array") -> list[str | None]:
