@@ -18,6 +18,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.hooks.clever"]}],
+        "operators": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.operators.clever"]}],
         "sensors": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.sensors.clever"]}],
         "triggers": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.triggers.clever"]}],
         "connection-types": [

@@ -10,8 +10,11 @@ together, in the fewest requests; what has not changed is not written again. It 
 from airflow.sdk import DAG, Param
 
 from airflow_provider_clever.dags import range_params
-from airflow_provider_clever.operators.clever import CleverAttendanceOperator
-from airflow_provider_clever.operators.ledger import CleverAttendanceCoverageOperator, CleverAttendancePlanOperator
+from airflow_provider_clever.operators.clever import (
+    CleverAttendanceCoverageOperator,
+    CleverAttendanceOperator,
+    CleverAttendancePlanOperator,
+)
 
 DESTINATION = "{{ var.value.get('clever_destination', 'file:///tmp/clever-attendance') }}"
 DISTRICT = "{{ params.district_id }}"

@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_clever.exceptions import CleverDataError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.failures import failing_for_good
+from airflow_provider_clever.operators.ledger import CleverAttendanceCoverageOperator, CleverAttendancePlanOperator
 from airflow_provider_clever.operators.run_facts import facts_from_context
 from airflow_provider_clever.windows import run_window
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from airflow_provider_clever.landing.store import Destination
     from airflow_provider_clever.landing.work import Work
     from airflow_provider_clever.transfer import Answer, Question, Transfer
+
+__all__ = [
+    "CleverAttendanceCoverageOperator",
+    "CleverAttendanceOperator",
+    "CleverAttendancePlanOperator",
+    "CleverListSchoolsOperator",
+]
 
 
 class CleverAttendanceOperator(BaseOperator):
@@ -65,7 +73,6 @@ class CleverAttendanceOperator(BaseOperator):
     ui_color = "#d7e3fc"
 
     _stop: threading.Event | None = None
-    _is_killed: bool = False
 
     def __init__(
         self,
@@ -110,9 +117,8 @@ class CleverAttendanceOperator(BaseOperator):
         :raises AirflowFailException: trying again cannot help; the message says what to do.
         :raises CleverError: trying again may help.
         """
-        self._stop = threading.Event()
-        if self._is_killed:  # Airflow passes a SIGTERM on as soon as it reads the task, before it executes it
-            self._stop.set()
+        # It may be there, and set: Airflow passes a SIGTERM on as soon as it reads the task, before it executes it.
+        self._stop = self._stop or threading.Event()
         with failing_for_good():
             question = self._question(context)
             answer = self._answer(question, context)
@@ -123,9 +129,8 @@ class CleverAttendanceOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """End the pull at once; what had landed is intact."""
-        self._is_killed = True
-        if self._stop is not None:
-            self._stop.set()
+        self._stop = self._stop or threading.Event()
+        self._stop.set()
 
     def _question(self, context: Context) -> "Question":
         from airflow_provider_clever.transfer import Question
