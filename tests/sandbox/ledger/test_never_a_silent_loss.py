@@ -1,13 +1,16 @@
 """Whatever keeps days from being pulled: in the end they have landed while Clever still had them, or are named."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_clever.ledger.coverage import Listing, record_coverage
 from airflow_provider_clever.ledger.covered import CorrectionRules
 from airflow_provider_clever.ledger.planner import PlanSettings, Reason
+from airflow_provider_clever.ledger.reporting import PlannedPull, not_pulled
 from airflow_provider_clever.ledger.spans import Span
+from airflow_provider_clever.syncs import sync_text
 from tests.sandbox.ledger.nights import Due, Nights, days_on, evening
 from tests.support.sandbox import Sandbox
 
@@ -208,6 +211,45 @@ def test_a_school_that_always_fails_leaves_the_others_alone_and_heals(nights: Ni
     nights.night()
     assert due.missing() == {}
     assert not nights.survey().coverage.schools[alder].is_failing
+
+
+def test_a_bad_night_names_what_it_left_and_the_next_one_heals_it(nights: Nights, due: Due) -> None:
+    """The token is revoked half-way, two schools were unshared, and one always fails."""
+    nights.settings = PlanSettings(task_requests=1)
+    schools = nights.sandbox.district("small").schools
+    nights.night()
+    to(nights, days_on(START, 1))
+    for name in ("Birch Middle", "Dogwood Academy"):
+        nights.sandbox.share(schools[name], shared=False)
+    nights.sandbox.fault("500", family="attendance", school_id=schools["Cedar High"], times=0)
+    planned_at = sync_text(datetime.fromisoformat(nights.sandbox.now))
+    pulls: list[int] = []
+
+    def revoke_half_way() -> None:
+        pulls.append(1)
+        if len(pulls) == 3:
+            nights.sandbox.revoke_token("small")
+
+    found = nights.night(before_each_pull=revoke_half_way)
+    assert len(pulls) == 3
+    planned = [PlannedPull(task.school_ids, task.span) for task in found.plan.tasks]
+    coverage = record_coverage(nights.objects, nights.district_id, Listing(today=nights.today)).coverage
+    left = {days.name: days for days in not_pulled(coverage, planned, since=planned_at, today=nights.today)}
+    assert 1 < len(left) < 4
+    assert "500" in left["Cedar High"].words
+    assert all(days.spans for days in left.values())
+    assert {name for name in schools if schools[name] in coverage.schools and coverage.is_gone(schools[name])} == {
+        "Birch Middle",
+        "Dogwood Academy",
+    }
+    nights.sandbox.clear_faults()
+    nights.sandbox.rotate_token("small")
+    for name in ("Birch Middle", "Dogwood Academy"):
+        nights.sandbox.share(schools[name])
+    to(nights, days_on(START, 2))
+    due.look()
+    nights.night()
+    assert due.missing() == {}
 
 
 def test_seven_months_of_nights_land_everything_that_clever_ever_had(nights: Nights, due: Due) -> None:
