@@ -119,12 +119,15 @@ class CleverAttendanceOperator(BaseOperator):
         """
         # It may be there, and set: Airflow passes a SIGTERM on as soon as it reads the task, before it executes it.
         self._stop = self._stop or threading.Event()
-        with failing_for_good():
-            question = self._question(context)
-            answer = self._answer(question, context)
-            context["ti"].xcom_push(key="summary", value=answer.summary)
-            if answer.problem is not None:
-                raise answer.problem
+        try:
+            with failing_for_good():
+                question = self._question(context)
+                answer = self._answer(question, context)
+                context["ti"].xcom_push(key="summary", value=answer.summary)
+                if answer.problem is not None:
+                    raise answer.problem
+        finally:
+            self._stop = None  # a pull that fails sets it, and dag.test() tries again with this very object
         return answer.rows if self.destination is None else answer.summary
 
     def on_kill(self) -> None:

@@ -17,6 +17,7 @@ from airflow_provider_clever.exceptions import CleverError, CleverStoppedError
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.operators.clever import CleverAttendanceOperator, CleverListSchoolsOperator
 from tests.support.sandbox import Sandbox
+from tests.support.waits import Instance
 
 GIVEN: dict[type[Any], dict[str, Any]] = {
     CleverAttendanceOperator: {
@@ -121,3 +122,19 @@ def test_a_kill_that_comes_before_the_task_begins_is_not_lost(sandbox: Sandbox, 
         operator.execute({"dag_run": None})
 
     assert sandbox.counters()["total"] == 0
+
+
+def test_a_try_that_failed_does_not_stop_the_next_one_of_the_same_object(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW_CONN_CLEVER_DEFAULT", sandbox.connection_json("small"))
+    operator = CleverAttendanceOperator(task_id="pull", date_range_start="2026-11-16", date_range_end="2026-11-17")
+    context = {"dag_run": None, "ti": Instance()}
+    sandbox.fault("401", family="attendance", times=0)
+    with pytest.raises(AirflowFailException):
+        operator.execute(context)
+    sandbox.clear_faults()
+
+    rows = operator.execute(context)
+
+    assert len(rows) == len(sandbox.expected("small", date_range_start="2026-11-16", date_range_end="2026-11-17")) > 0
