@@ -282,27 +282,30 @@ def _report(objects: "Objects", district_id: str, options: argparse.Namespace) -
     return district_report(current_coverage(objects, district_id, Listing(today=today)), today)
 
 
-_STATUS_COLUMNS: Final = ("schools", "failing", "gone", "gaps", "days left", "lost", "missing", "quarantined")
+_STATUS_COLUMNS: Final = ("gaps", "days left", "lost", "missing", "quarantined")
 
 
 def _show_status(reports: "Sequence[DistrictReport]") -> None:
     console = _console()
-    table = _table("district", "last sync", "newest day", *_STATUS_COLUMNS, numbers=_STATUS_COLUMNS)
+    table = _table("district", "last sync", "newest day", "schools", *_STATUS_COLUMNS, numbers=_STATUS_COLUMNS)
     for report in reports:
         lost = sum(span.days for days in report.lost for span in days.spans)
         style = "red" if report.about_to_be_lost else "yellow" if report.gaps or report.failing else "green"
-        numbers = (report.schools, len(report.failing), len(report.gone), report.gaps)
+        troubled = {"failing": len(report.failing), "gone": len(report.gone)}
         table.add_row(
-            f"[{style}]●[/{style}] {report.district_id}",
+            f"[{style}]●[/{style}]\N{NO-BREAK SPACE}{report.district_id}",
             _moment(report.last_sync),
             str(report.newest_day or "-"),
-            *map(_number, numbers),
+            ", ".join([str(report.schools), *(f"{count} {what}" for what, count in troubled.items() if count)]),
+            _number(report.gaps),
             "-" if report.days_to_expiry is None else str(report.days_to_expiry),
             *map(_number, (lost, report.missing, report.quarantined)),
         )
     console.print(table)
     console.print(
-        "gaps, lost: days of schools; days left: until Clever forgets the oldest gap; missing: rows", style="dim"
+        "last sync: UTC; gaps, lost: days of schools; days left: until Clever forgets the oldest gap; missing, "
+        "quarantined: rows",
+        style="dim",
     )
     for report in reports:
         which = f"{report.district_id}: " if len(reports) > 1 else ""
@@ -390,7 +393,7 @@ def _table(*headers: str, numbers: Sequence[str]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for header in headers:
         table.add_column(header, justify="right" if header in numbers else "left", overflow="fold")
     return table

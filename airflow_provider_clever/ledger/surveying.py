@@ -82,7 +82,7 @@ def survey(
     if not unknown or last_sync is None:
         return Survey(district, schools, coverage, first)
     day = _sample_day(min(settings.corrections.local_date(last_sync), first.span.last))
-    rows = {school_id: count for school_id in unknown if (count := _rows_on(client, school_id, day)) is not None}
+    rows = {school_id: count for school_id in unknown if (count := _sampled_rows(client, school_id, day)) is not None}
     return Survey(district, schools, coverage, planned(rows))
 
 
@@ -90,6 +90,12 @@ def _sample_day(synced_on: date) -> date:
     # The day before the last sync: that of the sync itself may have been uploaded in part.
     day = synced_on - timedelta(days=1)
     return day - timedelta(days=max(0, day.weekday() - 4))
+
+
+def _sampled_rows(client: CleverClient, school_id: str, day: date) -> float | None:
+    rows = _rows_on(client, school_id, day)
+    # A day without any may have been a holiday.
+    return rows if rows != 0 else _rows_on(client, school_id, day - timedelta(days=7))
 
 
 def _rows_on(client: CleverClient, school_id: str, day: date) -> float | None:

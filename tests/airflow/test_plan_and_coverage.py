@@ -2,12 +2,16 @@
 
 import gzip
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.ledger.spans import Span
+from airflow_provider_clever.operators.ledger import asked_days
+from airflow_provider_clever.windows import RunFacts
 from tests.support.airflow import AirflowHome, DagOutcome
 from tests.support.sandbox import Sandbox
 
@@ -138,3 +142,29 @@ def test_only_scheduled_runs_wait_for_a_new_sync(nightly: Nightly) -> None:
     assert waited.state == "success", waited.log[-3000:]
     assert waited.tasks["wait_for_sync", -1] == "success"
     assert waited.tasks["plan", -1] == "success"
+
+
+NIGHT = datetime(2026, 11, 18, 10, 27, tzinfo=UTC)
+DAY = Span(date(2026, 11, 18), date(2026, 11, 18))
+
+
+@pytest.mark.parametrize(
+    "facts, asked",
+    [
+        (RunFacts(run_type="backfill", data_interval_start=NIGHT, data_interval_end=NIGHT), DAY),
+        (RunFacts(run_type="scheduled", data_interval_start=NIGHT, data_interval_end=NIGHT), None),
+        (RunFacts(run_type="manual"), None),
+        (RunFacts(params={"date_range_start": None, "date_range_end": None}, logical_date=NIGHT), None),
+        (RunFacts(params={"date_range_start": "2026-11-18", "date_range_end": "2026-11-18"}), DAY),
+        (RunFacts(partition_key="2026-11-18"), DAY),
+        (RunFacts(partition_key="no day"), None),
+        (RunFacts(asset_events=({"district_id": "d", "last_attendance_sync": "2026-11-18T01:00:00Z"},)), None),
+    ],
+)
+def test_only_runs_that_name_days_ask_for_them(facts: RunFacts, asked: Span | None) -> None:
+    assert asked_days(facts) == asked
+
+
+def test_a_run_that_names_one_date_only_is_told_so() -> None:
+    with pytest.raises(CleverSettingsError, match="date_range_end is missing"):
+        asked_days(RunFacts(params={"date_range_start": "2026-11-18"}, logical_date=NIGHT))
