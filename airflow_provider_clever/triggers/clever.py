@@ -12,8 +12,9 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.models import is_clever_id
 from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
+from airflow_provider_clever.triggers.cursors import cursors_of
 from airflow_provider_clever.triggers.looks import async_client, phase
-from airflow_provider_clever.triggers.watch import Finding, SyncStream, Watch, cursors_of, joined, keep
+from airflow_provider_clever.triggers.watch import Finding, SyncStream, Watch, joined, keep
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.async_client import AsyncCleverClient

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
+from airflow_provider_clever.triggers.cursors import Cursor
 from airflow_provider_clever.triggers.looks import async_client, phase
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Watch:
 
     clever_conn_id: str
     district_id: str
-    cursors: Sequence["Cursor"] = ()
+    cursors: Sequence[Cursor] = ()
     known: bool = False
     baseline: datetime | None = None
     stored: datetime | None = None
@@ -75,44 +76,6 @@ class Watch:
             for cursor in self.cursors:
                 await cursor.save(self.district_id, value)
             self.unsaved = False
-
-
-class Cursor:
-    """A district's cursor in the state store of one asset.
-
-    :param store: Airflow's accessor for the asset.
-    """
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    async def load(self, district_id: str) -> dict[str, Any] | None:
-        """Give what was stored; None: nothing, or nothing of ours."""
-        value = await self._call("get", _key(district_id))
-        return value if isinstance(value, dict) and "last_attendance_sync" in value else None
-
-    async def save(self, district_id: str, value: dict[str, Any]) -> None:
-        """Store."""
-        await self._call("set", _key(district_id), value)
-
-    async def _call(self, name: str, *arguments: Any) -> Any:
-        # The async accessors came with 3.3.2; before, the blocking ones answer from a thread.
-        if (waiting := getattr(self._store, f"a{name}", None)) is not None:
-            return await waiting(*arguments)
-        return await asyncio.to_thread(getattr(self._store, name), *arguments)
-
-
-def _key(district_id: str) -> str:
-    return f"last_attendance_sync_{district_id}"
-
-
-def cursors_of(stores: Any) -> list[Cursor]:
-    """Give the cursors for what Airflow injects as ``asset_state_store``; none where it does not exist."""
-    if stores is None:
-        return []
-    # Airflow names no public way to list the assets of a trigger that several of them share.
-    by_name = getattr(stores, "_by_name", None) or {}
-    return [Cursor(store) for store in by_name.values()] or [Cursor(stores)]
 
 
 @dataclass(eq=False)

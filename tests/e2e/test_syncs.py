@@ -220,7 +220,7 @@ def test_six_no_secret_is_anywhere(stack: AirflowStack, postgres: Postgres, worl
     assert {name: secret[:4] for name, text in texts.items() for secret in secrets if secret in text} == {}
 
 
-def test_seven_the_triggerer_was_never_blocked_and_never_restarted_a_trigger(stack: AirflowStack) -> None:
-    output = stack.output("triggerer")
-    assert "exited with error" not in output
-    assert "async thread was blocked" not in output
+def test_seven_no_trigger_ever_raised(stack: AirflowStack) -> None:
+    # Airflow would start it again every two seconds. How long the loop is kept busy is measured where it can be:
+    # on a busy machine Airflow's own warning says nothing.
+    assert "exited with error" not in stack.output("triggerer")

@@ -1,0 +1,42 @@
+"""How far a watched district has been told: kept in Airflow's state store of the watched assets, where there is one."""
+
+import asyncio
+from typing import Any
+
+
+class Cursor:
+    """A district's cursor in the state store of one asset.
+
+    :param store: Airflow's accessor for the asset.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    async def load(self, district_id: str) -> dict[str, Any] | None:
+        """Give what was stored; None: nothing, or nothing of ours."""
+        value = await self._call("get", _key(district_id))
+        return value if isinstance(value, dict) and "last_attendance_sync" in value else None
+
+    async def save(self, district_id: str, value: dict[str, Any]) -> None:
+        """Store."""
+        await self._call("set", _key(district_id), value)
+
+    async def _call(self, name: str, *arguments: Any) -> Any:
+        # The async accessors came with 3.3.2; before, the blocking ones answer from a thread.
+        if (waiting := getattr(self._store, f"a{name}", None)) is not None:
+            return await waiting(*arguments)
+        return await asyncio.to_thread(getattr(self._store, name), *arguments)
+
+
+def _key(district_id: str) -> str:
+    return f"last_attendance_sync_{district_id}"
+
+
+def cursors_of(stores: Any) -> list[Cursor]:
+    """Give the cursors for what Airflow injects as ``asset_state_store``; none where it does not exist."""
+    if stores is None:
+        return []
+    # Airflow names no public way to list the assets of a trigger that several of them share.
+    by_name = getattr(stores, "_by_name", None) or {}
+    return [Cursor(store) for store in by_name.values()] or [Cursor(stores)]
