@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -163,8 +164,14 @@ class CleverAttendanceOperator(BaseOperator):
         settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
         with CleverClient(settings, stop=stop) as client:
             transfer = Transfer(client, question, stop=stop, max_concurrency=self.max_concurrency)
-            answer = self._to_xcom(transfer) if self.destination is None else self._to_destination(transfer, context)
+            if self.destination is None:
+                answer = self._to_xcom(transfer)
+            else:
+                answer = self._to_destination(transfer, _work(context, question))
         self.log.info("%s", _sentence(answer.summary))
+        if isinstance(answer.problem, CleverDataError) and not self.fail_on_quarantine:
+            self.log.warning("%s", answer.problem)
+            answer.problem = None
         return answer
 
     def _to_xcom(self, transfer: "Transfer") -> "Answer":
@@ -174,17 +181,10 @@ class CleverAttendanceOperator(BaseOperator):
         )
         return transfer.rows(limit=self.max_xcom_records)
 
-    def _to_destination(self, transfer: "Transfer", context: Context) -> "Answer":
-        answer = transfer.land(
-            self._destination_of,
-            work=_work(context),
-            today=datetime.now(UTC).date(),
-            write_changes=self.write_changes,
+    def _to_destination(self, transfer: "Transfer", work: "Work") -> "Answer":
+        return transfer.land(
+            self._destination_of, work=work, today=datetime.now(UTC).date(), write_changes=self.write_changes
         )
-        if isinstance(answer.problem, CleverDataError) and not self.fail_on_quarantine:
-            self.log.warning("%s", answer.problem)
-            answer.problem = None
-        return answer
 
     def _destination_of(self, district_id: str) -> "Destination":
         from airflow.sdk import ObjectStoragePath
@@ -254,14 +254,14 @@ def _ids(name: str, given: str | Sequence[str] | None) -> tuple[str, ...] | None
     return ids
 
 
-def _work(context: Context) -> "Work":
-    """What identifies this work: the same for every try of the same task instance."""
+def _work(context: Context, question: "Question") -> "Work":
+    """What identifies this work: the same for every try of one task instance that asks the same."""
     from airflow_provider_clever.landing.receipts import work_id
     from airflow_provider_clever.landing.work import Work
 
     ti, run = context["ti"], context["dag_run"]
     moment = run.logical_date or getattr(run, "run_after", None) or run.start_date or datetime.now(UTC)
-    identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+    identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, asdict(question))
     return Work(work_id(*identity), moment.astimezone(UTC).strftime("%Y-%m"))
 
 
