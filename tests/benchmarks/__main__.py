@@ -19,14 +19,15 @@ Plan = Sequence[tuple[Scenario, int]]
 """Scenarios, and how often each is run."""
 
 PLANS: dict[str, Plan] = {
-    "peers": [(scenarios.NO_LATENCY, 5), (scenarios.FOUR_SCHOOLS, 5), (scenarios.ONE_SCHOOL, 5)],
-    "curves": [
+    "no-latency": [(scenarios.NO_LATENCY, 5)],
+    "latency": [(scenarios.FOUR_SCHOOLS, 5), (scenarios.ONE_SCHOOL, 5)],
+    "landing": [(scenarios.LANDING, 5)],
+    "grid": [(scenario, 1) for scenario in scenarios.GRID],
+    "sizes": [
         *((scenario, 3) for scenario in scenarios.SIZES[:2]),
         (scenarios.SIZES[2], 1),
         *((scenario, 1) for scenario in scenarios.PEER_SIZES),
-        *((scenario, 1) for scenario in scenarios.GRID),
     ],
-    "landing": [(scenarios.LANDING, 5)],
     "limits": [(scenario, 1) for scenario in scenarios.LIMITS],
 }
 

@@ -1,6 +1,7 @@
 """The measured parts of docs/explanation/performance.md, between its markers, and the pictures beside it."""
 
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
@@ -48,15 +49,17 @@ def _machine(results: Results) -> str:
     return (
         _table(("", ""), list(told.items()))
         + "\n"
-        + _table(("scenario", "measured on", "load of the machine"), _loads(results))
+        + _table(("scenario", "measured on", "runs of each", "load of the machine"), _loads(results))
     )
 
 
 def _loads(results: Results) -> Iterable[Sequence[str]]:
     """Per scenario: when, on which revision, and how busy the machine was when each run began."""
     for key, when in sorted(results.measured_on.items()):
-        loads = [one["load"] for one in results.measurements if one["scenario"] == key]
-        yield key, when, f"{median(loads):.1f}" if loads else ""
+        found = [one for one in results.measurements if one["scenario"] == key]
+        if found:
+            runs = max(Counter((one["contender"], one["pull"]) for one in found).values())
+            yield key, when, str(runs), f"{median(one['load'] for one in found):.1f}"
 
 
 def _no_latency(results: Results) -> str:
