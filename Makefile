@@ -52,6 +52,9 @@ coverage: $(READY) ## every branch of api/ is taken by the tests of api/
 	@$(BIN)/python -m pytest --quiet tests/unit/api tests/unit/test_settings.py tests/sandbox/api \
 	  --cov=airflow_provider_clever.api --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
+e2e: $(READY) ## two districts backfilled over 20 school days beside their nights, on Postgres; CLEVER_E2E_DAYS=3 for fewer
+	@CLEVER_E2E=1 $(BIN)/python $(STORY) tests/e2e/test_backfill.py
+
 e2e-sync: $(READY) ## several minutes of all Airflow's services on Postgres: sensors, triggers, kills
 	@CLEVER_E2E=1 $(BIN)/python -m pytest tests/e2e/test_syncs.py $(PYTEST_ARGS)
 
