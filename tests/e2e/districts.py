@@ -94,7 +94,7 @@ class Nights:
 
     stack: AirflowStack
     dag_ids: Iterable[str]
-    at_most: int = 20
+    at_most: int = 5
 
     def go_on(self) -> None:
         """Start the next run of each DAG whose last one has ended."""
