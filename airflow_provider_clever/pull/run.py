@@ -27,8 +27,14 @@ from airflow_provider_clever.pull.fetching import Fetching, Step
 from airflow_provider_clever.pull.progress import Progress
 from airflow_provider_clever.pull.writing import Writing
 
-ENDS_THE_PULL: Final = (CleverAuthError, CleverDataError, CleverSettingsError, CleverStoppedError)
+ENDS_THE_PULL: Final = (CleverDataError, CleverSettingsError, CleverStoppedError)
 """Errors that no other school can escape. Any other one ends its own school's walk alone."""
+
+
+def ends_the_pull(error: CleverError) -> bool:
+    """Whether no other school can escape this. A 401 is about the token; a 403 may be about one school."""
+    return isinstance(error, ENDS_THE_PULL) or (isinstance(error, CleverAuthError) and error.status == 401)
+
 
 SetAside = Callable[[str, Sequence[RejectedRow]], object]
 """Takes a school's or section's id and its rows that cannot land."""
@@ -174,9 +180,9 @@ class Pull:
         if not walk.is_broken:
             try:
                 page = self._checked_page(step, walk)
-            except ENDS_THE_PULL:
-                raise
             except CleverError as error:
+                if ends_the_pull(error):
+                    raise
                 walk.is_broken = True
                 fetching.abandon(chain)
                 self.result.scopes[chain.scope_id].errors.append(error)

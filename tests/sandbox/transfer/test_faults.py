@@ -55,6 +55,7 @@ FATAL: dict[str, tuple[dict[str, Any], type[CleverError], str]] = {
     "200_that_is_no_page": ({"kind": "not_a_page_200", "times": 0}, CleverProtocolError, "no page"),
     "json_that_stays_cut": ({"kind": "truncated_json", "times": 0}, CleverProtocolError, "cut short"),
     "401_that_persists": ({"kind": "401", "times": 0}, CleverAuthError, "401"),
+    "403_for_every_school": ({"kind": "403", "times": 0}, CleverAuthError, "403"),
     "404_for_every_school": ({"kind": "404", "times": 0}, CleverNotFoundError, "404"),
     "rows_of_another_district": (
         {"kind": "foreign_district_rows", "row": 5, "times": 0},
@@ -140,6 +141,18 @@ def test_one_school_fails_and_the_others_land(sandbox: Sandbox, tmp_path: Path):
     assert answer.summary["schools_failed"] == [bad]
     assert answer.problem is not None
     assert not answer.problem.permanent
+
+
+def test_a_school_whose_attendance_is_refused_fails_alone(sandbox: Sandbox, tmp_path: Path):
+    bad, *good = sandbox.district("small").school_ids
+    sandbox.fault("403", family="attendance", school_id=bad, times=0)
+
+    answer = ask(sandbox, tmp_path)
+
+    expected = sandbox.expected("small", school_id=good, date_range_start="2026-06-01", date_range_end="2026-11-23")
+    assert landed(tmp_path) == due(expected)
+    assert answer.summary["schools_failed"] == [bad]
+    assert isinstance(answer.problem, CleverAuthError)
 
 
 def test_a_school_that_had_landed_and_is_no_longer_shared_is_gone_and_no_failure(sandbox: Sandbox, tmp_path: Path):
