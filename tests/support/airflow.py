@@ -395,7 +395,15 @@ class AirflowStack:
     def api(self, method: str, path: str, *, json: Any = None, **params: Any) -> Any:
         """Ask Airflow's REST API, ``/api/v2`` unless the path names another root; an error status is an error."""
         root = "" if path.startswith("/") else "/api/v2/"
-        answer = self._session.request(method, f"{self.url}{root}{path}", json=json, params=params, timeout=30)
+        # A busy machine may keep the API server from answering for a while; only a question may be asked twice.
+        for seconds in (30, 90) if method == "GET" else (120,):
+            with suppress(requests.Timeout):
+                answer = self._session.request(
+                    method, f"{self.url}{root}{path}", json=json, params=params, timeout=seconds
+                )
+                break
+        else:
+            raise AssertionError(f"{method} {path}: no answer from the API server.")
         if answer.status_code >= 400:
             raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer.json() if answer.content else None
