@@ -73,7 +73,7 @@ def test_one_two_districts_backfilled_at_once_beside_their_nights(stack: Airflow
 
     stack.wait_until(backfilled, "the backfills have ended", SECONDS)
     stack.wait_until(nights.ended, "the nights have ended", SECONDS)
-    nights.go_on()
+    nights.one_more()
     stack.wait_until(nights.ended, "one more night, after the corrections, has ended", SECONDS)
 
     backfills = {dag_id: of_type(stack, dag_id, "backfill") for dag_id in districts.dag_ids}
