@@ -83,7 +83,8 @@ def test_one_two_districts_backfilled_at_once_beside_their_nights(stack: Airflow
     assert max(starts) < min(ends), "the districts were backfilled at the same time"
     for dag_id in districts.dag_ids:
         beside = [run for run in of_type(stack, dag_id, "scheduled", "manual") if str(run["start_date"]) < min(ends)]
-        assert len(beside) >= 2, "nights went on beside the backfills"
+        # A backfill of a few days ends before the first night does.
+        assert len(beside) >= (2 if RUNS > 5 else 1), "nights went on beside the backfills"
 
 
 def test_two_every_row_due_has_landed_once(districts: Districts) -> None:
