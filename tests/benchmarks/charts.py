@@ -79,7 +79,7 @@ def grid(measurements: list[Measurement], file: Path) -> None:
     axis.annotate("what Clever's budget sustains: 20,000", (1, 20_000), (0, 4), textcoords="offset points")
     axis.set(xlabel="max_concurrency", ylabel="rows/s", xscale="log", yscale="log")
     axis.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
-    axis.minorticks_off()
+    axis.tick_params(axis="x", which="minor", bottom=False)
     if lines:
         axis.legend()
     figure.tight_layout()
