@@ -350,8 +350,10 @@ class AirflowStack:
 
     def running(self) -> list[int]:
         """List the processes of this home, tasks included, whatever group they put themselves into."""
+        # A process that gives itself a name, as tasks do, writes over its environment; the folder it runs in stays.
         mark = f"AIRFLOW_HOME={self.home.path}".encode()
-        return [pid for pid, environment in _environments() if mark in environment]
+        home = str(self.home.path.resolve())
+        return [pid for pid, environment, folder in _processes() if mark in environment or folder == home]
 
     def output(self, component: str) -> str:
         """Give what a service has printed so far."""
@@ -472,11 +474,13 @@ def _if_in(state: str | None, states: Collection[str]) -> str | None:
     return state if state in states else None
 
 
-def _environments() -> Iterator[tuple[int, list[bytes]]]:
+def _processes() -> Iterator[tuple[int, list[bytes], str]]:
+    """Every other process with its environment and the folder it runs in."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with suppress(OSError):
-                yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")
+                folder = str((entry / "cwd").readlink())
+                yield int(entry.name), (entry / "environ").read_bytes().split(b"\0"), folder
 
 
 def free_port() -> int:

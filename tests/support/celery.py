@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,12 +72,6 @@ class CeleryStack(AirflowStack):
 
         self.wait_until(ready, "the workers take tasks", READY_SECONDS)
 
-    def running(self) -> list[int]:
-        """List the processes of this home, tasks included."""
-        # A process that gives itself a name, as tasks do, writes over its environment; the folder it runs in stays.
-        home = str(self.home.path.resolve())
-        return sorted({*super().running(), *(pid for pid, folder in _folders() if folder == home)})
-
     def descendants(self, component: str) -> set[int]:
         """List the processes below a service or worker, whatever group they put themselves into."""
         children: dict[int, set[int]] = {}
@@ -92,13 +85,6 @@ class CeleryStack(AirflowStack):
             found |= below
             todo += below
         return found
-
-
-def _folders() -> Iterator[tuple[int, str]]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                yield int(entry.name), str((entry / "cwd").readlink())
 
 
 def _parent(pid: int) -> int:
