@@ -26,7 +26,6 @@ from airflow_provider_clever.models import (
     Columns,
     RejectedRow,
     date_from_text,
-    is_clever_id,
     moment_from_text,
 )
 
@@ -92,7 +91,7 @@ class _Checked:
 
     __slots__ = ("_canonical", "_known", "_most")
 
-    def __init__(self, canonical: Callable[[Any], str | None], most: int = 100_000) -> None:
+    def __init__(self, canonical: Callable[[Any], str | None], most: int = 5_000) -> None:
         self._canonical = canonical
         self._known: dict[Any, str | None] = {}
         self._most = most
@@ -117,10 +116,39 @@ class _Checked:
         return [distinct[value] for value in values]
 
 
-def _usable_id(value: Any) -> str:
-    if not is_clever_id(value):
-        raise ValueError("not a usable id")
-    return str(value)
+class _Ids:
+    """Ids are checked page by page and not remembered: a district has tens of thousands of them.
+
+    :param may_be_missing: True if null and '' are no fault.
+    """
+
+    __slots__ = ("_may_be_missing",)
+
+    def __init__(self, *, may_be_missing: bool = False) -> None:
+        self._may_be_missing = may_be_missing
+
+    def column(self, values: list[Any]) -> list[str | None]:
+        """Give the canonical column.
+
+        :raises ValueError: one of the values is no usable id.
+        """
+        try:
+            distinct = set(values)
+            if self._may_be_missing and not distinct.isdisjoint(_MISSING):
+                values = [value or None for value in values]
+                distinct -= _MISSING
+            letters = "".join(distinct).encode()
+        except (TypeError, UnicodeEncodeError):
+            raise ValueError("neither text nor null") from None
+        lengths = set(map(len, distinct))
+        if letters.translate(None, _ID_LETTERS) or not lengths <= _ID_LENGTHS:
+            raise ValueError("not a usable id")
+        return values
+
+
+_MISSING: Final = frozenset({None, ""})
+_ID_LETTERS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-"
+_ID_LENGTHS: Final = frozenset(range(1, 65))
 
 
 def _usable_text(value: Any) -> str:
@@ -145,19 +173,14 @@ def _text_of_moment(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-_ids = _Checked(_usable_id)
-_optional_ids = _Checked(lambda value: _usable_id(value) if value else _none(value))
+_ids = _Ids()
+_optional_ids = _Ids(may_be_missing=True)
 _texts = _Checked(_usable_text)
 _dates = _Checked(lambda value: date_from_text(value).isoformat())
 _moments = _Checked(_moment_text)
 
 
-def _none(value: Any) -> None:
-    if value is not None and value != "":
-        raise ValueError("not text")
-
-
-_REQUIRED: Final = {
+_REQUIRED: Final[dict[str, _Checked | _Ids]] = {
     "attendance_date": _dates,
     "student_id": _ids,
     "attendance_type": _texts,
@@ -165,7 +188,11 @@ _REQUIRED: Final = {
     "school_id": _ids,
     "district_id": _ids,
 }
-_OPTIONAL: Final = {"section_id": _optional_ids, "created": _moments, "last_modified": _moments}
+_OPTIONAL: Final[dict[str, _Checked | _Ids]] = {
+    "section_id": _optional_ids,
+    "created": _moments,
+    "last_modified": _moments,
+}
 _FREE_TEXT: Final = ("excuse_code", "sis_id")
 _DOCUMENTED: Final = frozenset({*_REQUIRED, *_OPTIONAL, *_FREE_TEXT})
 _TEXT_OR_NULL: Final = frozenset({str, type(None)})
