@@ -56,7 +56,7 @@ e2e: $(READY) ## two districts backfilled over 20 school days beside their night
 	@CLEVER_E2E=1 $(BIN)/python $(STORY) tests/e2e/test_backfill.py
 
 e2e-sync: $(READY) ## several minutes of all Airflow's services on Postgres: sensors, triggers, kills
-	@CLEVER_E2E=1 $(BIN)/python -m pytest tests/e2e/test_syncs.py $(PYTEST_ARGS)
+	@CLEVER_E2E=1 $(BIN)/python -m pytest tests/e2e/test_syncs.py tests/e2e/test_mapped_waits.py tests/e2e/test_long_outage.py $(PYTEST_ARGS)
 
 e2e-celery: $(CELERY)/.ready ## the same on two Celery workers with Redis, one of which is killed half-way
 	@CLEVER_E2E=1 $(CELERY)/bin/python $(STORY) tests/e2e/test_celery.py
