@@ -37,7 +37,7 @@ def keys(columns: Columns) -> list[Key]:
             for kind, section, sis_id in zip(types, sections, columns["sis_id"], strict=True)
         ]
     # Student and type are never None: a row without them has no usable key and goes to quarantine before this.
-    return list(zip(students, types, sections, sis_ids, strict=False))  # type: ignore[arg-type]
+    return list(zip(students, types, sections, sis_ids, strict=False))  # type: ignore[arg-type]  # as said above
 
 
 def length(columns: Columns) -> int:

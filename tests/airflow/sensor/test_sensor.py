@@ -30,7 +30,7 @@ def sensor(**options: Any) -> CleverAttendanceSyncSensor:
 def test_a_complete_event_becomes_the_result_and_the_xcom_of_the_district() -> None:
     ti = Instance()
     event = {"status": "advanced", "district_id": DISTRICT, "last_attendance_sync": SYNC, "previous": None}
-    assert sensor().execute_complete({"ti": ti}, event) == SYNC  # type: ignore[typeddict-item]
+    assert sensor().execute_complete({"ti": ti}, event) == SYNC  # type: ignore[typeddict-item]  # all that it reads
     assert ti.pushed[f"last_attendance_sync_{DISTRICT}"] == SYNC
     assert ti.pushed[f"last_attendance_sync_{DISTRICT}_seen"]["sync"] == SYNC
 
@@ -49,7 +49,7 @@ UNREADABLE = [
 @pytest.mark.parametrize("event", UNREADABLE, ids=repr)
 def test_an_event_that_cannot_be_read_fails_for_good_and_is_not_quoted(event: Any) -> None:
     with pytest.raises(AirflowFailException, match="not readable") as refused:
-        sensor().execute_complete({"ti": Instance()}, event)  # type: ignore[typeddict-item]
+        sensor().execute_complete({"ti": Instance()}, event)  # type: ignore[typeddict-item]  # all that it reads
     assert SYNC not in str(refused.value)
 
 
