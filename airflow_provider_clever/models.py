@@ -2,10 +2,13 @@
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ID_PATTERN: Final = r"^[0-9A-Za-z_-]{1,64}$"
 """What may enter a URL or a path as an id. Clever's own are 24 hex digits (clever-api.md 2.1).
@@ -166,6 +169,9 @@ Dates are ``YYYY-MM-DD``; timestamps are UTC with six digits, ``YYYY-MM-DDTHH:MM
 text compares the instants; empty optional text is None; ``_extra`` is None or an object as canonical JSON.
 """
 
+Rows: TypeAlias = "Columns | pa.RecordBatch"
+"""Attendance rows in one of their two forms: plain columns, which hold anything, or an Arrow batch (batches.py)."""
+
 PULLED_COLUMNS: Final = (
     "attendance_date",
     "student_id",
@@ -211,14 +217,14 @@ class PulledDay(NamedTuple):
 
     :param school_id: the school.
     :param attendance_date: the day, ``YYYY-MM-DD``.
-    :param columns: the rows, in :data:`PULLED_COLUMNS`; possibly none.
+    :param columns: the rows, possibly none: plain columns, or a batch of rows with nothing unusual about them.
     :param whole: True if a complete, unfiltered walk of the whole school has covered this day, so that a landed row
         which is not among ``columns`` is missing at Clever.
     """
 
     school_id: str
     attendance_date: str
-    columns: Columns
+    columns: Rows
     whole: bool
 
     def __repr__(self) -> str:

@@ -141,14 +141,20 @@ class _Ids:
         except (TypeError, UnicodeEncodeError):
             raise ValueError("neither text nor null") from None
         lengths = set(map(len, distinct))
-        if letters.translate(None, _ID_LETTERS) or not lengths <= _ID_LENGTHS:
+        if not has_id_letters_only(letters) or not lengths <= _ID_LENGTHS:
             raise ValueError("not a usable id")
         return values
 
 
+MOST_ID_LETTERS: Final = 64
 _MISSING: Final = frozenset({None, ""})
 _ID_LETTERS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-"
-_ID_LENGTHS: Final = frozenset(range(1, 65))
+_ID_LENGTHS: Final = frozenset(range(1, MOST_ID_LETTERS + 1))
+
+
+def has_id_letters_only(letters: bytes) -> bool:
+    """Tell whether no letter stands here that an id may not have (models.ID_PATTERN)."""
+    return not letters.translate(None, _ID_LETTERS)
 
 
 def _usable_text(value: Any) -> str:

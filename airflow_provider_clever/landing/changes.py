@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from airflow_provider_clever.batches import length
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.landing import merge, rows
 from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
@@ -113,7 +114,7 @@ def replay(before: Columns, found: Iterable[dict[str, object]], after: str) -> C
     :param after: the content hash to arrive at (short).
     :raises CleverLandingError: if these changes do not lead there.
     """
-    start = short_hash(rows.content_hash(before)) if rows.length(before) else EMPTY
+    start = short_hash(rows.content_hash(before)) if length(before) else EMPTY
     steps: dict[str, list[dict[str, object]]] = {}
     for document in found:
         steps.setdefault(str(document["before"]), []).append(document)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pydantic_core import from_json
 
+from airflow_provider_clever.batches import as_columns, length
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
-from airflow_provider_clever.landing import rows
+from airflow_provider_clever.landing import rows, usual_days
 from airflow_provider_clever.landing.compressed import gzipped
-from airflow_provider_clever.models import LANDED_COLUMNS, TIMESTAMP_COLUMNS, Columns
+from airflow_provider_clever.models import LANDED_COLUMNS, TIMESTAMP_COLUMNS, Columns, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,14 +41,14 @@ class Landed(NamedTuple):
     marked_hash: str | None
 
     def __repr__(self) -> str:
-        return f"Landed({rows.length(self.columns)} rows, schema_version={self.schema_version})"
+        return f"Landed({length(self.columns)} rows, schema_version={self.schema_version})"
 
 
 class Format(Protocol):
     """How rows become bytes."""
 
-    def write(self, columns: Columns, content_hash: str) -> bytes:
-        """The rows, in LANDED_COLUMNS and sorted by key, as bytes."""
+    def write(self, landed: Rows, content_hash: str) -> bytes:
+        """The rows, sorted by key, as bytes; plain columns hold all of LANDED_COLUMNS."""
         ...
 
     def read(self, data: bytes) -> Landed:
@@ -68,7 +69,7 @@ class Format(Protocol):
 class Parquet:
     """One row group with one fixed schema, zstd, statistics, and our marks in the file's own metadata."""
 
-    def write(self, columns: Columns, content_hash: str) -> bytes:
+    def write(self, landed: Rows, content_hash: str) -> bytes:
         """The rows as a Parquet file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -76,7 +77,10 @@ class Parquet:
         schema = _arrow_schema().with_metadata(
             {_VERSION_MARK: str(rows.SCHEMA_VERSION).encode(), _HASH_MARK: content_hash.encode()}
         )
-        arrays = [_array(columns[field.name], field.type) for field in schema]
+        if isinstance(landed, dict):
+            arrays = [_array(landed[field.name], field.type) for field in schema]
+        else:
+            arrays = usual_days.file_columns(landed, schema)
         sink = pa.BufferOutputStream()
         # Dictionaries pay where values repeat within a school day: ids of the SIS never do, those of sections hardly.
         pq.write_table(
@@ -85,7 +89,7 @@ class Parquet:
             compression="zstd",
             use_dictionary=[name for name in LANDED_COLUMNS if name not in ("section_id", "sis_id")],
             write_statistics=True,
-            row_group_size=rows.length(columns) or 1,
+            row_group_size=length(landed) or 1,
         )
         data: bytes = sink.getvalue().to_pybytes()
         return data
@@ -120,8 +124,15 @@ class Parquet:
 class JsonLines:
     """One object a line with the columns as keys in a fixed order, nulls written, gzipped."""
 
-    def write(self, columns: Columns, content_hash: str) -> bytes:  # noqa: ARG002 - the rows themselves tell the hash
+    def write(self, landed: Rows, content_hash: str) -> bytes:  # noqa: ARG002 - the rows themselves tell the hash
         """The rows as gzipped JSON lines."""
+        if isinstance(landed, dict):
+            return gzipped(self._lines(landed), _LEVEL)
+        lines = usual_days.json_lines(landed)
+        return gzipped(self._lines(rows.with_marks(as_columns(landed))) if lines is None else lines, _LEVEL)
+
+    @staticmethod
+    def _lines(columns: Columns) -> bytes:
         # Of thirteen columns five or more hold one value all day: they stand in the pattern, not in every row.
         pattern, varying = "", []
         for name in LANDED_COLUMNS:
@@ -131,9 +142,9 @@ class JsonLines:
             constant = next(iter(spelled.values()), "null").replace("%", "%%")
             pattern += f',"{name}":{constant if len(spelled) <= 1 else "%s"}'
         line = f"{{{pattern[1:]}}}\n"
-        count = rows.length(columns)
+        count = length(columns)
         lines = [line % values for values in zip(*varying, strict=True)] if varying else [line % ()] * count
-        return gzipped("".join(lines).encode(), _LEVEL)
+        return "".join(lines).encode()
 
     def read(self, data: bytes) -> Landed:
         """The rows of gzipped JSON lines of ours."""

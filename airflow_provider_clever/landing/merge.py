@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from airflow_provider_clever.batches import length
 from airflow_provider_clever.landing import rows
 from airflow_provider_clever.landing.rows import Key, Row
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
@@ -83,7 +84,7 @@ class Merged(NamedTuple):
     changes: list[Change]
 
     def __repr__(self) -> str:
-        return f"Merged({rows.length(self.columns)} rows, {self.counts})"
+        return f"Merged({length(self.columns)} rows, {self.counts})"
 
 
 def prepare(pulled: Columns) -> Prepared:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import repeat
 from typing import Final, TypeAlias
 
+from airflow_provider_clever.batches import length
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
 
 SCHEMA_VERSION: Final = 1
@@ -20,7 +21,10 @@ Key: TypeAlias = tuple[str, ...]
 The attendance date is part of the key too, but a partition has only one.
 """
 
-_BETWEEN_VALUES: Final = "\x1f"
+BETWEEN_VALUES: Final = "\x1f"
+
+PARTITION_COLUMNS: Final = frozenset({"attendance_date", "school_id", "district_id"})
+"""Columns that hold one value throughout a partition."""
 
 
 def keys(columns: Columns) -> list[Key]:
@@ -40,11 +44,6 @@ def keys(columns: Columns) -> list[Key]:
     return list(zip(students, types, sections, sis_ids, strict=False))  # type: ignore[arg-type]  # as said above
 
 
-def length(columns: Columns) -> int:
-    """How many rows these are."""
-    return len(columns["student_id"])
-
-
 def reorder(columns: Columns, order: list[int]) -> Columns:
     """The rows with these positions, in this order."""
     return {name: [values[position] for position in order] for name, values in columns.items()}
@@ -61,20 +60,31 @@ def content_hash(columns: Columns) -> str:
 
     :raises UnicodeEncodeError: if a text holds a lone surrogate.
     """
-    digest = hashlib.sha256(f"clever-attendance {SCHEMA_VERSION} {length(columns)}".encode())
-    for name in LANDED_COLUMNS:
+    return digest_of(length(columns), ((name, _hashable(name, columns[name])) for name in LANDED_COLUMNS))
+
+
+def digest_of(count: int, columns: Iterable[tuple[str, bytes]]) -> str:
+    """The content hash of so many rows, out of each column's name and text.
+
+    :param columns: in the order of LANDED_COLUMNS. The text of a column is its values with :data:`BETWEEN_VALUES`
+        between them, '' for None; that of a column of :data:`PARTITION_COLUMNS` is its one value.
+    """
+    digest = hashlib.sha256(f"clever-attendance {SCHEMA_VERSION} {count}".encode())
+    for name, text in columns:
         digest.update(f"\n{name}\n".encode())
-        digest.update(_hashable(columns[name]))
+        digest.update(text)
     return digest.hexdigest()
 
 
-def _hashable(values: list[str | None]) -> bytes:
+def _hashable(name: str, values: list[str | None]) -> bytes:
+    if name in PARTITION_COLUMNS and len(set(values)) == 1:
+        values = values[:1]
     # None is hashed as '': no landed value is ever the empty text (models.Columns).
     try:
-        text = _BETWEEN_VALUES.join(values)  # type: ignore[arg-type] # raises for None, twice as fast without
+        text = BETWEEN_VALUES.join(values)  # type: ignore[arg-type] # raises for None, twice as fast without
     except TypeError:
-        text = _BETWEEN_VALUES.join([value or "" for value in values])
-    if text.count(_BETWEEN_VALUES) != max(len(values) - 1, 0):  # a value holds the separator itself
+        text = BETWEEN_VALUES.join([value or "" for value in values])
+    if text.count(BETWEEN_VALUES) != max(len(values) - 1, 0):  # a value holds the separator itself
         text = json.dumps(values, ensure_ascii=False)
     return text.encode()
 

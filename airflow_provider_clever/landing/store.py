@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from airflow_provider_clever import batches
 from airflow_provider_clever.exceptions import CleverDataError, CleverLandingError
-from airflow_provider_clever.landing import changes, layout, merge, preflight, quarantine, rows
+from airflow_provider_clever.landing import changes, layout, merge, preflight, quarantine, rows, usual_days
 from airflow_provider_clever.landing.changes import ChangeRecord
 from airflow_provider_clever.landing.formats import FORMATS, DamagedPartitionError, require_libraries
 from airflow_provider_clever.landing.merge import Counts, Prepared
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError, swap_waits, too_contended
 from airflow_provider_clever.landing.work import Work
-from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay, RejectedRow
+from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay, RejectedRow, Rows
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -78,21 +79,40 @@ class PartitionOutcome:
 
 
 class _Pull(NamedTuple):
-    """A pulled day, ready to be compared and merged."""
+    """A pulled day, ready to be compared and merged.
 
-    prepared: Prepared
-    fresh: Columns
+    :param fresh: the rows that stand there afterwards if none stood there before.
+    :param settled: the same rows, ready to be merged; None for a batch, of which that is not made until it is needed.
+    """
+
+    fresh: Rows
     fresh_hash: str
+    settled: Prepared | None
+
+    @property
+    def prepared(self) -> Prepared:
+        """The rows, ready to be merged."""
+        return self.settled or merge.prepare(batches.as_columns(self.fresh))
+
+    @property
+    def conflicts(self) -> list[rows.Row]:
+        """Pulled rows set aside for a newer one of the same key."""
+        return self.settled.conflicts if self.settled else []
+
+    @property
+    def counts(self) -> Counts:
+        """What is known before anything is compared."""
+        return Counts(conflicts=len(self.conflicts), duplicates=self.settled.duplicates if self.settled else 0)
 
     def __repr__(self) -> str:
-        return f"_Pull({self.prepared!r})"
+        return f"_Pull({batches.length(self.fresh)} rows)"
 
 
 class _Decision(NamedTuple):
     """What to do about a partition: the outcome; and, if something changes, the rows that shall stand there."""
 
     outcome: PartitionOutcome
-    columns: Columns | None = None
+    columns: "Rows | None" = None
     before: str | None = None
     changes: Sequence[merge.Change] = ()
 
@@ -192,8 +212,7 @@ class Destination:
             "attendance_date": day.attendance_date,
         }
         for name, value in expected.items():
-            values = day.columns[name]
-            if values.count(value) != len(values):
+            if not batches.distinct(day.columns, name) <= {value}:
                 msg = (
                     f"rows with another {name} came with school {day.school_id} on {day.attendance_date}; nothing of "
                     "that day was landed"
@@ -203,32 +222,31 @@ class Destination:
     def _decide(
         self, path: str, day: PulledDay, pull: _Pull, previous: bytes | None, context: PullContext
     ) -> _Decision:
-        prepared = pull.prepared
         outcome = PartitionOutcome(
             path=path,
             school_id=day.school_id,
             attendance_date=day.attendance_date,
             outcome="absent",
             rows=0,
-            received=rows.length(day.columns),
+            received=batches.length(day.columns),
             content_hash=None,
-            counts=Counts(conflicts=len(prepared.conflicts), duplicates=prepared.duplicates),
-            rejected=tuple(_conflict(row) for row in prepared.conflicts),
+            counts=pull.counts,
+            rejected=tuple(_conflict(row) for row in pull.conflicts),
         )
         if previous is None:
             return _first(outcome, pull, context)
         before = self._hash(path, previous)
         if before == pull.fresh_hash:
-            unchanged = replace(outcome, outcome="unchanged", rows=len(prepared.keys), content_hash=before)
+            unchanged = replace(outcome, outcome="unchanged", rows=batches.length(pull.fresh), content_hash=before)
             return _Decision(unchanged)
         merged = merge.merge(
             self._landed(path, previous),
-            prepared,
+            pull.prepared,
             missing_since=context.missing_since if day.whole else None,
             expired=merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today),
         )
         after = rows.content_hash(merged.columns)
-        outcome = replace(outcome, rows=rows.length(merged.columns), content_hash=after, counts=merged.counts)
+        outcome = replace(outcome, rows=batches.length(merged.columns), content_hash=after, counts=merged.counts)
         if after == before:
             return _Decision(replace(outcome, outcome="unchanged"))
         return _Decision(replace(outcome, outcome="written"), merged.columns, before, merged.changes)
@@ -270,17 +288,20 @@ class Destination:
         )
 
 
-def _pull(columns: Columns) -> _Pull:
+def _pull(pulled: Rows) -> _Pull:
+    if not isinstance(pulled, dict):
+        settled_hash = usual_days.content_hash(pulled) if usual_days.is_settled(pulled) else None
+        return _Pull(pulled, settled_hash, None) if settled_hash else _pull(batches.as_columns(pulled))
     try:
-        prepared = merge.prepare(columns)
+        prepared = merge.prepare(pulled)
         fresh = rows.with_marks(prepared.columns)
-        return _Pull(prepared, fresh, rows.content_hash(fresh))
+        return _Pull(fresh, rows.content_hash(fresh), prepared)
     except UnicodeEncodeError:
-        return _pull(rows.without_surrogates(columns))
+        return _pull(rows.without_surrogates(pulled))
 
 
 def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Decision:
-    added = len(pull.prepared.keys)
+    added = batches.length(pull.fresh)
     if not added:
         return _Decision(outcome)
     outcome = replace(
@@ -290,8 +311,13 @@ def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Dec
         content_hash=pull.fresh_hash,
         counts=replace(outcome.counts, added=added),
     )
-    new = [merge.Change(None, row) for row in zip(*pull.fresh.values(), strict=True)] if context.write_changes else []
+    new = _additions(pull.fresh) if context.write_changes else []
     return _Decision(outcome, pull.fresh, None, new)
+
+
+def _additions(fresh: Rows) -> list[merge.Change]:
+    columns = fresh if isinstance(fresh, dict) else rows.with_marks(batches.as_columns(fresh))
+    return [merge.Change(None, row) for row in zip(*columns.values(), strict=True)]
 
 
 def _conflict(row: rows.Row) -> RejectedRow:

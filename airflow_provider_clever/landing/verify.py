@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from airflow_provider_clever.batches import length
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.landing import changes, day_ranges, layout, rows
 from airflow_provider_clever.landing.compressed import read_gzipped_json
@@ -260,7 +261,7 @@ def _checked_partition(path: str, name: PartitionName, data: bytes, tally: _Tall
     if marked_hash not in (None, content_hash):
         tally.add(Finding(kind="damaged", words="its rows are not those that were written", **where))
         return None
-    count = rows.length(columns)
+    count = length(columns)
     tally.read["rows"] += count
     tally.add(Finding(kind="duplicate_keys", count=count - len(set(rows.keys(columns))), **where))
     named = zip(columns["district_id"], columns["school_id"], columns["attendance_date"], strict=True)

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from airflow_provider_clever.api.bodies import canonical_json
 from airflow_provider_clever.api.rows import AttendancePage
+from airflow_provider_clever.api.usual_pages import UsualPage
+from airflow_provider_clever.batches import distinct, length, value
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
-from airflow_provider_clever.models import Columns, RejectedRow
+from airflow_provider_clever.models import RejectedRow, Rows
 from airflow_provider_clever.pull.chains import Chain
 
 _NO_SECTION = "0" * 24
@@ -39,24 +41,38 @@ class WalkCheck:
         :raises CleverDataError: a row names another district.
         :raises CleverProtocolError: the page does not come after the one before it.
         """
-        self.pages += 1
-        self.received += len(page.rows) + len(page.rejected)
-        self.unknown_values.update(page.unknown_values)
-        self.surrogates_replaced += page.surrogates_replaced
         self._check_district(page.columns)
-        self._check_progress(page.columns)
+        self._count(page, len(page.rejected))
+        self.surrogates_replaced += page.surrogates_replaced
         return self._without_misfits(page)
 
-    def _check_district(self, columns: Columns) -> None:
-        if not set(columns["district_id"]) <= {self._district_id}:
+    def takes(self, page: UsualPage) -> bool:
+        """Whether all rows of the page belong to this walk; if not, it must be decoded and checked row by row.
+
+        :raises CleverProtocolError: the page does not come after the one before it.
+        """
+        rows = page.columns
+        if distinct(rows, "district_id") != {self._district_id} or self._misfits(rows) != (set(), set()):
+            return False
+        self._count(page)
+        return True
+
+    def _count(self, page: AttendancePage | UsualPage, rejected: int = 0) -> None:
+        self.pages += 1
+        self.received += length(page.columns) + rejected
+        self.unknown_values.update(page.unknown_values)
+        self._check_progress(page.columns)
+
+    def _check_district(self, columns: Rows) -> None:
+        if not distinct(columns, "district_id") <= {self._district_id}:
             raise CleverDataError(
                 f"Clever sent rows of another district among those of district {self._district_id}, so nothing of this "
                 "page was used. Check which district the token of this connection belongs to; "
                 "if it is the right one, report it to Clever."
             )
 
-    def _check_progress(self, columns: Columns) -> None:
-        if not columns["student_id"]:
+    def _check_progress(self, columns: Rows) -> None:
+        if not length(columns):
             return
         first, last = _key(columns, 0), _key(columns, -1)
         if self._last_key is not None:
@@ -71,12 +87,16 @@ class WalkCheck:
             self._stalled = stalled
         self._last_key = last
 
-    def _without_misfits(self, page: AttendancePage) -> AttendancePage:
-        columns = page.columns
+    def _misfits(self, columns: Rows) -> tuple[set[str | None], set[str | None]]:
+        """The days and the schools of rows that were not asked for."""
         # Whether the section endpoint answers with rows of its section alone is open (clever-api.md O23): keep them.
         own_school = self._chain.query.school_id
-        misfit_days = {day for day in set(columns["attendance_date"]) if not self._first <= str(day) <= self._last}
-        misfit_schools = set(columns["school_id"]) - {own_school} if own_school else set()
+        days = {day for day in distinct(columns, "attendance_date") if not self._first <= str(day) <= self._last}
+        return days, distinct(columns, "school_id") - {own_school} if own_school else set()
+
+    def _without_misfits(self, page: AttendancePage) -> AttendancePage:
+        columns = page.columns
+        misfit_days, misfit_schools = self._misfits(columns)
         if not misfit_days and not misfit_schools:
             return page
         kept: list[int] = []
@@ -98,11 +118,11 @@ class WalkCheck:
         )
 
 
-def _key(columns: Columns, row: int) -> tuple[str, ...]:
+def _key(columns: Rows, row: int) -> tuple[str, ...]:
     """A row's place in Clever's order (clever-api.md 3.2)."""
     return (
-        str(columns["attendance_date"][row]),
-        str(columns["student_id"][row]),
-        columns["section_id"][row] or _NO_SECTION,
-        str(columns["school_id"][row]),
+        str(value(columns, "attendance_date", row)),
+        str(value(columns, "student_id", row)),
+        value(columns, "section_id", row) or _NO_SECTION,
+        str(value(columns, "school_id", row)),
     )

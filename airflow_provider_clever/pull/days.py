@@ -4,16 +4,12 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay
+from airflow_provider_clever import batches
+from airflow_provider_clever.models import Columns, PulledDay, Rows
 from airflow_provider_clever.pull.chains import Chain
 
 _FOR_NOW = "9999-12-31"
 """Until the next page says on which day it begins."""
-
-
-def empty_columns() -> Columns:
-    """No rows."""
-    return {name: [] for name in PULLED_COLUMNS}
 
 
 class DayAssembler:
@@ -31,30 +27,30 @@ class DayAssembler:
         self._first = chain.query.start
         self._last = chain.query.end
         self._open = self._first
-        self._columns = empty_columns()
+        self._parts: list[Rows] = []
         self._doubtful_until = ""
         self.newest_date: str | None = None
 
-    def add(self, columns: Columns, *, has_rejected: bool = False) -> Iterator[PulledDay]:
+    def add(self, rows: Rows, *, has_rejected: bool = False) -> Iterator[PulledDay]:
         """The days that these rows complete.
 
-        :param columns: a page's rows.
+        :param rows: a page's rows; those of a batch are in the order of their days.
         :param has_rejected: True if the page had rows besides that were rejected. Default False.
         """
-        columns = _sorted_by_date(columns)
+        if isinstance(rows, dict):
+            rows = _sorted_by_date(rows)
         if has_rejected:
             self._doubtful_until = _FOR_NOW
-        elif self._doubtful_until == _FOR_NOW and columns["attendance_date"]:
-            self._doubtful_until = str(columns["attendance_date"][0])
-        for start, end, day in _stretches(columns["attendance_date"]):
+        elif self._doubtful_until == _FOR_NOW and batches.length(rows):
+            self._doubtful_until = str(batches.value(rows, "attendance_date", 0))
+        for start, end, day in _stretches(rows):
             self.newest_date = max(day, self.newest_date or day)
-            rows = {name: column[start:end] for name, column in columns.items()}
+            part = batches.part(rows, start, end)
             if day < self._open:
-                yield from self._by_school(day, rows, whole=False)
+                yield from self._by_school(day, part, whole=False)
                 continue
             yield from self._close_until(day)
-            for name, column in rows.items():
-                self._columns[name].extend(column)
+            self._parts.append(part)
 
     def finish(self) -> Iterator[PulledDay]:
         """The days that the end of the walk completes: the open one and the empty ones behind it."""
@@ -67,20 +63,21 @@ class DayAssembler:
 
     def _close_until(self, day: str) -> Iterator[PulledDay]:
         while self._open < day:
-            columns, self._columns = self._columns, empty_columns()
+            parts, self._parts = self._parts, []
             whole = self._chain.whole and self._open > self._doubtful_until
-            yield from self._by_school(self._open, columns, whole=whole)
+            yield from self._by_school(self._open, batches.joined(parts), whole=whole)
             self._open = _days_from(self._open, 1)
 
-    def _by_school(self, day: str, columns: Columns, *, whole: bool) -> Iterator[PulledDay]:
+    def _by_school(self, day: str, rows: Rows, *, whole: bool) -> Iterator[PulledDay]:
         """A school's day is one partition; a section's rows lie in the partitions of the schools that they name."""
         if self._chain.query.school_id:
-            yield PulledDay(self._chain.query.school_id, day, columns, whole)
+            yield PulledDay(self._chain.query.school_id, day, rows, whole)
             return
+        columns = batches.as_columns(rows)
         schools = columns["school_id"]
         for school_id in sorted({str(school) for school in schools}):
-            rows = [row for row, school in enumerate(schools) if school == school_id]
-            picked = {name: [column[row] for row in rows] for name, column in columns.items()}
+            own = [row for row, school in enumerate(schools) if school == school_id]
+            picked = {name: [column[row] for row in own] for name, column in columns.items()}
             yield PulledDay(school_id, day, picked, whole)
 
 
@@ -92,9 +89,12 @@ def _sorted_by_date(columns: Columns) -> Columns:
     return {name: [column[row] for row in order] for name, column in columns.items()}
 
 
-def _stretches(dates: list[str | None]) -> Iterator[tuple[int, int, str]]:
-    """Start, end and date of each stretch of equal dates in a sorted list."""
-    start = 0
+def _stretches(rows: Rows) -> Iterator[tuple[int, int, str]]:
+    """Start, end and date of each stretch of equal dates in rows that are in the order of their days."""
+    if not isinstance(rows, dict):
+        yield from batches.stretches(rows, "attendance_date")
+        return
+    dates, start = rows["attendance_date"], 0
     while start < len(dates):
         day = str(dates[start])
         end = bisect_right(dates, day, start, key=str)

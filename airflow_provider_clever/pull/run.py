@@ -1,17 +1,20 @@
 """From chains to rows or landed days: fetch threads move bytes, the caller's thread decodes, writers land.
 
 Decoding in the fetch threads would lose a third of the speed to the interpreter lock; so everything about a page but
-its ``next`` link happens in the caller's thread. All queues are bounded: memory does not grow with the range.
+its ``next`` link happens in the caller's thread. All queues are bounded: memory does not grow with the range. Why it is
+cut in this way, with figures: docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md.
 """
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
+from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
+from airflow_provider_clever.batches import length
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverDataError,
@@ -35,6 +38,8 @@ def ends_the_pull(error: CleverError) -> bool:
     """Whether no other school can escape this. A 401 is about the token; a 403 may be about one school."""
     return isinstance(error, ENDS_THE_PULL) or (isinstance(error, CleverAuthError) and error.status == 401)
 
+
+Page = TypeVar("Page", AttendancePage, AttendancePage | UsualPage)
 
 SetAside = Callable[[str, Sequence[RejectedRow]], object]
 """Takes a school's or section's id and its rows that cannot land."""
@@ -138,7 +143,7 @@ class Pull:
         """
         rows: dict[int, list[dict[str, Any]]] = {id(chain): [] for chain in self._chains}
         total = 0
-        for chain, page in self._pages():
+        for chain, page in self._pages(self._decoded):
             if page is None:
                 continue
             rows[id(chain)] += page.rows
@@ -158,8 +163,9 @@ class Pull:
         :raises CleverStoppedError: the stop flag was set.
         :raises CleverError: what no other school could escape, or what ``land`` raised.
         """
+        decode = self._usual_or_decoded if can_read() else self._decoded
         with Writing(land, threads=writers, stop=self._stop) as writing:
-            for chain, page in self._pages():
+            for chain, page in self._pages(decode):
                 days = self._walks[id(chain)].days
                 complete = days.finish() if page is None else days.add(page.columns, has_rejected=bool(page.rejected))
                 for day in complete:
@@ -167,19 +173,21 @@ class Pull:
             writing.finish()
         return self.result
 
-    def _pages(self) -> Iterator[tuple[Chain, AttendancePage | None]]:
+    def _pages(self, decode: Callable[[bytes, _Walk], Page]) -> Iterator[tuple[Chain, Page | None]]:
         """Each walk's checked pages in order, then None if it ended as it should."""
         with Fetching(self._client, self._chains, max_concurrency=self._max_concurrency, stop=self._stop) as fetching:
             for step in fetching:
                 self._progress.tell()
                 if step is not None:
-                    yield from self._advance(step, fetching)
+                    yield from self._advance(step, fetching, decode)
 
-    def _advance(self, step: Step, fetching: Fetching) -> Iterator[tuple[Chain, AttendancePage | None]]:
+    def _advance(
+        self, step: Step, fetching: Fetching, decode: Callable[[bytes, _Walk], Page]
+    ) -> Iterator[tuple[Chain, Page | None]]:
         chain, walk = step.chain, self._walks[id(step.chain)]
         if not walk.is_broken:
             try:
-                page = self._checked_page(step, walk)
+                page = self._checked_page(step, walk, decode)
             except CleverError as error:
                 if ends_the_pull(error):
                     raise
@@ -196,16 +204,27 @@ class Pull:
             self._progress.scopes_done += not self._open_walks[chain.scope_id]
             self._tally(chain, walk)
 
-    def _checked_page(self, step: Step, walk: _Walk) -> AttendancePage:
+    def _checked_page(self, step: Step, walk: _Walk, decode: Callable[[bytes, _Walk], Page]) -> Page:
         if step.body is None:
             raise step.error or CleverStoppedError("The walk ended without an answer.")
-        page = walk.check.check(decode_page(step.body, walk.check.pages + 1))
+        page = decode(step.body, walk)
         self._progress.pages += 1
-        self._progress.rows += len(page.rows)
+        self._progress.rows += length(page.columns)
         if page.rejected:
             self.result.scopes[step.chain.scope_id].rejected += len(page.rejected)
             self._set_aside(step.chain.scope_id, page.rejected)
         return page
+
+    @staticmethod
+    def _decoded(body: bytes, walk: _Walk) -> AttendancePage:
+        return walk.check.check(decode_page(body, walk.check.pages + 1))
+
+    @staticmethod
+    def _usual_or_decoded(body: bytes, walk: _Walk) -> AttendancePage | UsualPage:
+        page = decode_usual_page(body)
+        if page is not None and walk.check.takes(page):
+            return page
+        return Pull._decoded(body, walk)
 
     def _tally(self, chain: Chain, walk: _Walk) -> None:
         scope = self.result.scopes[chain.scope_id]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_clever.batches import length
 from airflow_provider_clever.landing import changes, layout, receipts, rows
 from airflow_provider_clever.landing.compressed import read_gzipped_json
 from airflow_provider_clever.landing.formats import FORMATS
@@ -61,7 +62,7 @@ def _due_fingerprint(school: int, number: int, state: dict) -> str:
 
 
 def _state(columns: Columns) -> dict:
-    assert len(set(rows.keys(columns))) == rows.length(columns)
+    assert len(set(rows.keys(columns))) == length(columns)
     marked = zip(columns["attendance_status"], columns["missing_since"], strict=True)
     return dict(zip(columns["student_id"], marked, strict=True))
 

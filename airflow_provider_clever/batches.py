@@ -1,0 +1,77 @@
+"""Attendance rows in Arrow: the form of those that came exactly as documented, so that none becomes Python objects.
+
+A batch holds the same text as :data:`~airflow_provider_clever.models.Columns`, in :data:`BATCH_COLUMNS`. Whatever is
+unusual about rows sends them the way of plain columns instead, which can hold anything
+(docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_clever.models import PULLED_COLUMNS, Columns, Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_COLUMNS: Final = PULLED_COLUMNS[:-1]
+"""What a batch holds. Never ``_extra``: a row with a field that nobody documents is unusual."""
+
+
+def length(rows: Rows) -> int:
+    """How many rows these are."""
+    return len(rows["student_id"])
+
+
+def as_columns(rows: Rows) -> Columns:
+    """The rows in plain columns."""
+    if isinstance(rows, dict):
+        return rows
+    columns: Columns = {name: rows[name].to_pylist() for name in BATCH_COLUMNS}
+    return {**columns, "_extra": [None] * length(rows)}
+
+
+def distinct(rows: Rows, name: str) -> set[str | None]:
+    """The values of a column, each once."""
+    return set(rows[name] if isinstance(rows, dict) else rows[name].unique().to_pylist())
+
+
+def value(rows: Rows, name: str, row: int) -> str | None:
+    """One value; a negative row counts from the end."""
+    if isinstance(rows, dict):
+        return rows[name][row]
+    found: str | None = rows[name][row].as_py()
+    return found
+
+
+def stretches(batch: "pa.RecordBatch", name: str) -> Iterator[tuple[int, int, str]]:
+    """Start, end and value of each stretch of equal values in a column without nulls."""
+    import pyarrow.compute as pc
+
+    encoded = pc.run_end_encode(batch[name])
+    start = 0
+    for end, found in zip(encoded.run_ends.to_pylist(), encoded.values.to_pylist(), strict=True):
+        yield start, end, found
+        start = end
+
+
+def part(rows: Rows, start: int, end: int) -> Rows:
+    """The rows from ``start`` up to ``end``, which is not among them."""
+    if isinstance(rows, dict):
+        return {name: column[start:end] for name, column in rows.items()}
+    return rows.slice(start, end - start)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts in their order: a batch if all parts are batches, otherwise plain columns."""
+    if not parts or any(isinstance(rows, dict) for rows in parts):
+        columns: Columns = {name: [] for name in PULLED_COLUMNS}
+        for rows in parts:
+            for name, column in as_columns(rows).items():
+                columns[name].extend(column)
+        return columns
+    if len(parts) == 1:
+        return parts[0]
+    import pyarrow as pa
+
+    (batch,) = pa.Table.from_batches(parts).combine_chunks().to_batches()
+    return batch
