@@ -34,8 +34,10 @@ $(READY): requirements/setup.txt requirements/dev.txt pyproject.toml
 	  "$(PYTHON)" -m venv $(VENV); \
 	fi
 	@echo "Installing the pinned requirements into $(VENV) (a minute or two the first time)"
+	@# Compiled here, for where PYTHONDONTWRITEBYTECODE is set every process would compile all of Airflow anew.
 	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/setup.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements/setup.txt -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
+	  -r requirements/setup.txt -r requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -63,7 +65,8 @@ e2e-celery: $(CELERY)/.ready ## the same on two Celery workers with Redis, one o
 
 $(CELERY)/.ready: $(READY) requirements/celery.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CELERY)
-	@$(BIN)/uv pip install --quiet --python $(CELERY)/bin/python -r requirements/dev.txt -r requirements/celery.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(CELERY)/bin/python \
+	  -r requirements/dev.txt -r requirements/celery.txt
 	@$(BIN)/uv pip install --quiet --python $(CELERY)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
