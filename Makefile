@@ -47,8 +47,13 @@ demo: $(READY) ## real Airflow pulls a district's attendance from the sandbox an
 playground: $(READY) ## the demo's sandbox and Airflow with its UI, until Ctrl+C
 	@$(BIN)/python -m tests.demo --stay
 
-test: $(READY) ## all tests; PYTEST_ARGS="tests/unit -k merge" for some of them
+test: $(READY) ## all tests, two files at a time; PYTEST_ARGS="tests/unit -k merge" for some of them, one by one
+ifeq ($(PYTEST_ARGS),)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
+	@$(BIN)/python -m pytest -m alone
+else
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+endif
 
 coverage: $(READY) ## every branch of api/ is taken by the tests of api/
 	@$(BIN)/python -m pytest --quiet tests/unit/api tests/unit/test_settings.py tests/sandbox/api \

@@ -51,6 +51,7 @@ def test_a_district_may_wait_for_its_sync_first_and_goes_on_without_one() -> Non
     assert dag.get_task("plan").trigger_rule == "all_done"
 
 
+@pytest.mark.alone
 def test_three_hundred_districts_parse_in_two_seconds_without_network_and_spread_over_the_night(tmp_path: Path) -> None:
     lines = ["defaults: {destination: 's3://a@b/c', timezone: America/Chicago, wait_for_sync: true}", "districts:"]
     listed = tmp_path / "districts.yaml"

@@ -104,6 +104,7 @@ def stack(
     imports.mkdir()
     (imports / "sitecustomize.py").write_text(WATCHER.format(folder=str(imports)))
     services = ("api-server", "scheduler", "dag-processor")
+    sandbox_server.reset()
     connections = {"clever_default": sandbox_server.connection_json("small", "token")}
     with AirflowStack(home, connections=connections, components=services, env={"PYTHONPATH": str(imports)}) as running:
         yield running

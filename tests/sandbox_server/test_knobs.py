@@ -304,6 +304,7 @@ def test_answers_can_be_compressed(sandbox: Sandbox) -> None:
     assert packed.content == plain.content
 
 
+@pytest.mark.alone
 def test_answers_can_be_slow_without_holding_up_others(sandbox: Sandbox) -> None:
     sandbox.knobs(latency_ms=150)
     assert first_page(sandbox).elapsed.total_seconds() > 0.14

@@ -35,6 +35,7 @@ def test_it_refuses_to_serve_other_machines(host: str) -> None:
         SandboxServer(stage, host, 0, print)
 
 
+@pytest.mark.alone
 def test_it_says_what_a_person_needs(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     command = [*MODULE, "--port", "0", "--seed", "11", "--today", "2026-11-23", "--ready-file", str(ready)]
@@ -64,6 +65,7 @@ def test_it_says_what_a_person_needs(tmp_path: Path) -> None:
     assert "Traceback" not in text
 
 
+@pytest.mark.alone
 def test_sigterm_stops_it_at_once_even_in_mid_answer() -> None:
     with running_sandbox(today="2026-11-23", districts="small", latency_ms=20_000) as own:
         token = own.district("small").token
@@ -146,6 +148,7 @@ def test_the_connection_for_airflow_has_both_modes(sandbox: Sandbox) -> None:
     assert (token["login"], token["password"]) == ("", sandbox.district("both").token)
 
 
+@pytest.mark.alone
 def test_a_warm_page_of_1000_rows_takes_a_few_milliseconds(sandbox: Sandbox) -> None:
     """A generous floor, so that a slow machine passes; docs/reference/sandbox.md says how to measure."""
     sandbox.knobs(rate_limit=100_000)

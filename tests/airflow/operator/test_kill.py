@@ -16,6 +16,8 @@ from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.asking import files
 from tests.support.sandbox import Sandbox
 
+pytestmark = pytest.mark.alone
+
 GONE_SECONDS = 5.0
 
 # Months of the large district: no machine is through with it in time.

@@ -237,6 +237,7 @@ def many(sandbox: Sandbox) -> list[str]:
     return [facts["id"] for facts in sandbox.overview()["districts"]][-20:]
 
 
+@pytest.mark.alone
 def test_twenty_watchers_share_one_loop_and_only_watched_districts_are_asked(sandbox: Sandbox, many: list[str]) -> None:
     stores = {district_id: Store() for district_id in many}
     poll_seconds = 2.0
@@ -291,6 +292,7 @@ def test_trouble_and_a_refused_token_of_one_district_leave_the_others_alone(sand
     run(story)
 
 
+@pytest.mark.alone
 def test_the_event_loop_stays_free_with_five_hundred_watchers(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -181,6 +181,7 @@ async def gaps_beside(triggers: list[CleverAttendanceSyncTrigger], seconds: floa
     return gaps
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("count", "limit_seconds"), [(1, 0.05), (500, 0.1)])
 def test_the_event_loop_stays_free_while_clever_takes_two_seconds(
     sandbox: Sandbox, district_id: str, count: int, limit_seconds: float, capsys: pytest.CaptureFixture[str]

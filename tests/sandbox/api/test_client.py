@@ -308,6 +308,7 @@ def test_many_threads_share_one_token_and_renew_it_once(sandbox: Sandbox) -> Non
     assert counters["by_family"]["oauth"] == 2
 
 
+@pytest.mark.alone
 def test_stop_ends_a_wait_at_once(sandbox: Sandbox, client: CleverClient) -> None:
     sandbox.fault("429", family="attendance", reset_in=60, times=0)
     caught: list[BaseException] = []
@@ -331,6 +332,7 @@ def test_stop_ends_a_wait_at_once(sandbox: Sandbox, client: CleverClient) -> Non
         client.get_district()
 
 
+@pytest.mark.alone
 def test_stop_ends_a_body_that_drips(sandbox: Sandbox) -> None:
     stop = threading.Event()
     with serving(dripping(0.02)) as server:

@@ -117,6 +117,7 @@ def test_a_wrong_secret_is_final(ask_for_the_district: Asker, sandbox: Sandbox, 
     assert "wrong-secret" not in str(caught.value)
 
 
+@pytest.mark.alone
 def test_a_429_is_waited_out(ask_for_the_district: Asker, sandbox: Sandbox, settings: CleverSettings) -> None:
     sandbox.fault("429", family="districts", retry_after=1)
     begun = time.monotonic()
@@ -231,6 +232,7 @@ def test_coroutines_share_one_look_up_of_the_token(sandbox: Sandbox, settings: C
     assert [entry["path"] for entry in sandbox.requests()].count("/oauth/tokens") == 1
 
 
+@pytest.mark.alone
 def test_the_event_loop_stays_free_while_clever_is_slow(sandbox: Sandbox, settings: CleverSettings) -> None:
     sandbox.knobs(latency_ms=400)
     gaps: list[float] = []

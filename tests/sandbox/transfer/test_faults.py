@@ -242,6 +242,7 @@ def test_two_rows_with_one_key_land_as_one_and_the_other_is_set_aside(sandbox: S
     assert isinstance(answer.problem, CleverDataError)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", [{"kind": "timeout", "seconds": 30}, {"kind": "slow_bytes", "seconds": 30}], ids=str)
 def test_a_stop_ends_the_pull_at_once_even_while_every_thread_sits_in_a_read(
     sandbox: Sandbox, tmp_path: Path, fault: dict[str, Any]

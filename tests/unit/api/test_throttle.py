@@ -300,6 +300,7 @@ def test_threads_wait_for_the_one_that_learns() -> None:
     assert (left.limit, left.remaining) == (1200, 900)
 
 
+@pytest.mark.alone
 def test_stop_ends_a_wait_and_the_wait_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     stop = threading.Event()
     throttle, stopped = Throttle(0.8, stop), list[bool]()
