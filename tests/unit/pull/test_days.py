@@ -1,11 +1,14 @@
 """Rows in the order of a walk become days, complete exactly when they are."""
 
 from collections import defaultdict
+from itertools import groupby
 
-from hypothesis import given
+import pyarrow as pa
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.api.endpoints import AttendanceQuery
+from airflow_provider_clever.batches import BATCH_COLUMNS, as_columns
 from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay
 from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.days import DayAssembler
@@ -117,3 +120,72 @@ def test_days_that_a_rejected_row_may_belong_to_mark_nothing():
 
     assert [day.attendance_date for day in days if not day.whole] == DAYS[1:6]
     assert assembler.complete_days == (DAYS[0], DAYS[-1])
+
+
+# --- pages in Arrow -------------------------------------------------------------------------------------------------
+
+
+def batch(page: Columns) -> tuple[pa.RecordBatch, list[tuple[int, int, str]]]:
+    """The same rows in Arrow, and which of them are of which day."""
+    arrays = [pa.array(page[name], pa.string()) for name in BATCH_COLUMNS]
+    days, start = [], 0
+    for day, found in groupby(page["attendance_date"]):
+        end = start + len(list(found))
+        days.append((start, end, str(day)))
+        start = end
+    return pa.record_batch(arrays, names=list(BATCH_COLUMNS)), days
+
+
+def came_out(
+    pages: list[tuple[Columns, bool]], in_arrow: list[bool], *, section: bool
+) -> tuple[list[PulledDay], tuple[str, str] | None, str | None]:
+    """The days of a walk whose pages came in the one form or the other, in plain columns."""
+    assembler = DayAssembler(chain(section=section))
+    days: list[PulledDay] = []
+    for (page, has_rejected), usual in zip(pages, in_arrow, strict=True):
+        # A page with a rejected row is never usual, nor is one without rows.
+        if usual and not has_rejected and page["student_id"]:
+            days += assembler.add(*batch(page))
+        else:
+            days += assembler.add(page, has_rejected=has_rejected)
+    days += assembler.finish()
+    plain = [day._replace(columns=as_columns(day.columns)) for day in days]
+    return plain, assembler.complete_days, assembler.newest_date
+
+
+PAGE = st.lists(st.tuples(st.sampled_from(DAYS), st.sampled_from("abc"), st.sampled_from("st")), max_size=5)
+
+
+@settings(deadline=None)  # the first example pays for loading pyarrow
+@given(
+    drawn=st.lists(st.tuples(PAGE, st.sampled_from([False, False, True]), st.booleans()), max_size=6),
+    is_in_order=st.booleans(),
+    section=st.booleans(),
+)
+def test_pages_in_both_forms_give_the_same_days(
+    drawn: list[tuple[list[tuple[str, str, str]], bool, bool]], is_in_order: bool, section: bool
+):
+    if is_in_order:  # of a walk as it should be; otherwise days come out again
+        rows = iter(sorted(row for page, _, _ in drawn for row in page))
+        drawn = [([next(rows) for _ in page], has_rejected, usual) for page, has_rejected, usual in drawn]
+    pages = []
+    for found, has_rejected, _ in drawn:
+        page = columns(*[(day, student) for day, student, _ in sorted(found)])
+        if section:
+            page["school_id"] = [school for _, _, school in sorted(found)]
+        pages.append((page, has_rejected))
+
+    plain = came_out(pages, [False] * len(pages), section=section)
+
+    assert came_out(pages, [True] * len(pages), section=section) == plain
+    assert came_out(pages, [usual for _, _, usual in drawn], section=section) == plain
+
+
+def test_a_school_day_of_usual_pages_alone_stays_in_arrow():
+    assembler = DayAssembler(chain())
+    first, second = columns((DAYS[0], "a"), (DAYS[0], "b")), columns((DAYS[0], "c"), (DAYS[1], "a"))
+
+    days = [*assembler.add(*batch(first)), *assembler.add(*batch(second)), *assembler.finish()]
+
+    assert [isinstance(day.columns, dict) for day in days[:3]] == [False, False, True]
+    assert as_columns(days[0].columns)["student_id"] == ["a", "b", "c"]
