@@ -1,20 +1,33 @@
 """Attendance rows in Arrow: the form of those that came exactly as documented, so that none becomes Python objects.
 
-A batch holds the same text as :data:`~airflow_provider_clever.models.Columns`, in :data:`BATCH_COLUMNS`. Whatever is
-unusual about rows sends them the way of plain columns instead, which can hold anything
+A batch holds the same text as :data:`~airflow_provider_clever.models.Columns`, in :data:`BATCH_COLUMNS`; no text of it
+holds a control character, a double quote or a backslash. Whatever is unusual about rows sends them the way of plain
+columns instead, which can hold anything
 (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+import os
+from collections.abc import Sequence
+from typing import Final
 
 from airflow_provider_clever.models import PULLED_COLUMNS, Columns, Rows
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 BATCH_COLUMNS: Final = PULLED_COLUMNS[:-1]
 """What a batch holds. Never ``_extra``: a row with a field that nobody documents is unusual."""
+
+
+def spare_memory() -> None:
+    """Let Arrow take memory straight from the system, in the whole process.
+
+    mimalloc, its default, keeps some for each of a pull's threads: 60 MB in all. Who sets ARROW_DEFAULT_MEMORY_POOL
+    chooses for himself.
+    """
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
+        pa.set_memory_pool(pa.system_memory_pool())
 
 
 def length(rows: Rows) -> int:
@@ -41,17 +54,6 @@ def value(rows: Rows, name: str, row: int) -> str | None:
         return rows[name][row]
     found: str | None = rows[name][row].as_py()
     return found
-
-
-def stretches(batch: "pa.RecordBatch", name: str) -> Iterator[tuple[int, int, str]]:
-    """Start, end and value of each stretch of equal values in a column without nulls."""
-    import pyarrow.compute as pc
-
-    encoded = pc.run_end_encode(batch[name])
-    start = 0
-    for end, found in zip(encoded.run_ends.to_pylist(), encoded.values.to_pylist(), strict=True):
-        yield start, end, found
-        start = end
 
 
 def part(rows: Rows, start: int, end: int) -> Rows:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
+from airflow_provider_clever.batches import spare_memory
 from airflow_provider_clever.exceptions import (
     CleverDataError,
     CleverError,
@@ -171,6 +172,7 @@ class Transfer:
         before = self._client.get_district()
         destination = destination_of(before.id)
         destination.check()
+        spare_memory()
         names = self._school_names()
         context = PullContext(today=today, sync_before=sync_text(before), work=work, write_changes=write_changes)
         landing = _Landing(destination, context)

@@ -2,16 +2,21 @@
 
 This is a shortcut of :func:`~airflow_provider_clever.api.rows.decode_page` and no second definition of what may land:
 for every page it gives either the same rows in the same canonical text, or None, and then the page goes the other way.
-pyarrow holds no interpreter lock while it parses.
+
+pyarrow holds no interpreter lock while it parses. Each of its compute functions gives the lock up too, and then stands
+in line with all fetch threads to get it back; so columns are checked as the bytes that they are in memory instead.
 """
 
-from collections.abc import Mapping
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from operator import sub
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_clever.api.rows import MOST_ID_LETTERS, has_id_letters_only
-from airflow_provider_clever.batches import BATCH_COLUMNS, distinct, length, stretches
+from airflow_provider_clever.batches import BATCH_COLUMNS, length
 from airflow_provider_clever.models import ATTENDANCE_STATUSES, ATTENDANCE_TYPES, date_from_text
 
 if TYPE_CHECKING:
@@ -25,20 +30,31 @@ _REQUIRED: Final = (
     "school_id",
     "district_id",
 )
+_DAY_LENGTH: Final = len("YYYY-MM-DD")
 _MOMENT_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.fffZ")
 _MOMENT_MARKS: Final = ((0, b"2"), (10, b"T"), (19, b"."), (_MOMENT_LENGTH - 1, b"Z"))
 """What stands where in a timestamp as Clever writes it; the years from 2000 on are years to Arrow and Python alike."""
 
 
+_ESCAPED: Final = bytes(range(32)) + b'"\\'
+"""What JSON escapes in a text; rarely does one hold any, and so nobody after this has to look for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class UsualPage:
-    """One page of attendance with nothing unusual in it; its rows are in the order of their days.
+    """One page of attendance with nothing unusual in it.
 
     :param columns: the rows, in canonical text.
+    :param days: start, end and date of each day's rows, in ascending order.
+    :param district_ids: the districts that the rows name.
+    :param school_ids: the schools that the rows name.
     :param unknown_values: field -> number of rows with a value there that Clever does not document.
     """
 
     columns: "pa.RecordBatch"
+    days: Sequence[tuple[int, int, str]]
+    district_ids: set[str]
+    school_ids: set[str]
     unknown_values: Mapping[str, int]
     rejected: ClassVar[tuple[()]] = ()
     """Nothing is: a page with such a row is unusual."""
@@ -77,33 +93,44 @@ def _page(body: bytes) -> UsualPage | None:
     wire = _parsed(body)
     if wire is None or any(wire[name].null_count for name in _REQUIRED):
         return None
+    for name in ("section_id", "excuse_code", "sis_id", "created", "last_modified"):
+        wire[name] = _without_empty(wire[name])
     for name in ("student_id", "school_id", "district_id", "section_id"):
         _check_ids(wire[name])
-    columns = {
-        **wire,
-        "created": _moments(wire["created"]),
-        "last_modified": _moments(wire["last_modified"]),
-        "excuse_code": _text_or_null(wire["excuse_code"]),
-        "sis_id": _text_or_null(wire["sis_id"]),
-    }
-    batch = pa.record_batch([columns[name] for name in BATCH_COLUMNS], names=list(BATCH_COLUMNS))
-    days = [date_from_text(day) for _, _, day in stretches(batch, "attendance_date")]
-    return UsualPage(batch, _unknown_values(batch)) if days == sorted(days) else None
+    for name in ("attendance_status", "excuse_code", "sis_id"):
+        _check_text(wire[name])
+    for name in ("created", "last_modified"):
+        wire[name] = _moments(wire[name])
+    return UsualPage(
+        columns=pa.record_batch([wire[name] for name in BATCH_COLUMNS], names=list(BATCH_COLUMNS)),
+        days=list(_days(wire["attendance_date"])),
+        district_ids=_distinct(wire["district_id"]),
+        school_ids=_distinct(wire["school_id"]),
+        unknown_values=_unknown_values(wire),
+    )
 
 
 def _parsed(body: bytes) -> "dict[str, pa.StringArray] | None":
     import pyarrow as pa
     import pyarrow.json
 
+    # pyarrow ends the whole process where a null stands first in a file.
+    if not body.lstrip().startswith(b"{"):
+        return None
     # One block: a page that were cut into blocks could only be cut at a line break.
     reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(body) + 1)
-    pages = pyarrow.json.read_json(pa.BufferReader(body), read_options=reading, parse_options=_parse_options())
+    # Pages are freed by other threads than this one. mimalloc, Arrow's default, would hold on to them for this one.
+    pages = pyarrow.json.read_json(
+        pa.BufferReader(body), reading, parse_options=_parse_options(), memory_pool=pa.system_memory_pool()
+    )
     if pages.num_rows != 1:
         return None
-    rows = pages.column("data").chunk(0).flatten()
     # Parsing looks at no letter of a text; whatever is not UTF-8 must not get further.
     if not body.isascii():
-        rows.validate(full=True)
+        pages.validate(full=True)
+    rows, links = (pages.column(name).chunk(0).flatten() for name in ("data", "links"))
+    if links.null_count or any(part.null_count for part in links.flatten()):
+        return None
     return dict(zip(BATCH_COLUMNS, rows.flatten(), strict=True)) if len(rows) and not rows.null_count else None
 
 
@@ -119,14 +146,60 @@ def _parse_options() -> Any:
     return pyarrow.json.ParseOptions(explicit_schema=page, unexpected_field_behavior="error")
 
 
-def _check_ids(column: "pa.StringArray") -> None:
+def _lengths(column: "pa.StringArray") -> Mapping[int, int]:
+    """How often each length of a text comes in a column, in bytes; nulls have none."""
+    if column.offset:
+        raise ValueError("part of another column")
+    count = len(column)
+    ends = memoryview(column.buffers()[1]).cast("i")[: count + 1]
+    width = ends[count] // count
+    if width and ends == _regular_ends(count, width):  # most columns are such
+        return {width: count}
+    return Counter(map(sub, ends[1:].tolist(), ends.tolist()))
+
+
+@lru_cache(maxsize=128)
+def _regular_ends(count: int, width: int) -> "array[int]":
+    """Where texts of one length begin and end."""
+    return array("i", range(0, count * width + 1, width))
+
+
+def _distinct(column: "pa.StringArray") -> set[str]:
+    """The values of a column without nulls, each once."""
+    count, letters = len(column), _letters(column)
+    first = letters[: len(letters) // count]
+    if _lengths(column).keys() == {len(first)} and letters == first * count:
+        return {first.decode()}
+    return set(column.unique().to_pylist())
+
+
+def _letters(column: "pa.StringArray") -> bytes:
+    """All texts of a column, one after another, as they lie in memory since they were parsed."""
+    _, ends, letters = column.buffers()
+    return bytes(memoryview(letters)[: memoryview(ends).cast("i")[len(column)]])
+
+
+def _without_empty(column: "pa.StringArray") -> "pa.StringArray":
+    """The column with null for each empty text."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if column.null_count == len(column):
-        return
-    lengths = pc.min_max(pc.binary_length(column)).as_py()
-    if not 1 <= lengths["min"] <= lengths["max"] <= MOST_ID_LETTERS or not has_id_letters_only(_letters(column)):
+    if _lengths(column).get(0, 0) == column.null_count:
+        return column
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+
+
+def _check_ids(column: "pa.StringArray") -> None:
+    lengths = _lengths(column)
+    has_empty = lengths.get(0, 0) != column.null_count
+    if has_empty or max(lengths) > MOST_ID_LETTERS or not has_id_letters_only(_letters(column)):
         raise ValueError("not usable ids")
+
+
+def _check_text(column: "pa.StringArray") -> None:
+    letters = _letters(column)
+    if len(letters.translate(None, _ESCAPED)) != len(letters):
+        raise ValueError("a text that JSON must escape")
 
 
 def _moments(column: "pa.StringArray") -> "pa.StringArray":
@@ -134,39 +207,38 @@ def _moments(column: "pa.StringArray") -> "pa.StringArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    count = len(column) - column.null_count
-    if not count:
-        return column
     letters = _letters(column)
-    lengths = pc.min_max(pc.binary_length(column)).as_py()
-    is_usual = lengths == {"min": _MOMENT_LENGTH, "max": _MOMENT_LENGTH}
+    count = len(letters) // _MOMENT_LENGTH
+    is_usual = _lengths(column).keys() <= {0, _MOMENT_LENGTH}
     if not is_usual or any(letters[place::_MOMENT_LENGTH] != mark * count for place, mark in _MOMENT_MARKS):
         raise ValueError("written in another way")
     pc.cast(column, pa.timestamp("ms", "UTC"))  # it raises for what is no instant
-    return pc.binary_replace_slice(column, _MOMENT_LENGTH - 1, _MOMENT_LENGTH, "000Z")
+    return pc.binary_replace_slice(column, _MOMENT_LENGTH - 1, _MOMENT_LENGTH, "000Z") if count else column
 
 
-def _letters(column: "pa.StringArray") -> bytes:
-    """All texts of a column, one after another, as they lie in memory since they were parsed."""
-    _, offsets, letters = column.buffers()
-    first = memoryview(offsets).cast("i")[column.offset]
-    return bytes(memoryview(letters)[first : memoryview(offsets).cast("i")[column.offset + len(column)]])
+def _days(column: "pa.StringArray") -> Iterator[tuple[int, int, str]]:
+    """Start, end and date of each day's rows.
+
+    :raises ValueError: there is something that is no day, or the days are not in ascending order.
+    """
+    if _lengths(column).keys() != {_DAY_LENGTH}:
+        raise ValueError("not days")
+    letters, count, start, last = _letters(column), len(column), 0, ""
+    while start < count:
+        day = letters[start * _DAY_LENGTH : (start + 1) * _DAY_LENGTH]
+        end = letters.rfind(day) // _DAY_LENGTH + 1
+        if letters[start * _DAY_LENGTH : end * _DAY_LENGTH] != day * (end - start) or day.decode() <= last:
+            raise ValueError("days out of order")
+        last = date_from_text(day.decode()).isoformat()
+        yield start, end, last
+        start = end
 
 
-def _text_or_null(column: "pa.StringArray") -> "pa.StringArray":
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pc.min(pc.binary_length(column)).as_py() != 0:
-        return column
-    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-
-
-def _unknown_values(batch: "pa.RecordBatch") -> dict[str, int]:
-    if not distinct(batch, "attendance_type") <= ATTENDANCE_TYPES:
+def _unknown_values(wire: "dict[str, pa.StringArray]") -> dict[str, int]:
+    if not _distinct(wire["attendance_type"]) <= ATTENDANCE_TYPES:
         raise ValueError("a type that is not documented")
-    counts = {found["values"]: found["counts"] for found in batch["attendance_status"].value_counts().to_pylist()}
-    if "" in counts:
+    unknown = _distinct(wire["attendance_status"]) - ATTENDANCE_STATUSES
+    if "" in unknown:
         raise ValueError("a status is empty")
-    unknown = sum(count for status, count in counts.items() if status not in ATTENDANCE_STATUSES)
-    return {"attendance_status": unknown} if unknown else {}
+    count = sum(status in unknown for status in wire["attendance_status"].to_pylist()) if unknown else 0
+    return {"attendance_status": count} if unknown else {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pydantic_core import from_json
 
-from airflow_provider_clever.batches import as_columns, length
+from airflow_provider_clever.batches import length
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.landing import rows, usual_days
 from airflow_provider_clever.landing.compressed import gzipped
@@ -126,10 +126,8 @@ class JsonLines:
 
     def write(self, landed: Rows, content_hash: str) -> bytes:  # noqa: ARG002 - the rows themselves tell the hash
         """The rows as gzipped JSON lines."""
-        if isinstance(landed, dict):
-            return gzipped(self._lines(landed), _LEVEL)
-        lines = usual_days.json_lines(landed)
-        return gzipped(self._lines(rows.with_marks(as_columns(landed))) if lines is None else lines, _LEVEL)
+        lines = self._lines(landed) if isinstance(landed, dict) else usual_days.json_lines(landed)
+        return gzipped(lines, _LEVEL)
 
     @staticmethod
     def _lines(columns: Columns) -> bytes:

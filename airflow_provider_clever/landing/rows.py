@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import Final, TypeAlias
 
@@ -23,8 +23,13 @@ The attendance date is part of the key too, but a partition has only one.
 
 BETWEEN_VALUES: Final = "\x1f"
 
+AFTER_ROW: Final = "\x1e"
+
 PARTITION_COLUMNS: Final = frozenset({"attendance_date", "school_id", "district_id"})
 """Columns that hold one value throughout a partition."""
+
+OFTEN_CONSTANT: Final = PARTITION_COLUMNS | {"missing_since", "_extra"}
+"""Columns that are hashed once if they hold one value, or none, throughout."""
 
 
 def keys(columns: Columns) -> list[Key]:
@@ -60,33 +65,28 @@ def content_hash(columns: Columns) -> str:
 
     :raises UnicodeEncodeError: if a text holds a lone surrogate.
     """
-    return digest_of(length(columns), ((name, _hashable(name, columns[name])) for name in LANDED_COLUMNS))
-
-
-def digest_of(count: int, columns: Iterable[tuple[str, bytes]]) -> str:
-    """The content hash of so many rows, out of each column's name and text.
-
-    :param columns: in the order of LANDED_COLUMNS. The text of a column is its values with :data:`BETWEEN_VALUES`
-        between them, '' for None; that of a column of :data:`PARTITION_COLUMNS` is its one value.
-    """
-    digest = hashlib.sha256(f"clever-attendance {SCHEMA_VERSION} {count}".encode())
-    for name, text in columns:
-        digest.update(f"\n{name}\n".encode())
-        digest.update(text)
-    return digest.hexdigest()
-
-
-def _hashable(name: str, values: list[str | None]) -> bytes:
-    if name in PARTITION_COLUMNS and len(set(values)) == 1:
-        values = values[:1]
+    constant = {name: columns[name][0] for name in OFTEN_CONSTANT if len(set(columns[name])) == 1}
+    varying = {name: values for name, values in columns.items() if name not in constant}
     # None is hashed as '': no landed value is ever the empty text (models.Columns).
-    try:
-        text = BETWEEN_VALUES.join(values)  # type: ignore[arg-type] # raises for None, twice as fast without
-    except TypeError:
-        text = BETWEEN_VALUES.join([value or "" for value in values])
-    if text.count(BETWEEN_VALUES) != max(len(values) - 1, 0):  # a value holds the separator itself
-        text = json.dumps(values, ensure_ascii=False)
-    return text.encode()
+    texts = [[value or "" for value in values] if None in values else values for values in varying.values()]
+    text = AFTER_ROW.join(map(BETWEEN_VALUES.join, zip(*texts, strict=True)))
+    count = length(columns)
+    if (text.count(AFTER_ROW) + 1, text.count(BETWEEN_VALUES)) != (max(count, 1), count * (len(varying) - 1)):
+        text = json.dumps(texts, ensure_ascii=False)  # a value holds a separator itself
+    return digest_of(count, constant, text.encode())
+
+
+def digest_of(count: int, constant: Mapping[str, str | None], varying: bytes) -> str:
+    """The content hash of so many rows.
+
+    :param constant: those of :data:`OFTEN_CONSTANT` that hold one value throughout, with it.
+    :param varying: the values of all other columns, row by row, in the order of LANDED_COLUMNS: '' for None,
+        :data:`BETWEEN_VALUES` between two values, :data:`AFTER_ROW` between two rows.
+    """
+    told = json.dumps(dict(sorted(constant.items())), ensure_ascii=False)
+    digest = hashlib.sha256(f"clever-attendance {SCHEMA_VERSION} {count} {told}\n".encode())
+    digest.update(varying)
+    return digest.hexdigest()
 
 
 def mended(text: str) -> str:

@@ -290,8 +290,9 @@ class Destination:
 
 def _pull(pulled: Rows) -> _Pull:
     if not isinstance(pulled, dict):
-        settled_hash = usual_days.content_hash(pulled) if usual_days.is_settled(pulled) else None
-        return _Pull(pulled, settled_hash, None) if settled_hash else _pull(batches.as_columns(pulled))
+        if usual_days.is_settled(pulled):
+            return _Pull(pulled, usual_days.content_hash(pulled), None)
+        pulled = batches.as_columns(pulled)
     try:
         prepared = merge.prepare(pulled)
         fresh = rows.with_marks(prepared.columns)

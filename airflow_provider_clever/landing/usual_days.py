@@ -1,14 +1,13 @@
 """One pulled day as an Arrow batch: its order, its content hash, and its columns as a file holds them.
 
-Each function gives for a batch what its namesake gives for the same rows in plain columns, or None where plain columns
-are needed to say it (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
+Each gives for a batch what is given for the same rows in plain columns, to the byte
+(docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.batches import BATCH_COLUMNS, length, value
-from airflow_provider_clever.landing.rows import BETWEEN_VALUES, PARTITION_COLUMNS, digest_of
+from airflow_provider_clever.landing.rows import AFTER_ROW, BETWEEN_VALUES, OFTEN_CONSTANT, PARTITION_COLUMNS, digest_of
 from airflow_provider_clever.models import LANDED_COLUMNS
 
 if TYPE_CHECKING:
@@ -29,32 +28,22 @@ def is_settled(batch: "pa.RecordBatch") -> bool:
     return pc.all(pc.less(keys[:-1], keys[1:])).as_py() is not False
 
 
-def content_hash(batch: "pa.RecordBatch") -> str | None:
+def content_hash(batch: "pa.RecordBatch") -> str:
     """The hash of the rows in their order (rows.content_hash)."""
-    count = length(batch)
-    texts = dict(_texts(batch))
-    if any(text.count(_SEPARATOR) != count - 1 for text in texts.values()):  # a value holds the separator itself
-        return None
-    texts.update({name: (value(batch, name, 0) or "").encode() for name in PARTITION_COLUMNS})
-    empty = _SEPARATOR * (count - 1)
-    return digest_of(count, ((name, texts.get(name, empty)) for name in LANDED_COLUMNS))
+    import pyarrow.compute as pc
+
+    columns = [batch[name] for name in _VARYING]
+    lines = pc.binary_join_element_wise(*columns, BETWEEN_VALUES, null_handling="replace", null_replacement="")
+    constant: dict[str, str | None] = {name: value(batch, name, 0) for name in PARTITION_COLUMNS}
+    return digest_of(length(batch), {**dict.fromkeys(OFTEN_CONSTANT), **constant}, _joined(lines, AFTER_ROW))
 
 
-_SEPARATOR: Final = BETWEEN_VALUES.encode()
-
-
-def _texts(batch: "pa.RecordBatch") -> Iterator[tuple[str, bytes]]:
-    for name in _VARYING:
-        yield name, joined(batch[name], "", BETWEEN_VALUES)
-
-
-def joined(column: "pa.StringArray", null: str, between: str) -> bytes:
-    """All values of a column as one text."""
+def _joined(column: "pa.StringArray", between: str) -> bytes:
+    """All values of a column without nulls as one text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = pc.fill_null(column, null) if column.null_count else column
-    whole = pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
+    whole = pa.ListArray.from_arrays(pa.array([0, len(column)], pa.int32()), column)
     text: bytes = pc.binary_join(whole, between)[0].as_buffer().to_pybytes()
     return text
 
@@ -75,31 +64,24 @@ def file_columns(batch: "pa.RecordBatch", schema: "pa.Schema") -> "list[pa.Array
     return arrays
 
 
-def json_lines(batch: "pa.RecordBatch") -> bytes | None:
-    """The rows as lines of JSON, as formats.JsonLines writes them; None if a text must be escaped."""
+def json_lines(batch: "pa.RecordBatch") -> bytes:
+    """The rows as lines of JSON, as formats.JsonLines writes them; no text of a batch has to be escaped."""
     import pyarrow.compute as pc
 
-    if any(joined(batch[name], "", "").translate(None, _ESCAPED) != joined(batch[name], "", "") for name in _FREE_TEXT):
-        return None
     pieces: list[Any] = []
-    text = "{"
+    between = "{"
     for name in LANDED_COLUMNS:
-        text += f'"{name}":'
+        between += f'"{name}":'
         if name in PARTITION_COLUMNS:
-            text += f'"{value(batch, name, 0)}"'
+            between += f'"{value(batch, name, 0)}"'
         elif name not in BATCH_COLUMNS:
-            text += "null"
+            between += "null"
         elif batch[name].null_count:
             quoted = pc.binary_join_element_wise('"', batch[name], '"', "")
-            pieces += [text, pc.fill_null(quoted, "null")]
-            text = ""
+            pieces += [between, pc.fill_null(quoted, "null")]
+            between = ""
         else:
-            pieces += [f'{text}"', batch[name]]
-            text = '"'
-        text += ","
-    return joined(pc.binary_join_element_wise(*pieces, f"{text[:-1]}}}\n", ""), "", "")
-
-
-_FREE_TEXT: Final = ("attendance_status", "excuse_code", "sis_id")
-_ESCAPED: Final = bytes(range(32)) + b'"\\'
-"""What JSON escapes in a text."""
+            pieces += [f'{between}"', batch[name]]
+            between = '"'
+        between += ","
+    return _joined(pc.binary_join_element_wise(*pieces, f"{between[:-1]}}}\n", ""), "")

@@ -6,9 +6,9 @@ from dataclasses import replace
 from airflow_provider_clever.api.bodies import canonical_json
 from airflow_provider_clever.api.rows import AttendancePage
 from airflow_provider_clever.api.usual_pages import UsualPage
-from airflow_provider_clever.batches import distinct, length, value
+from airflow_provider_clever.batches import length, value
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
-from airflow_provider_clever.models import RejectedRow, Rows
+from airflow_provider_clever.models import Columns, RejectedRow, Rows
 from airflow_provider_clever.pull.chains import Chain
 
 _NO_SECTION = "0" * 24
@@ -51,8 +51,11 @@ class WalkCheck:
 
         :raises CleverProtocolError: the page does not come after the one before it.
         """
-        rows = page.columns
-        if distinct(rows, "district_id") != {self._district_id} or self._misfits(rows) != (set(), set()):
+        own_school = self._chain.query.school_id
+        days = [day for _, _, day in page.days]
+        if page.district_ids != {self._district_id} or not self._first <= days[0] <= days[-1] <= self._last:
+            return False
+        if own_school and page.school_ids != {own_school}:
             return False
         self._count(page)
         return True
@@ -63,8 +66,8 @@ class WalkCheck:
         self.unknown_values.update(page.unknown_values)
         self._check_progress(page.columns)
 
-    def _check_district(self, columns: Rows) -> None:
-        if not distinct(columns, "district_id") <= {self._district_id}:
+    def _check_district(self, columns: Columns) -> None:
+        if not set(columns["district_id"]) <= {self._district_id}:
             raise CleverDataError(
                 f"Clever sent rows of another district among those of district {self._district_id}, so nothing of this "
                 "page was used. Check which district the token of this connection belongs to; "
@@ -87,16 +90,12 @@ class WalkCheck:
             self._stalled = stalled
         self._last_key = last
 
-    def _misfits(self, columns: Rows) -> tuple[set[str | None], set[str | None]]:
-        """The days and the schools of rows that were not asked for."""
-        # Whether the section endpoint answers with rows of its section alone is open (clever-api.md O23): keep them.
-        own_school = self._chain.query.school_id
-        days = {day for day in distinct(columns, "attendance_date") if not self._first <= str(day) <= self._last}
-        return days, distinct(columns, "school_id") - {own_school} if own_school else set()
-
     def _without_misfits(self, page: AttendancePage) -> AttendancePage:
         columns = page.columns
-        misfit_days, misfit_schools = self._misfits(columns)
+        # Whether the section endpoint answers with rows of its section alone is open (clever-api.md O23): keep them.
+        own_school = self._chain.query.school_id
+        misfit_days = {day for day in set(columns["attendance_date"]) if not self._first <= str(day) <= self._last}
+        misfit_schools = set(columns["school_id"]) - {own_school} if own_school else set()
         if not misfit_days and not misfit_schools:
             return page
         kept: list[int] = []

@@ -1,7 +1,7 @@
 """The rows of one walk, in the order in which they come -> complete days, as soon as they are complete."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from airflow_provider_clever import batches
@@ -31,19 +31,24 @@ class DayAssembler:
         self._doubtful_until = ""
         self.newest_date: str | None = None
 
-    def add(self, rows: Rows, *, has_rejected: bool = False) -> Iterator[PulledDay]:
+    def add(
+        self, rows: Rows, days: Iterable[tuple[int, int, str]] | None = None, *, has_rejected: bool = False
+    ) -> Iterator[PulledDay]:
         """The days that these rows complete.
 
-        :param rows: a page's rows; those of a batch are in the order of their days.
+        :param rows: a page's rows.
+        :param days: start, end and date of each day's rows, in ascending order, if that is known; None: plain columns
+            in any order.
         :param has_rejected: True if the page had rows besides that were rejected. Default False.
         """
-        if isinstance(rows, dict):
-            rows = _sorted_by_date(rows)
+        if days is None:
+            rows = _sorted_by_date(batches.as_columns(rows))
+            days = _stretches(rows["attendance_date"])
         if has_rejected:
             self._doubtful_until = _FOR_NOW
         elif self._doubtful_until == _FOR_NOW and batches.length(rows):
             self._doubtful_until = str(batches.value(rows, "attendance_date", 0))
-        for start, end, day in _stretches(rows):
+        for start, end, day in days:
             self.newest_date = max(day, self.newest_date or day)
             part = batches.part(rows, start, end)
             if day < self._open:
@@ -89,12 +94,9 @@ def _sorted_by_date(columns: Columns) -> Columns:
     return {name: [column[row] for row in order] for name, column in columns.items()}
 
 
-def _stretches(rows: Rows) -> Iterator[tuple[int, int, str]]:
-    """Start, end and date of each stretch of equal dates in rows that are in the order of their days."""
-    if not isinstance(rows, dict):
-        yield from batches.stretches(rows, "attendance_date")
-        return
-    dates, start = rows["attendance_date"], 0
+def _stretches(dates: list[str | None]) -> Iterator[tuple[int, int, str]]:
+    """Start, end and date of each stretch of equal dates in a sorted list."""
+    start = 0
     while start < len(dates):
         day = str(dates[start])
         end = bisect_right(dates, day, start, key=str)

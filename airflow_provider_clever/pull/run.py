@@ -166,9 +166,7 @@ class Pull:
         decode = self._usual_or_decoded if can_read() else self._decoded
         with Writing(land, threads=writers, stop=self._stop) as writing:
             for chain, page in self._pages(decode):
-                days = self._walks[id(chain)].days
-                complete = days.finish() if page is None else days.add(page.columns, has_rejected=bool(page.rejected))
-                for day in complete:
+                for day in _completed(self._walks[id(chain)].days, page):
                     writing.submit(day)
             writing.finish()
         return self.result
@@ -237,3 +235,12 @@ class Pull:
         scope.newest_date = max(filter(None, (newest, scope.newest_date)), default=None)
         if chain.whole and walk.days.complete_days:
             scope.covered.append(walk.days.complete_days)
+
+
+def _completed(days: DayAssembler, page: AttendancePage | UsualPage | None) -> Iterator[PulledDay]:
+    """The days that a page completes, or the end of its walk."""
+    if page is None:
+        return days.finish()
+    if isinstance(page, UsualPage):
+        return days.add(page.columns, page.days)
+    return days.add(page.columns, has_rejected=bool(page.rejected))
