@@ -1,9 +1,8 @@
 """Attendance rows in Arrow: the form of those that came exactly as documented, so that none becomes Python objects.
 
 A batch holds the same text as :data:`~airflow_provider_clever.models.Columns`, in :data:`BATCH_COLUMNS`; no text of it
-holds a control character, a double quote or a backslash. Whatever is unusual about rows sends them the way of plain
-columns instead, which can hold anything
-(docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
+holds one of the :data:`SEPARATORS`. Whatever is unusual about rows sends them the way of plain columns instead, which
+can hold anything (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
 """
 
 import os
@@ -11,6 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from airflow_provider_clever.models import PULLED_COLUMNS, Columns, Rows
+
+SEPARATORS: Final = ("\x1e", "\x1f")
+"""What separates rows and values where all of them become one text."""
 
 BATCH_COLUMNS: Final = PULLED_COLUMNS[:-1]
 """What a batch holds. Never ``_extra``: a row with a field that nobody documents is unusual."""

@@ -16,7 +16,7 @@ from operator import sub
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_clever.api.rows import MOST_ID_LETTERS, has_id_letters_only
-from airflow_provider_clever.batches import BATCH_COLUMNS, length
+from airflow_provider_clever.batches import BATCH_COLUMNS, SEPARATORS, length
 from airflow_provider_clever.models import ATTENDANCE_STATUSES, ATTENDANCE_TYPES, date_from_text
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ _DAY_LENGTH: Final = len("YYYY-MM-DD")
 _MOMENT_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.fffZ")
 _MOMENT_MARKS: Final = ((0, b"2"), (10, b"T"), (19, b"."), (_MOMENT_LENGTH - 1, b"Z"))
 """What stands where in a timestamp as Clever writes it; the years from 2000 on are years to Arrow and Python alike."""
-
-
-_ESCAPED: Final = bytes(range(32)) + b'"\\'
-"""What JSON escapes in a text; rarely does one hold any, and so nobody after this has to look for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +115,7 @@ def _parsed(body: bytes) -> "dict[str, pa.StringArray] | None":
         return None
     # One block: a page that were cut into blocks could only be cut at a line break.
     reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(body) + 1)
-    # Pages are freed by other threads than this one. mimalloc, Arrow's default, would hold on to them for this one.
-    pages = pyarrow.json.read_json(
-        pa.BufferReader(body), reading, parse_options=_parse_options(), memory_pool=pa.system_memory_pool()
-    )
+    pages = pyarrow.json.read_json(pa.BufferReader(body), reading, parse_options=_parse_options())
     if pages.num_rows != 1:
         return None
     # Parsing looks at no letter of a text; whatever is not UTF-8 must not get further.
@@ -131,7 +124,7 @@ def _parsed(body: bytes) -> "dict[str, pa.StringArray] | None":
     rows, links = (pages.column(name).chunk(0).flatten() for name in ("data", "links"))
     if links.null_count or any(part.null_count for part in links.flatten()):
         return None
-    return dict(zip(BATCH_COLUMNS, rows.flatten(), strict=True)) if len(rows) and not rows.null_count else None
+    return dict(zip(BATCH_COLUMNS, rows.flatten(), strict=True)) if len(rows) else None
 
 
 @cache
@@ -198,8 +191,8 @@ def _check_ids(column: "pa.StringArray") -> None:
 
 def _check_text(column: "pa.StringArray") -> None:
     letters = _letters(column)
-    if len(letters.translate(None, _ESCAPED)) != len(letters):
-        raise ValueError("a text that JSON must escape")
+    if any(separator.encode() in letters for separator in SEPARATORS):
+        raise ValueError("a separator")
 
 
 def _moments(column: "pa.StringArray") -> "pa.StringArray":

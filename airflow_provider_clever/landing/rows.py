@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import Final, TypeAlias
 
-from airflow_provider_clever.batches import length
+from airflow_provider_clever.batches import SEPARATORS, length
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
 
 SCHEMA_VERSION: Final = 1
@@ -21,9 +21,8 @@ Key: TypeAlias = tuple[str, ...]
 The attendance date is part of the key too, but a partition has only one.
 """
 
-BETWEEN_VALUES: Final = "\x1f"
+AFTER_ROW, BETWEEN_VALUES = SEPARATORS
 
-AFTER_ROW: Final = "\x1e"
 
 PARTITION_COLUMNS: Final = frozenset({"attendance_date", "school_id", "district_id"})
 """Columns that hold one value throughout a partition."""
@@ -66,9 +65,9 @@ def content_hash(columns: Columns) -> str:
     :raises UnicodeEncodeError: if a text holds a lone surrogate.
     """
     constant = {name: columns[name][0] for name in OFTEN_CONSTANT if len(set(columns[name])) == 1}
-    varying = {name: values for name, values in columns.items() if name not in constant}
+    varying = [columns[name] for name in LANDED_COLUMNS if name not in constant]
     # None is hashed as '': no landed value is ever the empty text (models.Columns).
-    texts = [[value or "" for value in values] if None in values else values for values in varying.values()]
+    texts = [[value or "" for value in values] if None in values else values for values in varying]
     text = AFTER_ROW.join(map(BETWEEN_VALUES.join, zip(*texts, strict=True)))
     count = length(columns)
     if (text.count(AFTER_ROW) + 1, text.count(BETWEEN_VALUES)) != (max(count, 1), count * (len(varying) - 1)):

@@ -4,6 +4,7 @@ Each gives for a batch what is given for the same rows in plain columns, to the 
 (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
 """
 
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.batches import BATCH_COLUMNS, length, value
@@ -65,7 +66,7 @@ def file_columns(batch: "pa.RecordBatch", schema: "pa.Schema") -> "list[pa.Array
 
 
 def json_lines(batch: "pa.RecordBatch") -> bytes:
-    """The rows as lines of JSON, as formats.JsonLines writes them; no text of a batch has to be escaped."""
+    """The rows as lines of JSON, as formats.JsonLines writes them."""
     import pyarrow.compute as pc
 
     pieces: list[Any] = []
@@ -77,11 +78,30 @@ def json_lines(batch: "pa.RecordBatch") -> bytes:
         elif name not in BATCH_COLUMNS:
             between += "null"
         elif batch[name].null_count:
-            quoted = pc.binary_join_element_wise('"', batch[name], '"', "")
+            quoted = pc.binary_join_element_wise('"', _escaped(batch, name), '"', "")
             pieces += [between, pc.fill_null(quoted, "null")]
             between = ""
         else:
-            pieces += [f'{between}"', batch[name]]
+            pieces += [f'{between}"', _escaped(batch, name)]
             between = '"'
         between += ","
     return _joined(pc.binary_join_element_wise(*pieces, f"{between[:-1]}}}\n", ""), "")
+
+
+_FREE_TEXT: Final = frozenset({"attendance_status", "excuse_code", "sis_id"})
+_ESCAPED: Final = bytes(range(32)) + b'"\\'
+"""What JSON escapes in a text."""
+
+
+def _escaped(batch: "pa.RecordBatch", name: str) -> "pa.StringArray":
+    """A column as it stands between the quotes of JSON."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = batch[name]
+    letters = _joined(pc.fill_null(column, ""), "") if name in _FREE_TEXT else b""
+    if len(letters.translate(None, _ESCAPED)) == len(letters):
+        return column
+    words = column.dictionary_encode()
+    spelled = [encode_basestring(word)[1:-1] for word in words.dictionary.to_pylist()]
+    return pc.take(pa.array(spelled, pa.string()), words.indices)
