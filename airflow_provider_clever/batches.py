@@ -19,17 +19,12 @@ BATCH_COLUMNS: Final = PULLED_COLUMNS[:-1]
 
 
 def spare_memory() -> None:
-    """Let Arrow take memory straight from the system, in the whole process.
+    """Let Arrow, if it is not loaded yet, take memory straight from the system.
 
-    mimalloc, its default, keeps some for each of a pull's threads: 60 MB in all. Who sets ARROW_DEFAULT_MEMORY_POOL
-    chooses for himself.
+    mimalloc, its default, keeps some for each of a pull's threads: 60 MB in all. Who has set
+    ARROW_DEFAULT_MEMORY_POOL, which Arrow reads once, has chosen already.
     """
-    try:
-        import pyarrow as pa
-    except ImportError:
-        return
-    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
-        pa.set_memory_pool(pa.system_memory_pool())
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def length(rows: Rows) -> int:
