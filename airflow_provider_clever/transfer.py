@@ -30,6 +30,7 @@ from airflow_provider_clever.landing.store import Destination, PartitionOutcome,
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import District, PulledDay, RejectedRow
 from airflow_provider_clever.pull.chains import Chain, Scope, plan_chains
+from airflow_provider_clever.pull.late_answers import LateAnswer
 from airflow_provider_clever.pull.run import Pull, PullResult, ScopeResult
 
 log = logging.getLogger(__name__)
@@ -177,8 +178,9 @@ class Transfer:
         context = PullContext(today=today, sync_before=sync_text(before), work=work, write_changes=write_changes)
         landing = _Landing(destination, context)
         pull = self._pull(before, names, landing.set_aside)
-        result = pull.land(landing.land, writers=WRITERS)
-        after = self._client.get_district()
+        district_after = LateAnswer(self._client.get_district, self._stop)
+        result = pull.land(landing.land, writers=WRITERS, when_fetched=district_after.ask)
+        after = district_after.wait()
         schools = {
             scope_id: _state(scope, is_known=_only_not_found(scope) and destination.has_school(scope_id))
             for scope_id, scope in result.scopes.items()

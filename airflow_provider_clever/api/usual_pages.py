@@ -161,7 +161,7 @@ def _distinct(column: "pa.StringArray") -> set[str]:
     """The values of a column without nulls, each once."""
     count, letters = len(column), _letters(column)
     first = letters[: len(letters) // count]
-    if _lengths(column).keys() == {len(first)} and letters == first * count:
+    if letters == first * count and _lengths(column).keys() == {len(first)}:
         return {first.decode()}
     return set(column.unique().to_pylist())
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _HASH_MARK: Final = b"clever.content_hash"
 _VERSION_MARK: Final = b"clever.schema_version"
+_UNLIKE: Final = ("student_id", "section_id", "sis_id")
+"""Columns whose values hardly repeat within a school day."""
 _TIMESTAMP_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
@@ -82,12 +84,13 @@ class Parquet:
         else:
             arrays = usual_days.file_columns(landed, schema)
         sink = pa.BufferOutputStream()
-        # Dictionaries pay where values repeat within a school day: ids of the SIS never do, those of sections hardly.
+        # Dictionaries pay where values repeat all over a school day; ids do not, and those of students, which the rows
+        # are sorted by, zstd takes care of.
         pq.write_table(
             pa.Table.from_arrays(arrays, schema=schema),
             sink,
             compression="zstd",
-            use_dictionary=[name for name in LANDED_COLUMNS if name not in ("section_id", "sis_id")],
+            use_dictionary=[name for name in LANDED_COLUMNS if name not in _UNLIKE],
             write_statistics=True,
             row_group_size=length(landed) or 1,
         )
@@ -107,7 +110,7 @@ class Parquet:
                 raise DamagedPartitionError("its columns are not those of a partition")
             columns = {name: _texts(table.column(name).combine_chunks()) for name in LANDED_COLUMNS}
             return Landed(columns, version, marked_hash)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
     def read_hash(self, data: bytes) -> str:
@@ -117,7 +120,7 @@ class Parquet:
 
         try:
             return _marks(pq.read_metadata(pa.BufferReader(data)).metadata)[1]
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
 

@@ -112,11 +112,8 @@ class Receipt:
         return receipt_path(self.district_id, self.work)
 
     def to_json(self) -> dict[str, Any]:
-        """The receipt as plain JSON values."""
-        document: dict[str, Any] = asdict(self)
-        document["work"] = self.work._asdict()
-        plain: dict[str, Any] = json.loads(json.dumps(document))
-        return plain
+        """The receipt as values that JSON has a form for."""
+        return asdict(self) | {"work": self.work._asdict()}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Receipt":

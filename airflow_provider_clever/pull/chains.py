@@ -94,12 +94,15 @@ def cut_days(first_day: date, last_day: date, pieces: int) -> list[tuple[date, d
 
 
 def _pieces_each(ids: int, concurrency: int) -> int:
-    """The fewest pieces per id with which chains of equal length keep the threads busy to the end."""
+    """The fewest pieces per id with which chains of equal length keep the threads busy to the end.
+
+    As many more as then run at the same time cost no time, and make each chain shorter.
+    """
     if not ids or ids >= 2 * concurrency:
         return 1
     for pieces in range(1, concurrency + 1):
         chains = ids * pieces
         rounds = -(-chains // concurrency)
         if chains / (concurrency * rounds) >= _ENOUGH_BUSY:
-            return pieces
+            return concurrency * rounds // ids
     return concurrency

@@ -10,7 +10,7 @@ number of threads, without a bounded queue, whose locks cost a tenth of a pull's
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -26,6 +26,10 @@ from airflow_provider_clever.pull.chains import Chain
 
 _LOOK_SECONDS: Final = 0.2
 """How soon a waiting thread sees that it should stop."""
+_FIRST_THREADS: Final = 4
+"""As many as keep the caller busy when answers come at once."""
+_DRY_SECONDS: Final = 0.01
+"""How long the caller waits for a page before all threads are started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,18 @@ class Fetching:
     :param chains: the walks, taken in this order.
     :param max_concurrency: walks side by side.
     :param stop: set it to end everything; iterating then raises.
+    :param when_fetched: called from any thread when nothing is left to fetch; steps may still be waiting. It must
+        return at once, and not raise.
     """
 
     def __init__(
-        self, client: CleverClient, chains: Sequence[Chain], *, max_concurrency: int, stop: threading.Event
+        self,
+        client: CleverClient,
+        chains: Sequence[Chain],
+        *,
+        max_concurrency: int,
+        stop: threading.Event,
+        when_fetched: Callable[[], object] = lambda: None,
     ) -> None:
         self._client = client
         self._waiting = deque(chains)
@@ -63,11 +75,16 @@ class Fetching:
         self._stop = stop
         self._ended = threading.Event()
         self._abandoned: set[int] = set()
+        self._when_fetched = when_fetched
+        self._lock = threading.Lock()
+        self._unfetched = len(chains)
+        self._started = 0
         self._steps: queue.SimpleQueue[tuple[Step, threading.Lock]] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
-        for number in range(self._threads):
-            threading.Thread(target=self._walk_chains, name=f"clever-fetch-{number}", daemon=True).start()
+        if not self._chains:
+            self._when_fetched()
+        self._start(_FIRST_THREADS)
         return self
 
     def __exit__(
@@ -86,9 +103,11 @@ class Fetching:
         while open_chains:
             if self._stop.is_set():
                 raise CleverStoppedError("The pull was told to stop. What had landed is intact; the next try goes on.")
+            is_growing = self._started < self._threads
             try:
-                step, place = self._steps.get(timeout=_LOOK_SECONDS)
+                step, place = self._steps.get(timeout=_DRY_SECONDS if is_growing else _LOOK_SECONDS)
             except queue.Empty:
+                self._start(self._threads)
                 yield None
                 continue
             place.release()
@@ -98,6 +117,12 @@ class Fetching:
     def abandon(self, chain: Chain) -> None:
         """Ask for no more pages of this walk; its last step still comes."""
         self._abandoned.add(id(chain))
+
+    def _start(self, threads: int) -> None:
+        """Have so many threads, but no more than may be."""
+        while self._started < min(threads, self._threads):
+            threading.Thread(target=self._walk_chains, name=f"clever-fetch-{self._started}", daemon=True).start()
+            self._started += 1
 
     def _walk_chains(self) -> None:
         place = threading.Lock()
@@ -119,7 +144,16 @@ class Fetching:
             self._put(Step(chain, error=error), place)
 
     def _put(self, step: Step, place: threading.Lock) -> None:
+        if step.is_last:
+            self._count_fetched()
         while not self._ended.is_set():
             if place.acquire(timeout=_LOOK_SECONDS):  # the caller gives it back when it takes the step
                 self._steps.put((step, place))
                 return
+
+    def _count_fetched(self) -> None:
+        with self._lock:
+            self._unfetched -= 1
+            is_all = not self._unfetched
+        if is_all:
+            self._when_fetched()

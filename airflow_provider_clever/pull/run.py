@@ -155,25 +155,41 @@ class Pull:
                 )
         return [row for chain in self._chains for row in rows[id(chain)]]
 
-    def land(self, land: Callable[[PulledDay], object], *, writers: int = 8) -> PullResult:
+    def land(
+        self,
+        land: Callable[[PulledDay], object],
+        *,
+        writers: int = 8,
+        when_fetched: Callable[[], object] = lambda: None,
+    ) -> PullResult:
         """Hand every complete day over, and say what came of each school.
 
         :param land: called with each day, from one of the writer threads.
-        :param writers: how many of them; default 8.
+        :param writers: most of them; default 8.
+        :param when_fetched: called once all pages have come, from any thread, while the last of them still land. It
+            must return at once, and not raise.
         :raises CleverStoppedError: the stop flag was set.
         :raises CleverError: what no other school could escape, or what ``land`` raised.
         """
         decode = self._usual_or_decoded if can_read() else self._decoded
         with Writing(land, threads=writers, stop=self._stop) as writing:
-            for chain, page in self._pages(decode):
+            for chain, page in self._pages(decode, when_fetched):
                 for day in _completed(self._walks[id(chain)].days, page):
                     writing.submit(day)
             writing.finish()
         return self.result
 
-    def _pages(self, decode: Callable[[bytes, _Walk], Page]) -> Iterator[tuple[Chain, Page | None]]:
+    def _pages(
+        self, decode: Callable[[bytes, _Walk], Page], when_fetched: Callable[[], object] = lambda: None
+    ) -> Iterator[tuple[Chain, Page | None]]:
         """Each walk's checked pages in order, then None if it ended as it should."""
-        with Fetching(self._client, self._chains, max_concurrency=self._max_concurrency, stop=self._stop) as fetching:
+        with Fetching(
+            self._client,
+            self._chains,
+            max_concurrency=self._max_concurrency,
+            stop=self._stop,
+            when_fetched=when_fetched,
+        ) as fetching:
             for step in fetching:
                 self._progress.tell()
                 if step is not None:

@@ -32,10 +32,9 @@ class Writing:
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._days: queue.Queue[PulledDay] = queue.Queue(_QUEUED_DAYS)
+        self._started = 0
 
     def __enter__(self) -> Self:
-        for number in range(self._threads):
-            threading.Thread(target=self._land_days, name=f"clever-land-{number}", daemon=True).start()
         return self
 
     def __exit__(
@@ -53,7 +52,10 @@ class Writing:
             self._check()
             with suppress(queue.Full):
                 self._days.put(day, timeout=_LOOK_SECONDS)
-                return
+                break
+        if self._started < self._threads and self._days.unfinished_tasks > self._started:
+            threading.Thread(target=self._land_days, name=f"clever-land-{self._started}", daemon=True).start()
+            self._started += 1
 
     def finish(self) -> None:
         """Wait until every day that was handed over has landed.

@@ -16,7 +16,7 @@ class Contender:
     :param script: the script in ``contenders/`` that drives it.
     :param environment: the environment it runs in, and its requirements file; empty for the project's own.
     :param package: the package whose version the page tells.
-    :param pulls: how often its process pulls the same to the same place, each measured.
+    :param pulls: how often the same is pulled to the same place, each time by a process of its own.
     :param options: what the script understands.
     """
 

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 from tests.benchmarks.contenders.measuring import Job
 from tests.benchmarks.environments import ROOT, python_of
 from tests.benchmarks.lineup import Contender
-from tests.benchmarks.standin import ROWS_A_DAY, school_id
+from tests.benchmarks.standin import ROWS_A_DAY, school_dates, school_id
 
 Measurement = dict[str, Any]
 """One pull: scenario, contender, which pull of its process, rows, and what contenders/measuring.py tells."""
@@ -39,7 +39,7 @@ class Scenario:
     :param key: its name among the measurements.
     :param title: its name on the page.
     :param schools: how many schools.
-    :param days: how many days.
+    :param days: how many school days.
     :param contenders: who is asked, in turn.
     :param latency_seconds: how long the server holds each answer back.
     :param limit: requests per window of 60 s.
@@ -64,7 +64,8 @@ class Scenario:
     def dates(self) -> tuple[str, str]:
         """First and last day; the last is yesterday, so that all are within what Clever retains."""
         last = date.today() - timedelta(days=1)  # noqa: DTZ011 - which day it is somewhere does not matter
-        return (last - timedelta(days=self.days - 1)).isoformat(), last.isoformat()
+        calendar = [(last - timedelta(days=number)).isoformat() for number in range(2 * self.days + 2)]
+        return school_dates(calendar[-1], calendar[0])[-self.days], last.isoformat()
 
     @property
     def account(self) -> Mapping[str, float]:
@@ -109,17 +110,17 @@ class Runner:
         load = os.getloadavg()[0]
         folder = Path(tempfile.mkdtemp(prefix="clever-bench-"))
         try:
-            told = self._told(scenario, contender, folder)
+            pulls = [_together(self._told(scenario, contender, folder)) for _ in range(contender.pulls)]
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        rows = sum(part["rows"] for part in told)
-        if rows != scenario.rows:
-            raise WrongRowsError(f"{contender.key} brought {rows:,} of {scenario.rows:,} rows in {scenario.key}")
-        named = {"scenario": scenario.key, "contender": contender.key, "rows": rows, "load": load}
-        pulls = _together([part["pulls"] for part in told])
-        return [{**named, "pull": number, **measured} for number, measured in enumerate(pulls, 1)]
+        for pull in pulls:
+            if pull["rows"] != scenario.rows:
+                msg = f"{contender.key} brought {pull['rows']:,} of {scenario.rows:,} rows in {scenario.key}"
+                raise WrongRowsError(msg)
+        named = {"scenario": scenario.key, "contender": contender.key, "load": load}
+        return [{**named, **pull, "pull": number} for number, pull in enumerate(pulls, 1)]
 
-    def _told(self, scenario: Scenario, contender: Contender, folder: Path) -> list[dict[str, Any]]:
+    def _told(self, scenario: Scenario, contender: Contender, folder: Path) -> list[Measurement]:
         token = f"bench-{next(self._numbers)}"
         first_day, last_day = scenario.dates
         account = dict(scenario.account)
@@ -135,7 +136,6 @@ class Runner:
                 first_day=first_day,
                 last_day=last_day,
                 folder=str(folder / str(number)),
-                pulls=contender.pulls,
                 account=account,
                 options=contender.options,
             )
@@ -153,22 +153,18 @@ def _start(contender: Contender, job: Job, file: Path) -> tuple[subprocess.Popen
     return process, file
 
 
-def _finish(process: subprocess.Popen[str], file: Path) -> dict[str, Any]:
+def _finish(process: subprocess.Popen[str], file: Path) -> Measurement:
     try:
         process.wait(_SECONDS)
     finally:
         process.kill()
     if process.returncode:
         raise RuntimeError(file.with_suffix(".log").read_text()[-3000:])
-    told: dict[str, Any] = json.loads(file.with_suffix(".measured.json").read_text())
+    told: Measurement = json.loads(file.with_suffix(".measured.json").read_text())
     return told
 
 
-def _together(processes: list[list[Measurement]]) -> list[Measurement]:
+def _together(processes: Sequence[Measurement]) -> Measurement:
     """What several processes on one token measured, as one: the server told each of them about all."""
-    merged = []
-    for same_pull in zip(*processes, strict=True):
-        last = max(same_pull, key=lambda measured: measured["ended"])
-        cpu_seconds = sum(measured["cpu_seconds"] for measured in same_pull)
-        merged.append({**last, "cpu_seconds": cpu_seconds})
-    return merged
+    last = max(processes, key=lambda measured: measured["ended"])
+    return {**last, **{name: sum(measured[name] for measured in processes) for name in ("rows", "cpu_seconds")}}

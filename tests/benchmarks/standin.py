@@ -1,7 +1,8 @@
 """A server with Clever's wire shape and nothing else, fast enough that what is measured is the client.
 
 The package's sandbox is made to be true to Clever; this one is made to be quick: a school day is rendered once, and a
-page is a slice of it with the date put in. Standard library only. Run it with ``python -m tests.benchmarks.standin``.
+page is a slice of it with the date put in. Weekdays are school days, and no others. Standard library only. Run it with
+``python -m tests.benchmarks.standin``.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import json
 import random
 import sys
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -27,6 +28,7 @@ SECTIONS_A_DAY: Final = 7
 ROWS_A_DAY: Final = STUDENTS * (1 + SECTIONS_A_DAY)
 """2,096 rows per school and day, so that pages do not end where days end."""
 
+_SATURDAY: Final = 5  # as date.weekday counts
 _NO_SECTION: Final = "0" * 24
 _DATE: Final = b"@@date@@@@"
 """Stands in a rendered day where its date goes; as long as a date, so that putting it in moves nothing."""
@@ -64,6 +66,14 @@ def school_day(school: str) -> SchoolDay:
     return SchoolDay(b",".join(rows) + b",", starts, cursors)
 
 
+@cache
+def school_dates(first_day: str, last_day: str) -> list[str]:
+    """The weekdays from the first day to the last."""
+    first = date.fromisoformat(first_day)
+    days = (first + timedelta(number) for number in range((date.fromisoformat(last_day) - first).days + 1))
+    return [day.isoformat() for day in days if day.weekday() < _SATURDAY]
+
+
 def _row(chance: random.Random, school: str, student: str, section: str | None, number: int) -> bytes:
     status = chance.choices(("present", "absent", "tardy"), (90, 7, 3))[0]
     # An upload of the evening that took two minutes to import; some rows were corrected within the hour.
@@ -90,11 +100,11 @@ def attendance_page(path: str, query: dict[str, str]) -> bytes:
     """The body of one page, with its links (clever-api.md 2.2 and 3.3)."""
     school = path.rsplit("/", 1)[1]
     day = school_day(school)
-    first = date.fromisoformat(query["date_range_start"])
-    total = ((date.fromisoformat(query["date_range_end"]) - first).days + 1) * ROWS_A_DAY
+    dates = school_dates(query["date_range_start"], query["date_range_end"])
+    total = len(dates) * ROWS_A_DAY
     limit = int(query.get("limit", "100"))
     cursor = query.get("starting_after")
-    begin = _after(day, first, cursor) if cursor else 0
+    begin = _after(day, dates, cursor) if cursor else 0
     end = min(begin + limit, total)
     parts = []
     position = begin
@@ -102,38 +112,38 @@ def attendance_page(path: str, query: dict[str, str]) -> bytes:
         number, row = divmod(position, ROWS_A_DAY)
         until = min(ROWS_A_DAY, row + end - position)
         piece = day.rendered[day.starts[row] : day.starts[until]]
-        parts.append(piece.replace(_DATE, (first + timedelta(number)).isoformat().encode()))
+        parts.append(piece.replace(_DATE, dates[number].encode()))
         position += until - row
     asked = "&".join(
         f"{name}={query[name]}" for name in ("date_range_start", "date_range_end", "limit") if name in query
     )
     links = [{"rel": "self", "uri": f"{path}?{asked}" + (f"&starting_after={cursor}" if cursor else "")}]
     if end - begin == limit:  # a full page carries a next link, even if nothing follows (clever-api.md 3.3)
-        links.append({"rel": "next", "uri": f"{path}?{asked}&starting_after={_cursor(day, first, end - 1)}"})
+        links.append({"rel": "next", "uri": f"{path}?{asked}&starting_after={_cursor(day, dates, end - 1)}"})
     if cursor and begin < total:
-        links.append({"rel": "prev", "uri": f"{path}?{asked}&ending_before={_cursor(day, first, begin)}"})
+        links.append({"rel": "prev", "uri": f"{path}?{asked}&ending_before={_cursor(day, dates, begin)}"})
     rows = b"".join(parts)[:-1]
     return b'{"data":[' + rows + b'],"links":' + json.dumps(links, separators=(",", ":")).encode() + b"}"
 
 
 def page_paths(school: str, first_day: str, last_day: str, *, limit: int = 1000) -> Iterator[str]:
     """Paths and queries of all pages of a school, as the next links would give them."""
-    first = date.fromisoformat(first_day)
-    total = ((date.fromisoformat(last_day) - first).days + 1) * ROWS_A_DAY
+    dates = school_dates(first_day, last_day)
+    total = len(dates) * ROWS_A_DAY
     asked = f"date_range_start={first_day}&date_range_end={last_day}&limit={limit}"
     for begin in range(0, total, limit):
-        cursor = f"&starting_after={_cursor(school_day(school), first, begin - 1)}" if begin else ""
+        cursor = f"&starting_after={_cursor(school_day(school), dates, begin - 1)}" if begin else ""
         yield f"/v3.1/attendance/schools/{school}?{asked}{cursor}"
 
 
-def _cursor(day: SchoolDay, first: date, position: int) -> str:
+def _cursor(day: SchoolDay, dates: list[str], position: int) -> str:
     number, row = divmod(position, ROWS_A_DAY)
-    return base64.b64encode(f"{first + timedelta(number)}{day.cursors[row]}".encode()).decode()
+    return base64.b64encode(f"{dates[number]}{day.cursors[row]}".encode()).decode()
 
 
-def _after(day: SchoolDay, first: date, cursor: str) -> int:
+def _after(day: SchoolDay, dates: list[str], cursor: str) -> int:
     plain = base64.b64decode(cursor).decode()
-    number = (date.fromisoformat(plain[:10]) - first).days
+    number = bisect_left(dates, plain[:10])
     return number * ROWS_A_DAY + bisect_right(day.cursors, plain[10:])
 
 

@@ -27,7 +27,6 @@ class Job:
     :param first_day: first attendance date, ISO text, inclusive.
     :param last_day: last attendance date, ISO text, inclusive.
     :param folder: where results go.
-    :param pulls: how often the same is pulled to the same place, each measured.
     :param account: how the server shall treat the token; empty if others use the token too, and told the server.
     :param options: what only this contender understands.
     """
@@ -38,7 +37,6 @@ class Job:
     first_day: str
     last_day: str
     folder: str
-    pulls: int = 1
     account: dict[str, float] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -70,8 +68,8 @@ def main(
         Path(warm_up.folder).mkdir(parents=True, exist_ok=True)
         pull(warm_up)
     Path(job.folder).mkdir(parents=True, exist_ok=True)
-    measured = [{**measure(pull, job), **more()} for _ in range(job.pulls)]
-    file.with_suffix(".measured.json").write_text(json.dumps({"pulls": measured, "rows": count(job)}))
+    measured = {**measure(pull, job), **more()}
+    file.with_suffix(".measured.json").write_text(json.dumps({**measured, "rows": count(job)}))
 
 
 def measure(pull: Callable[[Job], object], job: Job) -> dict[str, Any]:

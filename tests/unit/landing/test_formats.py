@@ -74,6 +74,20 @@ def test_bytes_that_are_not_a_whole_partition_are_damaged_and_not_quoted(file_fo
         assert "secret" not in str(caught.value)
 
 
+@BOTH
+def test_a_flipped_byte_raises_no_other_error_wherever_it_is(file_format: str) -> None:
+    data = written(file_format, landed([row("a", excuse_code="é"), row("b", section_id="s")]))
+    damaged = 0
+    for position in range(len(data)):
+        flipped = data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]
+        for read in (formats.FORMATS[file_format].read, formats.FORMATS[file_format].read_hash):
+            try:
+                read(flipped)
+            except (formats.DamagedPartitionError, CleverLandingError):
+                damaged += 1
+    assert damaged > 100
+
+
 def test_every_parquet_partition_has_one_schema_however_empty_its_columns_are() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -57,9 +57,9 @@ def test_equal_schools_keep_most_threads_busy_to_the_end(schools: int, concurren
 
 @pytest.mark.parametrize(
     ("schools", "concurrency", "walks_each"),
-    [(40, 16, 1), (50, 16, 1), (20, 16, 2), (4, 32, 7), (4, 16, 4), (1, 16, 13)],
+    [(40, 16, 1), (50, 16, 1), (20, 16, 2), (4, 32, 8), (4, 16, 4), (1, 16, 16), (6, 16, 5)],
 )
-def test_a_school_is_cut_only_as_far_as_it_takes(schools: int, concurrency: int, walks_each: int):
+def test_a_school_is_cut_as_far_as_it_takes_and_no_thread_stays_idle(schools: int, concurrency: int, walks_each: int):
     chains = plan_chains(
         Scope.SCHOOL, SCHOOL_IDS[:schools], date(2026, 3, 2), date(2026, 8, 30), concurrency=concurrency
     )

@@ -1,0 +1,89 @@
+"""When all pages have come the district is asked once more: did a sync come in between?"""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_clever.exceptions import CleverStoppedError, CleverTransportError
+from tests.support.asking import ask, due, files, landed
+from tests.support.sandbox import Sandbox
+
+
+def test_the_district_is_the_first_and_the_last_that_is_asked_about(sandbox: Sandbox, tmp_path: Path):
+    sandbox.clear_requests()
+
+    ask(sandbox, tmp_path, mode="token")
+
+    paths = [request["path"] for request in sandbox.requests()]
+    assert paths[0] == paths[-1] == "/v3.1/districts"
+    assert paths.count("/v3.1/districts") == 2
+
+
+def test_a_sync_that_comes_in_between_is_told(sandbox: Sandbox, tmp_path: Path):
+    sandbox.fault("timeout", family="attendance", seconds=1.5)
+    upload = threading.Timer(0.5, sandbox.sync)
+    upload.start()
+
+    answer = ask(sandbox, tmp_path, mode="token")
+
+    upload.join()
+    assert answer.summary["sync_before"] < answer.summary["sync_after"]
+
+
+def test_without_a_sync_in_between_both_are_the_same(sandbox: Sandbox, tmp_path: Path):
+    answer = ask(sandbox, tmp_path)
+
+    assert answer.summary["sync_before"] == answer.summary["sync_after"] is not None
+
+
+def test_a_question_that_is_not_answered_fails_the_try_and_the_next_one_ends_what_it_began(
+    sandbox: Sandbox, tmp_path: Path
+):
+    sandbox.fault("close", family="districts", nth=2, times=7)
+
+    with pytest.raises(CleverTransportError):
+        ask(sandbox, tmp_path, mode="token")
+    before = files(tmp_path)
+    sandbox.clear_faults()
+    answer = ask(sandbox, tmp_path, mode="token")
+
+    assert before
+    assert answer.problem is None
+    assert answer.summary["written"] == 0
+    expected = sandbox.expected("small", date_range_start="2026-06-01", date_range_end="2026-11-23")
+    assert landed(tmp_path) == due(expected)
+
+
+@pytest.mark.alone
+def test_a_stop_is_not_kept_waiting_by_it(sandbox: Sandbox, tmp_path: Path):
+    sandbox.fault("slow_bytes", family="districts", nth=2, seconds=30)
+    stop = threading.Event()
+    caught: list[float] = []
+
+    def stop_once_it_hangs() -> None:
+        while not any(thread.name == "clever-ask" for thread in threading.enumerate()):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        caught.append(time.monotonic())
+        stop.set()
+
+    watching = threading.Thread(target=stop_once_it_hangs)
+    watching.start()
+    with pytest.raises(CleverStoppedError):
+        ask(sandbox, tmp_path, mode="token", stop=stop)
+
+    watching.join()
+    assert time.monotonic() - caught[0] < 1.0
+
+
+def test_as_many_requests_run_side_by_side_as_may_while_answers_take_long(sandbox: Sandbox, tmp_path: Path):
+    sandbox.knobs(latency_ms=100)
+    sandbox.clear_requests()
+    before = sandbox.counters()["connections"]
+
+    ask(sandbox, tmp_path, mode="token", max_concurrency=8)
+
+    # One for each of the eight, and those of the caller and of the last question.
+    assert 8 < sandbox.counters()["connections"] - before <= 8 + 2
