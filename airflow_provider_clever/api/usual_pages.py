@@ -177,7 +177,9 @@ def _without_empty(column: "pa.StringArray") -> "pa.StringArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if _lengths(column).get(0, 0) == column.null_count:
+    count = len(column)
+    ends = memoryview(column.buffers()[1]).cast("i")[: count + 1]
+    if count + 1 - len(set(ends.tolist())) == column.null_count:  # a text that is empty or null ends where it begins
         return column
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
 

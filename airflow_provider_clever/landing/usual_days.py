@@ -60,6 +60,8 @@ def file_columns(batch: "pa.RecordBatch", schema: "pa.Schema") -> "list[pa.Array
             arrays.append(pa.nulls(count, field.type))
         elif field.name in PARTITION_COLUMNS:
             arrays.append(pa.repeat(pc.cast(batch[field.name][0], field.type), count))
+        elif field.type == pa.string():
+            arrays.append(batch[field.name])
         else:
             arrays.append(pc.cast(batch[field.name], field.type))
     return arrays
