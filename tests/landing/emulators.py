@@ -4,6 +4,7 @@
 """
 
 import base64
+import fcntl
 import json
 import os
 import subprocess
@@ -130,14 +131,14 @@ def azure() -> Iterator[Store]:
 def install_azurite() -> Path:
     """Azurite's blob server, installed on first use (npm; about 190 MB in ``.emulators/``)."""
     program = CACHE / "node_modules/azurite/dist/src/blob/main.js"
-    pinned = AZURITE.rpartition("@")[2]
-    package = CACHE / "node_modules/azurite/package.json"
-    if not package.exists() or json.loads(package.read_text())["version"] != pinned:
-        subprocess.run(
-            ["npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--loglevel=error", AZURITE],
-            check=True,
-            timeout=300,
-        )
+    installed = CACHE / f"{AZURITE}.installed"
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of the same test run may be installing it
+        if not installed.exists():
+            command = ["npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--loglevel=error", AZURITE]
+            subprocess.run(command, check=True, timeout=300)
+            installed.touch()
     return program
 
 
