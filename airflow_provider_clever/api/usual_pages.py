@@ -139,12 +139,16 @@ def _parse_options() -> Any:
     return pyarrow.json.ParseOptions(explicit_schema=page, unexpected_field_behavior="error")
 
 
-def _lengths(column: "pa.StringArray") -> Mapping[int, int]:
-    """How often each length of a text comes in a column, in bytes; nulls have none."""
+def _ends(column: "pa.StringArray") -> memoryview:
+    """Where the first text begins, and where each one ends; one that is empty or null ends where it begins."""
     if column.offset:
         raise ValueError("part of another column")
-    count = len(column)
-    ends = memoryview(column.buffers()[1]).cast("i")[: count + 1]
+    return memoryview(column.buffers()[1]).cast("i")[: len(column) + 1]
+
+
+def _lengths(column: "pa.StringArray") -> Mapping[int, int]:
+    """How often each length of a text comes in a column, in bytes; that of a null is 0."""
+    count, ends = len(column), _ends(column)
     width = ends[count] // count
     if width and ends == _regular_ends(count, width):  # most columns are such
         return {width: count}
@@ -168,8 +172,7 @@ def _distinct(column: "pa.StringArray") -> set[str]:
 
 def _letters(column: "pa.StringArray") -> bytes:
     """All texts of a column, one after another, as they lie in memory since they were parsed."""
-    _, ends, letters = column.buffers()
-    return bytes(memoryview(letters)[: memoryview(ends).cast("i")[len(column)]])
+    return bytes(memoryview(column.buffers()[2])[: _ends(column)[len(column)]])
 
 
 def _without_empty(column: "pa.StringArray") -> "pa.StringArray":
@@ -177,9 +180,8 @@ def _without_empty(column: "pa.StringArray") -> "pa.StringArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    count = len(column)
-    ends = memoryview(column.buffers()[1]).cast("i")[: count + 1]
-    if count + 1 - len(set(ends.tolist())) == column.null_count:  # a text that is empty or null ends where it begins
+    empty_or_null = len(column) + 1 - len(set(_ends(column).tolist()))
+    if empty_or_null == column.null_count:
         return column
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _HASH_MARK: Final = b"clever.content_hash"
 _VERSION_MARK: Final = b"clever.schema_version"
-_UNLIKE: Final = ("student_id", "section_id", "sis_id")
-"""Columns whose values hardly repeat within a school day."""
+_HARDLY_REPEATED: Final = ("student_id", "section_id", "sis_id")
+"""Columns whose values hardly repeat within a school day, or side by side, which zstd makes as small."""
 _TIMESTAMP_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
@@ -84,13 +84,12 @@ class Parquet:
         else:
             arrays = usual_days.file_columns(landed, schema)
         sink = pa.BufferOutputStream()
-        # Dictionaries pay where values repeat all over a school day; ids do not, and those of students, which the rows
-        # are sorted by, zstd takes care of.
+        # Dictionaries pay where values repeat.
         pq.write_table(
             pa.Table.from_arrays(arrays, schema=schema),
             sink,
             compression="zstd",
-            use_dictionary=[name for name in LANDED_COLUMNS if name not in _UNLIKE],
+            use_dictionary=[name for name in LANDED_COLUMNS if name not in _HARDLY_REPEATED],
             write_statistics=True,
             row_group_size=length(landed) or 1,
         )

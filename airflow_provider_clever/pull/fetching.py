@@ -23,9 +23,8 @@ from airflow_provider_clever.api.messages import Request
 from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.exceptions import CleverStoppedError
 from airflow_provider_clever.pull.chains import Chain
+from airflow_provider_clever.pull.stopping import LOOK_SECONDS, stopped
 
-_LOOK_SECONDS: Final = 0.2
-"""How soon a waiting thread sees that it should stop."""
 _FIRST_THREADS: Final = 4
 """As many as keep the caller busy when answers come at once."""
 _DRY_SECONDS: Final = 0.01
@@ -102,10 +101,10 @@ class Fetching:
         open_chains = self._chains
         while open_chains:
             if self._stop.is_set():
-                raise CleverStoppedError("The pull was told to stop. What had landed is intact; the next try goes on.")
+                raise stopped()
             is_growing = self._started < self._threads
             try:
-                step, place = self._steps.get(timeout=_DRY_SECONDS if is_growing else _LOOK_SECONDS)
+                step, place = self._steps.get(timeout=_DRY_SECONDS if is_growing else LOOK_SECONDS)
             except queue.Empty:
                 self._start(self._threads)
                 yield None
@@ -147,7 +146,7 @@ class Fetching:
         if step.is_last:
             self._count_fetched()
         while not self._ended.is_set():
-            if place.acquire(timeout=_LOOK_SECONDS):  # the caller gives it back when it takes the step
+            if place.acquire(timeout=LOOK_SECONDS):  # the caller gives it back when it takes the step
                 self._steps.put((step, place))
                 return
 

@@ -2,15 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Final, Generic, TypeVar
+from concurrent.futures import Future, wait
+from typing import Generic, TypeVar
 
-from airflow_provider_clever.exceptions import CleverStoppedError
+from airflow_provider_clever.pull.stopping import LOOK_SECONDS, stopped
 
 T = TypeVar("T")
-
-_LOOK_SECONDS: Final = 0.2
-"""How soon a waiting thread sees that it should stop."""
 
 
 class LateAnswer(Generic[T]):
@@ -40,11 +37,7 @@ class LateAnswer(Generic[T]):
 
         :raises CleverStoppedError: the stop flag was set first.
         """
-        while True:
-            try:
-                return self._answer.result(timeout=_LOOK_SECONDS)
-            except TimeoutError:
-                if self._answer.done():
-                    raise
-                if self._stop.is_set():
-                    raise CleverStoppedError("The pull was told to stop. What had landed is intact.") from None
+        while not wait([self._answer], timeout=LOOK_SECONDS).done:
+            if self._stop.is_set():
+                raise stopped()
+        return self._answer.result()

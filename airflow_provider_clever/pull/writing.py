@@ -7,12 +7,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from airflow_provider_clever.exceptions import CleverStoppedError
 from airflow_provider_clever.models import PulledDay
+from airflow_provider_clever.pull.stopping import LOOK_SECONDS, stopped
 
 _QUEUED_DAYS: Final = 8
-_LOOK_SECONDS: Final = 0.2
-"""How soon a waiting thread sees that it should stop."""
 
 
 class Writing:
@@ -21,7 +19,7 @@ class Writing:
     The threads are daemons: after an error nobody waits for one that hangs in a store.
 
     :param land: called with each day, from any of the threads.
-    :param threads: how many.
+    :param threads: most of them; one more is started whenever more days are under way than there are threads.
     :param stop: set it to end everything; waiting then raises.
     """
 
@@ -51,7 +49,7 @@ class Writing:
         while True:
             self._check()
             with suppress(queue.Full):
-                self._days.put(day, timeout=_LOOK_SECONDS)
+                self._days.put(day, timeout=LOOK_SECONDS)
                 break
         if self._started < self._threads and self._days.unfinished_tasks > self._started:
             threading.Thread(target=self._land_days, name=f"clever-land-{self._started}", daemon=True).start()
@@ -65,19 +63,19 @@ class Writing:
         """
         with self._days.all_tasks_done:
             while self._days.unfinished_tasks and self._error is None and not self._stop.is_set():
-                self._days.all_tasks_done.wait(_LOOK_SECONDS)
+                self._days.all_tasks_done.wait(LOOK_SECONDS)
         self._check()
 
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
         if self._stop.is_set():
-            raise CleverStoppedError("The pull was told to stop. What had landed is intact; the next try goes on.")
+            raise stopped()
 
     def _land_days(self) -> None:
         while not self._ended.is_set():
             try:
-                day = self._days.get(timeout=_LOOK_SECONDS)
+                day = self._days.get(timeout=LOOK_SECONDS)
             except queue.Empty:
                 continue
             try:

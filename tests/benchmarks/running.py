@@ -64,8 +64,8 @@ class Scenario:
     def dates(self) -> tuple[str, str]:
         """First and last day; the last is yesterday, so that all are within what Clever retains."""
         last = date.today() - timedelta(days=1)  # noqa: DTZ011 - which day it is somewhere does not matter
-        calendar = [(last - timedelta(days=number)).isoformat() for number in range(2 * self.days + 2)]
-        return school_dates(calendar[-1], calendar[0])[-self.days], last.isoformat()
+        long_before = last - timedelta(days=2 * self.days + 2)
+        return school_dates(long_before.isoformat(), last.isoformat())[-self.days], last.isoformat()
 
     @property
     def account(self) -> Mapping[str, float]:
