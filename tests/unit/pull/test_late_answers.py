@@ -29,7 +29,7 @@ def test_an_error_comes_out_where_the_answer_is_waited_for(error: BaseException)
 
 def test_a_stop_ends_the_waiting_but_not_an_answer_that_is_there() -> None:
     stop, go_on = threading.Event(), threading.Event()
-    late = LateAnswer(go_on.wait, stop)
+    late = LateAnswer(lambda: go_on.wait(10), stop)
     late.ask()
     stop.set()
     started = time.monotonic()
