@@ -44,3 +44,22 @@ def test_the_xcom_example_counts_the_absent_students_of_one_school(airflow_home:
     student_days = {(row["attendance_date"], row["student_id"]) for row in due}
     assert due
     assert outcome.xcom("count_absent_students") == Counter(day for day, _ in student_days)
+
+
+def test_the_date_range_example_lands_the_days_of_the_form_and_no_others(
+    airflow_home: AirflowHome, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    lake, last = tmp_path / "lake", date.fromisoformat(sandbox.today) - timedelta(days=3)
+    dates = {"date_range_start": str(last - timedelta(days=20)), "date_range_end": str(last)}
+
+    outcome = airflow_home.run_dag(
+        EXAMPLES / "clever_date_range.py",
+        connections={"clever_default": sandbox.connection_json("small")},
+        run_conf={"district_id": sandbox.district("small").id, **dates},
+        env={"AIRFLOW_VAR_CLEVER_DESTINATION": lake.as_uri()},
+    )
+
+    assert outcome.state == "success", outcome.log[-3000:]
+    due = sandbox.expected("small", **dates)
+    assert due
+    assert rows_that_differ(lake_beside_due(lake, due, tmp_path / "due.jsonl")) == 0

@@ -45,3 +45,22 @@ def test_the_waiting_example_skips_a_district_that_is_paused(
 
     assert outcome.tasks == {("wait_for_sync", -1): "skipped", ("land_attendance", -1): "skipped"}
     assert "paused at Clever" in outcome.log
+
+
+def test_the_example_that_an_event_starts_lands_what_is_due(
+    airflow_home: AirflowHome, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    # That events start such DAGs is shown with scheduler and triggerer: tests/e2e/test_syncs.py.
+    last = date.fromisoformat(sandbox.today)
+
+    outcome = airflow_home.run_dag(
+        EXAMPLES / "clever_on_sync_event.py",
+        connections={"clever_default": sandbox.connection_json()},
+        logical_date=f"{last}T20:00:00Z",
+        env={"AIRFLOW_VAR_CLEVER_DESTINATION": (tmp_path / "lake").as_uri()},
+    )
+
+    assert outcome.tasks == {("land_attendance", -1): "success"}
+    due = sandbox.expected("small", date_range_start=str(last - timedelta(days=14)), date_range_end=str(last))
+    assert due
+    assert rows_that_differ(lake_beside_due(tmp_path / "lake", due, tmp_path / "due.jsonl")) == 0
