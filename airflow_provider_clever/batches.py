@@ -7,9 +7,12 @@ can hold anything (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md)
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.models import PULLED_COLUMNS, Columns, Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SEPARATORS: Final = ("\x1e", "\x1f")
 """What separates rows and values where all of them become one text."""
@@ -40,9 +43,20 @@ def as_columns(rows: Rows) -> Columns:
     return {**columns, "_extra": [None] * length(rows)}
 
 
-def distinct(rows: Rows, name: str) -> set[str | None]:
-    """The values of a column, each once."""
-    return set(rows[name] if isinstance(rows, dict) else rows[name].unique().to_pylist())
+def has_only(rows: Rows, name: str, value: str) -> bool:
+    """Whether a column holds no other value."""
+    if isinstance(rows, dict):
+        return set(rows[name]) <= {value}
+    import pyarrow as pa
+
+    return bool(rows[name].equals(pa.repeat(value, length(rows))))
+
+
+def letters(column: "pa.StringArray") -> bytes:
+    """All texts of a column, one after another."""
+    _, ends, texts = column.buffers()
+    places = memoryview(ends).cast("i")
+    return bytes(memoryview(texts)[places[column.offset] : places[column.offset + len(column)]])
 
 
 def value(rows: Rows, name: str, row: int) -> str | None:

@@ -1,6 +1,7 @@
 """From one page to the next: finds the next link, follows it only within its question, and notices loops."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
@@ -11,6 +12,7 @@ from airflow_provider_clever.exceptions import CleverProtocolError
 
 _TAIL_BYTES: Final = 4096
 _SMALL_PAGE_BYTES: Final = 4096
+_ADDRESS: Final = re.compile("[!-~]*")
 
 
 def next_link(body: bytes) -> str | None:
@@ -110,10 +112,9 @@ def _query_of(link: str, request: Request) -> str:
 
     :raises CleverProtocolError: it asks anything else. The token is not sent there.
     """
-    # Blanks and line breaks would be dropped from an address without a word, so they end here.
-    is_address = all("!" <= letter <= "~" for letter in link)
     try:
-        parts = urlsplit(urljoin(request.origin + request.path, link if is_address else "http://["))
+        # Blanks and line breaks would be dropped from an address without a word, so they end here.
+        parts = urlsplit(urljoin(request.origin + request.path, link if _ADDRESS.fullmatch(link) else "http://["))
     except ValueError:
         raise CleverProtocolError(
             f"Clever sent a next link for {request.path} that is no address; it was not followed. Report it."

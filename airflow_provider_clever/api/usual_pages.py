@@ -7,13 +7,12 @@ pyarrow holds no interpreter lock while it parses. Each of its compute functions
 in line with all fetch threads to get it back; so columns are checked as the bytes that they are in memory instead.
 """
 
+import sys
 from array import array
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from operator import sub
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from airflow_provider_clever.api.rows import MOST_ID_LETTERS, has_id_letters_only
 from airflow_provider_clever.batches import BATCH_COLUMNS, SEPARATORS, length
@@ -61,12 +60,12 @@ class UsualPage:
 
 @cache
 def can_read() -> bool:
-    """Whether pyarrow, which reads such pages, is installed."""
+    """Whether pyarrow, which reads such pages, is installed, and numbers are in memory as they are looked at here."""
     try:
         import pyarrow.json  # noqa: F401 - only whether it is there
     except ImportError:
         return False
-    return True
+    return sys.byteorder == "little"
 
 
 def decode_usual_page(body: bytes) -> UsualPage | None:
@@ -87,22 +86,24 @@ def _page(body: bytes) -> UsualPage | None:
     import pyarrow as pa
 
     wire = _parsed(body)
-    if wire is None or any(wire[name].null_count for name in _REQUIRED):
+    if wire is None:
         return None
-    for name in ("section_id", "excuse_code", "sis_id", "created", "last_modified"):
-        wire[name] = _without_empty(wire[name])
+    columns = {name: _Column.of(array) for name, array in wire.items()}
+    if any(0 in columns[name].lengths for name in _REQUIRED):
+        return None
     for name in ("student_id", "school_id", "district_id", "section_id"):
-        _check_ids(wire[name])
+        columns[name].check_ids()
     for name in ("attendance_status", "excuse_code", "sis_id"):
-        _check_text(wire[name])
-    for name in ("created", "last_modified"):
-        wire[name] = _moments(wire[name])
+        columns[name].check_text()
+    for name in ("section_id", "excuse_code", "sis_id"):
+        wire[name] = columns[name].without_empty()
+    wire.update(_moments({name: columns[name] for name in ("created", "last_modified")}))
     return UsualPage(
         columns=pa.record_batch([wire[name] for name in BATCH_COLUMNS], names=list(BATCH_COLUMNS)),
-        days=list(_days(wire["attendance_date"])),
-        district_ids=_distinct(wire["district_id"]),
-        school_ids=_distinct(wire["school_id"]),
-        unknown_values=_unknown_values(wire),
+        days=list(_days(columns["attendance_date"])),
+        district_ids=columns["district_id"].distinct(),
+        school_ids=columns["school_id"].distinct(),
+        unknown_values=_unknown_values(columns["attendance_type"], columns["attendance_status"]),
     )
 
 
@@ -121,10 +122,10 @@ def _parsed(body: bytes) -> "dict[str, pa.StringArray] | None":
     # Parsing looks at no letter of a text; whatever is not UTF-8 must not get further.
     if not body.isascii():
         pages.validate(full=True)
-    rows, links = (pages.column(name).chunk(0).flatten() for name in ("data", "links"))
-    if links.null_count or any(part.null_count for part in links.flatten()):
+    rows, links = (pages.column(name).chunk(0).values for name in ("data", "links"))
+    if rows.null_count or links.null_count or any(links.field(name).null_count for name in ("rel", "uri")):
         return None
-    return dict(zip(BATCH_COLUMNS, rows.flatten(), strict=True)) if len(rows) else None
+    return {name: rows.field(name) for name in BATCH_COLUMNS} if len(rows) else None
 
 
 @cache
@@ -139,88 +140,122 @@ def _parse_options() -> Any:
     return pyarrow.json.ParseOptions(explicit_schema=page, unexpected_field_behavior="error")
 
 
-def _ends(column: "pa.StringArray") -> memoryview:
-    """Where the first text begins, and where each one ends; one that is empty or null ends where it begins."""
-    if column.offset:
-        raise ValueError("part of another column")
-    return memoryview(column.buffers()[1]).cast("i")[: len(column) + 1]
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of texts as the bytes that it is in memory.
+
+    :param array: the column.
+    :param letters: all texts, one after another.
+    :param lengths: of each text in bytes, a byte each; 0 of one that is empty or null.
+    """
+
+    array: "pa.StringArray"
+    letters: bytes = field(repr=False)
+    lengths: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, array: "pa.StringArray") -> Self:
+        """Look at a column.
+
+        :raises ValueError: a text is longer than 255 bytes.
+        """
+        if array.offset:
+            raise ValueError("part of another column")
+        _, ends, letters = array.buffers()
+        ends_of_texts = bytes(memoryview(ends)[: _END_BYTES * (len(array) + 1)])
+        end_of_all = int.from_bytes(ends_of_texts[-_END_BYTES:], "little")
+        return cls(array, bytes(memoryview(letters)[:end_of_all]), _differences(ends_of_texts, len(array)))
+
+    def distinct(self) -> set[str]:
+        """The texts of a column without nulls, each once."""
+        first = self.letters[: self.lengths[0]]
+        if self.has_lengths(len(first)) and self.letters == first * len(self.lengths):
+            return {first.decode()}
+        return set(self.array.unique().to_pylist())
+
+    def has_lengths(self, *lengths: int) -> bool:
+        """Whether no text has another length."""
+        return sum(map(self.lengths.count, lengths)) == len(self.lengths)
+
+    def without_empty(self) -> "pa.StringArray":
+        """The column with null for each empty text."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self.lengths.count(0) == self.array.null_count:
+            return self.array
+        return pc.if_else(pc.equal(self.array, ""), pa.scalar(None, pa.string()), self.array)
+
+    def check_ids(self) -> None:
+        """Make sure that each text is an id, or empty, or null."""
+        if self.lengths.translate(None, _ID_LENGTHS) or not has_id_letters_only(self.letters):
+            raise ValueError("not usable ids")
+
+    def check_text(self) -> None:
+        """Make sure that no text holds what separates texts."""
+        if any(separator.encode() in self.letters for separator in SEPARATORS):
+            raise ValueError("a separator")
 
 
-def _lengths(column: "pa.StringArray") -> Mapping[int, int]:
-    """How often each length of a text comes in a column, in bytes; that of a null is 0."""
-    count, ends = len(column), _ends(column)
-    width = ends[count] // count
-    if width and ends == _regular_ends(count, width):  # most columns are such
-        return {width: count}
-    return Counter(map(sub, ends[1:].tolist(), ends.tolist()))
+_ID_LENGTHS: Final = bytes(range(MOST_ID_LETTERS + 1))
+_END_BYTES: Final = 4
+"""Arrow notes where a text ends as an int32."""
+
+
+def _differences(ends: bytes, count: int) -> bytes:
+    """By how much each number is above the one before it, a byte each.
+
+    :param ends: one number more than there are differences, ascending, of four bytes each.
+    :raises ValueError: by more than 255.
+    """
+    width = int.from_bytes(ends[-_END_BYTES:], "little") // count
+    if width < 256 and ends == _multiples(width, count):  # most columns are such
+        return bytes((width,)) * count
+    # One number of many digits less another: no difference is negative, so no digit borrows from the next one.
+    later, earlier = (int.from_bytes(part, "little") for part in (ends[_END_BYTES:], ends[:-_END_BYTES]))
+    found = later - earlier
+    if found & _above_one_byte(count):
+        raise ValueError("a long text")
+    return found.to_bytes(_END_BYTES * count, "little")[::_END_BYTES]
 
 
 @lru_cache(maxsize=128)
-def _regular_ends(count: int, width: int) -> "array[int]":
-    """Where texts of one length begin and end."""
-    return array("i", range(0, count * width + 1, width))
+def _multiples(width: int, count: int) -> bytes:
+    """The ends of so many texts of one length."""
+    return array("i", [width * number for number in range(count + 1)]).tobytes()
 
 
-def _distinct(column: "pa.StringArray") -> set[str]:
-    """The values of a column without nulls, each once."""
-    count, letters = len(column), _letters(column)
-    first = letters[: len(letters) // count]
-    if letters == first * count and _lengths(column).keys() == {len(first)}:
-        return {first.decode()}
-    return set(column.unique().to_pylist())
+@lru_cache(maxsize=128)
+def _above_one_byte(count: int) -> int:
+    """All bits of so many int32 but their lowest eight."""
+    return int.from_bytes(b"\x00\xff\xff\xff" * count, "little")
 
 
-def _letters(column: "pa.StringArray") -> bytes:
-    """All texts of a column, one after another, as they lie in memory since they were parsed."""
-    return bytes(memoryview(column.buffers()[2])[: _ends(column)[len(column)]])
-
-
-def _without_empty(column: "pa.StringArray") -> "pa.StringArray":
-    """The column with null for each empty text."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    empty_or_null = len(column) + 1 - len(set(_ends(column).tolist()))
-    if empty_or_null == column.null_count:
-        return column
-    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-
-
-def _check_ids(column: "pa.StringArray") -> None:
-    lengths = _lengths(column)
-    has_empty = lengths.get(0, 0) != column.null_count
-    if has_empty or max(lengths) > MOST_ID_LETTERS or not has_id_letters_only(_letters(column)):
-        raise ValueError("not usable ids")
-
-
-def _check_text(column: "pa.StringArray") -> None:
-    letters = _letters(column)
-    if any(separator.encode() in letters for separator in SEPARATORS):
-        raise ValueError("a separator")
-
-
-def _moments(column: "pa.StringArray") -> "pa.StringArray":
+def _moments(columns: "Mapping[str, _Column]") -> "Mapping[str, pa.StringArray]":
     """Canonical text of timestamps that are written as Clever writes them (clever-api.md 2.1)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    letters = _letters(column)
-    count = len(letters) // _MOMENT_LENGTH
-    is_usual = _lengths(column).keys() <= {0, _MOMENT_LENGTH}
-    if not is_usual or any(letters[place::_MOMENT_LENGTH] != mark * count for place, mark in _MOMENT_MARKS):
-        raise ValueError("written in another way")
-    pc.cast(column, pa.timestamp("ms", "UTC"))  # it raises for what is no instant
-    return pc.binary_replace_slice(column, _MOMENT_LENGTH - 1, _MOMENT_LENGTH, "000Z") if count else column
+    for column in columns.values():
+        count = len(column.letters) // _MOMENT_LENGTH
+        is_usual = column.has_lengths(0, _MOMENT_LENGTH)
+        if not is_usual or any(column.letters[place::_MOMENT_LENGTH] != mark * count for place, mark in _MOMENT_MARKS):
+            raise ValueError("written in another way")
+    # All at once, for between two calls another thread may take the interpreter lock.
+    texts = pa.chunked_array([column.without_empty() for column in columns.values()])
+    pc.cast(texts, pa.timestamp("ms", "UTC"))  # it raises for what is no instant
+    canonical = pc.binary_replace_slice(texts, _MOMENT_LENGTH - 1, _MOMENT_LENGTH, "000Z")
+    return dict(zip(columns, canonical.chunks, strict=True))
 
 
-def _days(column: "pa.StringArray") -> Iterator[tuple[int, int, str]]:
+def _days(column: _Column) -> Iterator[tuple[int, int, str]]:
     """Start, end and date of each day's rows.
 
     :raises ValueError: there is something that is no day, or the days are not in ascending order.
     """
-    if _lengths(column).keys() != {_DAY_LENGTH}:
+    if not column.has_lengths(_DAY_LENGTH):
         raise ValueError("not days")
-    letters, count, start, last = _letters(column), len(column), 0, ""
+    letters, count, start, last = column.letters, len(column.lengths), 0, ""
     while start < count:
         day = letters[start * _DAY_LENGTH : (start + 1) * _DAY_LENGTH]
         end = letters.rfind(day) // _DAY_LENGTH + 1
@@ -231,11 +266,9 @@ def _days(column: "pa.StringArray") -> Iterator[tuple[int, int, str]]:
         start = end
 
 
-def _unknown_values(wire: "dict[str, pa.StringArray]") -> dict[str, int]:
-    if not _distinct(wire["attendance_type"]) <= ATTENDANCE_TYPES:
+def _unknown_values(types: _Column, statuses: _Column) -> dict[str, int]:
+    if not types.distinct() <= ATTENDANCE_TYPES:
         raise ValueError("a type that is not documented")
-    unknown = _distinct(wire["attendance_status"]) - ATTENDANCE_STATUSES
-    if "" in unknown:
-        raise ValueError("a status is empty")
-    count = sum(status in unknown for status in wire["attendance_status"].to_pylist()) if unknown else 0
+    unknown = statuses.distinct() - ATTENDANCE_STATUSES
+    count = sum(status in unknown for status in statuses.array.to_pylist()) if unknown else 0
     return {"attendance_status": count} if unknown else {}

@@ -16,6 +16,7 @@ from airflow_provider_clever.batches import length
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.landing import rows, usual_days
 from airflow_provider_clever.landing.compressed import gzipped
+from airflow_provider_clever.landing.rows import PARTITION_COLUMNS
 from airflow_provider_clever.models import LANDED_COLUMNS, TIMESTAMP_COLUMNS, Columns, Rows
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 _HASH_MARK: Final = b"clever.content_hash"
 _VERSION_MARK: Final = b"clever.schema_version"
-_HARDLY_REPEATED: Final = ("student_id", "section_id", "sis_id")
+_HARDLY_REPEATED: Final = frozenset({"student_id", "section_id", "sis_id"})
 """Columns whose values hardly repeat within a school day, or side by side, which zstd makes as small."""
+_FEW_VALUES: Final = PARTITION_COLUMNS | {"attendance_type", "attendance_status", "excuse_code", "missing_since"}
+"""Columns of which a dictionary leaves so little that zstd takes time and saves nothing: 1 % of a file."""
 _TIMESTAMP_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
@@ -88,7 +91,7 @@ class Parquet:
         pq.write_table(
             pa.Table.from_arrays(arrays, schema=schema),
             sink,
-            compression="zstd",
+            compression={name: "none" if name in _FEW_VALUES else "zstd" for name in LANDED_COLUMNS},
             use_dictionary=[name for name in LANDED_COLUMNS if name not in _HARDLY_REPEATED],
             write_statistics=True,
             row_group_size=length(landed) or 1,

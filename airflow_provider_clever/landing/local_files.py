@@ -11,8 +11,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.exceptions import CleverLandingError
@@ -34,39 +33,43 @@ class LocalStore:
     def read(self, path: str) -> tuple[bytes, Version] | None:
         """The file's bytes, and their hash."""
         try:
-            data = Path(path).read_bytes()
+            with open(path, "rb", buffering=0) as file:
+                data = file.read()
         except FileNotFoundError:
             return None
         return data, hash_version(data)
 
     def write(self, path: str, data: bytes, expected: Version) -> None:
         """Write and flush a temporary file, then rename it over the old one, all under the path's lock."""
-        target = Path(path)
-        _make_folder(target.parent)
-        with _locked(target) as temporary:
+        folder = os.path.dirname(path)
+        _make_folder(folder)
+        with _locked(path) as temporary:
             found = self.read(path)
             if (found[1] if found else ABSENT) != expected:
                 raise StaleVersionError
-            with temporary.open("wb") as file:
+            with open(temporary, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.rename(target)
-            _flush_folder(target.parent)
+            os.rename(temporary, path)
+            _flush_folder(folder)
 
 
 @contextmanager
-def _locked(target: Path) -> Iterator[Path]:
+def _locked(target: str) -> Iterator[str]:
     """Hold the lock of a path, and give the temporary file that goes with it."""
     folder = _scratch_folder(target)
     _make_folder(folder)
-    number = int.from_bytes(hashlib.sha256(str(target).encode()).digest()[:2]) % LOCKS
-    with (folder / f"{number:02}.lock").open("ab") as lock:
-        _wait_for(lock.fileno(), target)
-        yield folder / f"{number:02}.tmp"
+    number = int.from_bytes(hashlib.sha256(target.encode()).digest()[:2]) % LOCKS
+    descriptor = os.open(f"{folder}/{number:02}.lock", os.O_WRONLY | os.O_CREAT, 0o666)
+    try:
+        _wait_for(descriptor, target)
+        yield f"{folder}/{number:02}.tmp"
+    finally:
+        os.close(descriptor)
 
 
-def _wait_for(descriptor: int, target: Path) -> None:
+def _wait_for(descriptor: int, target: str) -> None:
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
         try:
@@ -81,21 +84,24 @@ def _wait_for(descriptor: int, target: Path) -> None:
             time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - no secret
 
 
-def _scratch_folder(target: Path) -> Path:
-    district = next(part for part in reversed(target.parts) if part.startswith("district="))
-    above = target.parts[: target.parts.index(district) - 1]
-    return Path(*above, "_clever", district, "local")
+def _scratch_folder(target: str) -> str:
+    parts = target.split("/")
+    district = next(part for part in reversed(parts) if part.startswith("district="))
+    above = parts[: parts.index(district) - 1]
+    return "/".join((*above, "_clever", district, "local"))
 
 
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
+def _make_folder(folder: str) -> None:
+    if os.path.isdir(folder):
         return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _flush_folder(folder.parent)
+    above = os.path.dirname(folder)
+    _make_folder(above)
+    with suppress(FileExistsError):
+        os.mkdir(folder)
+    _flush_folder(above)
 
 
-def _flush_folder(folder: Path) -> None:
+def _flush_folder(folder: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

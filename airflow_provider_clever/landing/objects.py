@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
@@ -168,9 +168,9 @@ def wait_seconds(attempt: int) -> float:
     return random.uniform(0, min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311 - no secret
 
 
-def swap_waits(tries: int = 30) -> list[float]:
+def swap_waits(tries: int = 30) -> Iterator[float]:
     """How long to wait after each lost race: short, and scattered so that two writers part."""
-    return [random.uniform(0, min(2.0, 0.02 * 2**attempt)) for attempt in range(tries)]  # noqa: S311 - no secret
+    return (random.uniform(0, min(2.0, 0.02 * 2**attempt)) for attempt in range(tries))  # noqa: S311 - no secret
 
 
 def too_contended(path: str) -> CleverLandingError:

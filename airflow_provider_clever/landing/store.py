@@ -212,7 +212,7 @@ class Destination:
             "attendance_date": day.attendance_date,
         }
         for name, value in expected.items():
-            if not batches.distinct(day.columns, name) <= {value}:
+            if not batches.has_only(day.columns, name, value):
                 msg = (
                     f"rows with another {name} came with school {day.school_id} on {day.attendance_date}; nothing of "
                     "that day was landed"

@@ -7,7 +7,7 @@ Each gives for a batch what is given for the same rows in plain columns, to the 
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_clever.batches import BATCH_COLUMNS, length, value
+from airflow_provider_clever.batches import BATCH_COLUMNS, length, letters, value
 from airflow_provider_clever.landing.rows import AFTER_ROW, BETWEEN_VALUES, OFTEN_CONSTANT, PARTITION_COLUMNS, digest_of
 from airflow_provider_clever.models import LANDED_COLUMNS
 
@@ -21,11 +21,12 @@ def is_settled(batch: "pa.RecordBatch") -> bool:
     """Whether the rows are in the order of their keys and no key comes twice, so that nothing is to be settled."""
     import pyarrow.compute as pc
 
-    sections, types = batch["section_id"], batch["attendance_type"]
+    # The empty text at the end has a separator stand behind the section too.
+    parts = (batch["student_id"], batch["attendance_type"], batch["section_id"], "")
+    keys = pc.binary_join_element_wise(*parts, BETWEEN_VALUES, null_handling="replace", null_replacement="")
     # A section row without a section has its sis_id for a key, which is for plain columns to sort out.
-    if pc.any(pc.and_(pc.is_null(sections), pc.equal(types, "section"))).as_py():
+    if f"section{BETWEEN_VALUES}{BETWEEN_VALUES}".encode() in letters(keys):
         return False
-    keys = pc.binary_join_element_wise(batch["student_id"], types, pc.fill_null(sections, ""), BETWEEN_VALUES)
     return pc.all(pc.less(keys[:-1], keys[1:])).as_py() is not False
 
 

@@ -250,7 +250,7 @@ def test_pyarrow_is_found_where_it_is_installed(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_part_of_a_column_is_not_taken_for_the_whole() -> None:
     with pytest.raises(ValueError, match="part of another column"):
-        usual_pages._lengths(pa.array(["a", "bc"]).slice(1))
+        usual_pages._Column.of(pa.array(["a", "bc"]).slice(1))
 
 
 # --- what is unusual ------------------------------------------------------------------------------------------------
