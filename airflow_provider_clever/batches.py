@@ -1,11 +1,12 @@
 """Attendance rows in Arrow: the form of those that came exactly as documented, so that none becomes Python objects.
 
-A batch holds the same text as :data:`~airflow_provider_clever.models.Columns`, in :data:`BATCH_COLUMNS`; no text of it
-holds one of the :data:`SEPARATORS`. Whatever is unusual about rows sends them the way of plain columns instead, which
-can hold anything (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
+A batch holds the same text as :data:`~airflow_provider_clever.models.Columns`, in :data:`BATCH_COLUMNS`. Whatever is
+unusual about rows sends them the way of plain columns instead, which can hold anything
+(docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
 """
 
 import os
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -13,9 +14,6 @@ from airflow_provider_clever.models import PULLED_COLUMNS, Columns, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SEPARATORS: Final = ("\x1e", "\x1f")
-"""What separates rows and values where all of them become one text."""
 
 BATCH_COLUMNS: Final = PULLED_COLUMNS[:-1]
 """What a batch holds. Never ``_extra``: a row with a field that nobody documents is unusual."""
@@ -52,11 +50,16 @@ def has_only(rows: Rows, name: str, value: str) -> bool:
     return bool(rows[name].equals(pa.repeat(value, length(rows))))
 
 
-def letters(column: "pa.StringArray") -> bytes:
-    """All texts of a column, one after another."""
-    _, ends, texts = column.buffers()
-    places = memoryview(ends).cast("i")
-    return bytes(memoryview(texts)[places[column.offset] : places[column.offset + len(column)]])
+def ends_and_letters(column: "pa.StringArray") -> tuple[bytes, bytes]:
+    """Where the texts end in what follows, as int32, beginning with a 0; and all texts in UTF-8, one after another.
+
+    A null is an empty text here.
+    """
+    _, ends, letters = column.buffers()
+    places = memoryview(ends).cast("i")[column.offset : column.offset + len(column) + 1]
+    start, end = places[0], places[-1]
+    found = bytes(places) if not start else array("i", [place - start for place in places]).tobytes()
+    return found, bytes(memoryview(letters)[start:end])
 
 
 def value(rows: Rows, name: str, row: int) -> str | None:

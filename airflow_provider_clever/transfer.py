@@ -35,7 +35,6 @@ from airflow_provider_clever.pull.run import Pull, PullResult, ScopeResult
 
 log = logging.getLogger(__name__)
 
-WRITERS: Final = 8
 _NAMED: Final = ("airflow-provider-clever", "pyarrow")
 
 
@@ -179,7 +178,7 @@ class Transfer:
         landing = _Landing(destination, context)
         pull = self._pull(before, names, landing.set_aside)
         district_after = LateAnswer(self._client.get_district, self._stop)
-        result = pull.land(landing.land, writers=WRITERS, when_fetched=district_after.ask)
+        result = pull.land(landing.land, when_fetched=district_after.ask)
         after = district_after.wait()
         schools = {
             scope_id: _state(scope, is_known=_only_not_found(scope) and destination.has_school(scope_id))

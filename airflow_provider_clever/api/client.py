@@ -62,6 +62,11 @@ class CleverClient:
         """Give how many requests went out so far, of all threads."""
         return self._shared.requests_sent
 
+    @property
+    def answer_seconds(self) -> float:
+        """Give for how many seconds answers were waited for of late, without the reading; 0 before the first."""
+        return self._shared.answer_seconds
+
     def budget_left(self) -> BudgetLeft | None:
         """Give what is left of the token's budget; None if it is not known."""
         return self._shared.throttle.snapshot()

@@ -1,21 +1,21 @@
 """One thread's way to Clever: carries plans out over a socket, under the client's token and throttle."""
 
 import logging
-import os
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
+from http.client import HTTPException
 from types import TracebackType
-from typing import Final, Self, TypeVar, cast
+from typing import Final, NamedTuple, Self, TypeVar, cast
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, ReadTimeoutError, SSLError
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from airflow_provider_clever import __version__
+from airflow_provider_clever.api.connections import open_pool, send_ahead
 from airflow_provider_clever.api.credentials import AppCredentials, token_credentials
 from airflow_provider_clever.api.exchange import Credentials, RetryPolicy, exchange
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
@@ -34,6 +34,7 @@ HEADERS: Final = {
 }
 MOST_BODY_BYTES: Final = 64 * 2**20
 _CHUNK_BYTES: Final = 2**18
+_SHARE_OF_ONE_WAIT: Final = 0.125
 _STOPPED: Final = "The client was told to stop."
 
 
@@ -50,6 +51,7 @@ class Shared:
         )
         self._lock = threading.Lock()
         self.requests_sent = 0
+        self.answer_seconds = 0.0
 
     @property
     def district_id(self) -> str | None:
@@ -61,6 +63,24 @@ class Shared:
         with self._lock:
             self.requests_sent += 1
 
+    def note_wait(self, seconds: float) -> None:
+        """Note how long an answer was waited for; one that took long by chance counts for little."""
+        with self._lock:
+            share = _SHARE_OF_ONE_WAIT if self.answer_seconds else 1.0
+            self.answer_seconds += share * (seconds - self.answer_seconds)
+
+
+class _Ahead(NamedTuple):
+    """A request that was sent before its answer is wanted.
+
+    :param is_probe: what the throttle said when it went.
+    :param connection: where the answer comes.
+    """
+
+    request: Request
+    is_probe: bool
+    connection: HTTPConnection
+
 
 class PageFetcher:
     """One thread's way to Clever: its own keep-alive connections, under the client's token and throttle.
@@ -71,6 +91,7 @@ class PageFetcher:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._pools: dict[str, HTTPConnectionPool] = {}
+        self._ahead: _Ahead | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +101,7 @@ class PageFetcher:
 
     def close(self) -> None:
         """Close the connections."""
+        self._take_ahead()
         while self._pools:
             self._pools.popitem()[1].close()
 
@@ -92,6 +114,47 @@ class PageFetcher:
         :raises CleverStoppedError: the client was told to stop.
         """
         return self.run(exchange(request, self._shared.credentials, self._shared.policy))
+
+    def send_ahead(self, request: Request) -> None:
+        """Send the request that is going to be fetched next, so that Clever answers it while the caller works.
+
+        Nothing is sent if the throttle, the credentials or the connection would have to be waited for. Whatever goes
+        wrong with it is seen, and tried again, when the request is fetched. If another one is fetched, or none, the
+        answer is never read.
+
+        :param request: what :meth:`fetch` will be given.
+        """
+        self._take_ahead()
+        signed, pool = self._signed_at_once(request), self._pools.get(request.origin)
+        is_probe = self._shared.throttle.acquire_at_once() if signed and pool else None
+        if signed is None or pool is None or is_probe is None:
+            return
+        connection = send_ahead(pool, _target(signed), _headers(signed))
+        if connection is None:
+            self._shared.throttle.release(is_probe=is_probe)
+        else:
+            self._shared.count_request()
+            self._ahead = _Ahead(signed, is_probe, connection)
+
+    def _signed_at_once(self, request: Request) -> Request | None:
+        """The request with its credentials; None if these would have to be asked for."""
+        plan = self._shared.credentials.current()
+        try:
+            next(plan)
+        except StopIteration as known:
+            return replace(request, authorization=known.value)
+        finally:
+            plan.close()
+        return None
+
+    def _take_ahead(self, request: Request | None = None) -> _Ahead | None:
+        """What was sent ahead, if it was this request. Any other one is given up."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.request == request:
+            return ahead
+        ahead.connection.close()
+        self._shared.throttle.release(is_probe=ahead.is_probe)
+        return None
 
     def run(self, plan: Plan[Result]) -> Result:
         """Carry out a plan."""
@@ -120,39 +183,36 @@ class PageFetcher:
             raise CleverStoppedError(_STOPPED)
 
     def _send(self, request: Request) -> Response:
+        ahead = self._take_ahead(request)
         if not request.metered:
             return self._transfer(request)
         throttle = self._shared.throttle
-        is_probe = throttle.acquire()
+        is_probe = ahead.is_probe if ahead else throttle.acquire()
         response = None
         try:
-            response = self._transfer(request)
+            response = self._transfer(request, ahead and ahead.connection)
         finally:
-            if response is None:
-                throttle.release(is_probe=is_probe)
-            else:
+            if response is not None:
                 throttle.release(is_probe=is_probe, status=response.status, headers=response.headers)
+            else:
+                throttle.release(is_probe=is_probe)
+                if ahead:
+                    ahead.connection.close()
         return response
 
-    def _transfer(self, request: Request) -> Response:
+    def _transfer(self, request: Request, connection: HTTPConnection | None = None) -> Response:
+        """Send a request, unless it went over this connection already, and read the answer."""
         if self._shared.stop.is_set():
             raise CleverStoppedError(_STOPPED)
         settings = self._shared.settings
-        deadline = time.monotonic() + settings.response_timeout_seconds
-        self._shared.count_request()
+        asked_at = time.monotonic()
+        deadline = asked_at + settings.response_timeout_seconds
         # The errors' texts hold the address with the cursor, so neither they nor their chain may get out.
         try:
-            raw = self._pool(request.origin).urlopen(
-                "GET",
-                request.url.removeprefix(request.origin),
-                headers={**HEADERS, "Connection": "keep-alive", "Authorization": request.authorization},
-                retries=False,
-                redirect=False,
-                timeout=Timeout(connect=settings.connect_timeout_seconds, read=settings.read_timeout_seconds),
-                preload_content=False,
-            )
-        except (Urllib3Error, OSError) as error:
+            raw = connection.getresponse() if connection else self._open(request)
+        except (Urllib3Error, HTTPException, OSError) as error:
             raise CleverTransportError(_what_failed(error, request.origin)) from None
+        self._shared.note_wait(time.monotonic() - asked_at)
         try:
             with closing(raw):
                 headers = {name.lower(): value for name, value in raw.headers.itermerged()}
@@ -162,9 +222,22 @@ class PageFetcher:
                 f"No answer from Clever: the answer of {request.origin} broke off. Run again later."
             ) from None
 
+    def _open(self, request: Request) -> BaseHTTPResponse:
+        settings = self._shared.settings
+        self._shared.count_request()
+        return self._pool(request.origin).urlopen(
+            "GET",
+            _target(request),
+            headers=_headers(request),
+            retries=False,
+            redirect=False,
+            timeout=Timeout(connect=settings.connect_timeout_seconds, read=settings.read_timeout_seconds),
+            preload_content=False,
+        )
+
     def _pool(self, origin: str) -> HTTPConnectionPool:
         if origin not in self._pools:
-            self._pools[origin] = _open_pool(origin)
+            self._pools[origin] = open_pool(origin)
         return self._pools[origin]
 
     def _read(self, raw: BaseHTTPResponse, deadline: float) -> bytes:
@@ -181,22 +254,19 @@ class PageFetcher:
         return b"".join(chunks)
 
 
-def _open_pool(origin: str) -> HTTPConnectionPool:
-    """Open a pool of one connection, as requests does by the environment's proxies and certificates.
+def _target(request: Request) -> str:
+    """Path and query, as they stand in the request's first line."""
+    return request.url.removeprefix(request.origin)
 
-    A session of requests would do it again for every page, which takes more than a third of the page's CPU.
-    """
-    proxies = get_environ_proxies(origin) if origin.startswith("https:") else {}  # plain http goes to loopback only
-    certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
-    adapter = HTTPAdapter(pool_maxsize=1)
-    asked = requests.Request("GET", origin).prepare()
-    return cast("HTTPConnectionPool", adapter.get_connection_with_tls_context(asked, certificates, proxies))
+
+def _headers(request: Request) -> dict[str, str]:
+    return {**HEADERS, "Connection": "keep-alive", "Authorization": request.authorization}
 
 
 _NO_CONNECTION: Final = (
     "no connection to {origin}, or it broke. Check the connection's host and the network, or run again later."
 )
-_FAILURES: Final[tuple[tuple[type[Exception], str], ...]] = (
+_FAILURES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
     (
         SSLError,
         "TLS with {origin} failed. Check its certificate, and REQUESTS_CA_BUNDLE if a proxy stands between.",
@@ -214,7 +284,7 @@ _FAILURES: Final[tuple[tuple[type[Exception], str], ...]] = (
         "{origin} did not accept a connection in time. Check the connection's host, and the firewall.",
     ),
     (
-        ReadTimeoutError,
+        (ReadTimeoutError, TimeoutError),
         "{origin} fell silent. Run again later.",
     ),
     (

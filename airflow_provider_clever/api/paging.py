@@ -13,6 +13,8 @@ from airflow_provider_clever.exceptions import CleverProtocolError
 _TAIL_BYTES: Final = 4096
 _SMALL_PAGE_BYTES: Final = 4096
 _ADDRESS: Final = re.compile("[!-~]*")
+_QUERY: Final = re.compile("[!$-~]+")
+"""Of an address: no blank, quote or ``#``."""
 
 
 def next_link(body: bytes) -> str | None:
@@ -112,6 +114,9 @@ def _query_of(link: str, request: Request) -> str:
 
     :raises CleverProtocolError: it asks anything else. The token is not sent there.
     """
+    path, mark, query = link.partition("?")
+    if path == request.path and mark and _QUERY.fullmatch(query):
+        return query  # as Clever writes it (clever-api.md 3.3)
     try:
         # Blanks and line breaks would be dropped from an address without a word, so they end here.
         parts = urlsplit(urljoin(request.origin + request.path, link if _ADDRESS.fullmatch(link) else "http://["))

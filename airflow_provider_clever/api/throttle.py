@@ -306,6 +306,14 @@ class Throttle:
                 self._say_once(verdict, now)
                 self._turn.wait(min(verdict.seconds, self._LOOK_SECONDS))
 
+    def acquire_at_once(self) -> bool | None:
+        """Let a request go if none has to wait now. Give what :meth:`acquire` gives; None: it may not go yet."""
+        with self._turn:
+            now = time.monotonic()
+            if self._stop.is_set() or self._budget.decide(now).seconds > 0:
+                return None
+            return self._budget.sent(now)
+
     def release(self, *, is_probe: bool, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
         """Give the place back.
 

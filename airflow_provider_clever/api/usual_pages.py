@@ -4,7 +4,7 @@ This is a shortcut of :func:`~airflow_provider_clever.api.rows.decode_page` and 
 for every page it gives either the same rows in the same canonical text, or None, and then the page goes the other way.
 
 pyarrow holds no interpreter lock while it parses. Each of its compute functions gives the lock up too, and then stands
-in line with all fetch threads to get it back; so columns are checked as the bytes that they are in memory instead.
+in line with all other threads to get it back; so columns are checked as the bytes that they are in memory instead.
 """
 
 import sys
@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from airflow_provider_clever.api.rows import MOST_ID_LETTERS, has_id_letters_only
-from airflow_provider_clever.batches import BATCH_COLUMNS, SEPARATORS, length
+from airflow_provider_clever.batches import BATCH_COLUMNS, ends_and_letters, length
 from airflow_provider_clever.models import ATTENDANCE_STATUSES, ATTENDANCE_TYPES, date_from_text
 
 if TYPE_CHECKING:
@@ -93,8 +93,6 @@ def _page(body: bytes) -> UsualPage | None:
         return None
     for name in ("student_id", "school_id", "district_id", "section_id"):
         columns[name].check_ids()
-    for name in ("attendance_status", "excuse_code", "sis_id"):
-        columns[name].check_text()
     for name in ("section_id", "excuse_code", "sis_id"):
         wire[name] = columns[name].without_empty()
     wire.update(_moments({name: columns[name] for name in ("created", "last_modified")}))
@@ -159,12 +157,8 @@ class _Column:
 
         :raises ValueError: a text is longer than 255 bytes.
         """
-        if array.offset:
-            raise ValueError("part of another column")
-        _, ends, letters = array.buffers()
-        ends_of_texts = bytes(memoryview(ends)[: _END_BYTES * (len(array) + 1)])
-        end_of_all = int.from_bytes(ends_of_texts[-_END_BYTES:], "little")
-        return cls(array, bytes(memoryview(letters)[:end_of_all]), _differences(ends_of_texts, len(array)))
+        ends, letters = ends_and_letters(array)
+        return cls(array, letters, _differences(ends, len(array)))
 
     def distinct(self) -> set[str]:
         """The texts of a column without nulls, each once."""
@@ -190,11 +184,6 @@ class _Column:
         """Make sure that each text is an id, or empty, or null."""
         if self.lengths.translate(None, _ID_LENGTHS) or not has_id_letters_only(self.letters):
             raise ValueError("not usable ids")
-
-    def check_text(self) -> None:
-        """Make sure that no text holds what separates texts."""
-        if any(separator.encode() in self.letters for separator in SEPARATORS):
-            raise ValueError("a separator")
 
 
 _ID_LENGTHS: Final = bytes(range(MOST_ID_LETTERS + 1))

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterable, Mapping
-from itertools import repeat
+from itertools import accumulate, chain, repeat
 from typing import Final, TypeAlias
 
-from airflow_provider_clever.batches import SEPARATORS, length
+from airflow_provider_clever.batches import length
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
 
 SCHEMA_VERSION: Final = 1
@@ -20,9 +21,6 @@ Key: TypeAlias = tuple[str, ...]
 
 The attendance date is part of the key too, but a partition has only one.
 """
-
-AFTER_ROW, BETWEEN_VALUES = SEPARATORS
-
 
 PARTITION_COLUMNS: Final = frozenset({"attendance_date", "school_id", "district_id"})
 """Columns that hold one value throughout a partition."""
@@ -65,27 +63,29 @@ def content_hash(columns: Columns) -> str:
     :raises UnicodeEncodeError: if a text holds a lone surrogate.
     """
     constant = {name: columns[name][0] for name in OFTEN_CONSTANT if len(set(columns[name])) == 1}
-    varying = [columns[name] for name in LANDED_COLUMNS if name not in constant]
-    # None is hashed as '': no landed value is ever the empty text (models.Columns).
-    texts = [[value or "" for value in values] if None in values else values for values in varying]
-    text = AFTER_ROW.join(map(BETWEEN_VALUES.join, zip(*texts, strict=True)))
-    count = length(columns)
-    if (text.count(AFTER_ROW) + 1, text.count(BETWEEN_VALUES)) != (max(count, 1), count * (len(varying) - 1)):
-        text = json.dumps(texts, ensure_ascii=False)  # a value holds a separator itself
-    return digest_of(count, constant, text.encode())
+    varying = (_ends_and_letters(columns[name]) for name in LANDED_COLUMNS if name not in constant)
+    return digest_of(length(columns), constant, varying)
 
 
-def digest_of(count: int, constant: Mapping[str, str | None], varying: bytes) -> str:
+def digest_of(count: int, constant: Mapping[str, str | None], varying: Iterable[tuple[bytes, bytes]]) -> str:
     """The content hash of so many rows.
 
     :param constant: those of :data:`OFTEN_CONSTANT` that hold one value throughout, with it.
-    :param varying: the values of all other columns, row by row, in the order of LANDED_COLUMNS: '' for None,
-        :data:`BETWEEN_VALUES` between two values, :data:`AFTER_ROW` between two rows.
+    :param varying: of each other column, in the order of LANDED_COLUMNS: where its texts end, as int32 with the lowest
+        byte first, beginning with a 0; and all its texts in UTF-8, one after another. None counts as '': no landed
+        value is ever the empty text (models.Columns).
     """
     told = json.dumps(dict(sorted(constant.items())), ensure_ascii=False)
-    digest = hashlib.sha256(f"clever-attendance {SCHEMA_VERSION} {count} {told}\n".encode())
-    digest.update(varying)
-    return digest.hexdigest()
+    head = f"clever-attendance {SCHEMA_VERSION} {count} {told}\n".encode()
+    return hashlib.sha256(b"".join((head, *chain.from_iterable(varying)))).hexdigest()
+
+
+def _ends_and_letters(values: list[str | None]) -> tuple[bytes, bytes]:
+    texts = [value or "" for value in values] if None in values else values
+    letters = "".join(texts)  # type: ignore[arg-type]  # there is no None among them
+    found = letters.encode()
+    lengths = map(len, texts if len(found) == len(letters) else (text.encode() for text in texts))  # type: ignore[union-attr, arg-type]
+    return struct.pack(f"<{len(texts) + 1}i", 0, *accumulate(lengths)), found
 
 
 def mended(text: str) -> str:

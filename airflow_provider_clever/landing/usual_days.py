@@ -4,16 +4,19 @@ Each gives for a batch what is given for the same rows in plain columns, to the 
 (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
 """
 
+from datetime import date
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_clever.batches import BATCH_COLUMNS, length, letters, value
-from airflow_provider_clever.landing.rows import AFTER_ROW, BETWEEN_VALUES, OFTEN_CONSTANT, PARTITION_COLUMNS, digest_of
-from airflow_provider_clever.models import LANDED_COLUMNS
+from airflow_provider_clever.batches import BATCH_COLUMNS, ends_and_letters, length, value
+from airflow_provider_clever.landing.rows import OFTEN_CONSTANT, PARTITION_COLUMNS, digest_of
+from airflow_provider_clever.models import LANDED_COLUMNS, TIMESTAMP_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_SEPARATOR: Final = "\x1f"
+_MOMENTS: Final = tuple(name for name in TIMESTAMP_COLUMNS if name in BATCH_COLUMNS)
 _VARYING: Final = tuple(name for name in BATCH_COLUMNS if name not in PARTITION_COLUMNS)
 
 
@@ -21,51 +24,35 @@ def is_settled(batch: "pa.RecordBatch") -> bool:
     """Whether the rows are in the order of their keys and no key comes twice, so that nothing is to be settled."""
     import pyarrow.compute as pc
 
-    # The empty text at the end has a separator stand behind the section too.
+    # The empty text at the end has a separator stand behind the section too. No id and no type holds one.
     parts = (batch["student_id"], batch["attendance_type"], batch["section_id"], "")
-    keys = pc.binary_join_element_wise(*parts, BETWEEN_VALUES, null_handling="replace", null_replacement="")
+    keys = pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="replace", null_replacement="")
     # A section row without a section has its sis_id for a key, which is for plain columns to sort out.
-    if f"section{BETWEEN_VALUES}{BETWEEN_VALUES}".encode() in letters(keys):
+    if f"section{_SEPARATOR}{_SEPARATOR}".encode() in ends_and_letters(keys)[1]:
         return False
     return pc.all(pc.less(keys[:-1], keys[1:])).as_py() is not False
 
 
 def content_hash(batch: "pa.RecordBatch") -> str:
     """The hash of the rows in their order (rows.content_hash)."""
-    import pyarrow.compute as pc
-
-    columns = [batch[name] for name in _VARYING]
-    lines = pc.binary_join_element_wise(*columns, BETWEEN_VALUES, null_handling="replace", null_replacement="")
     constant: dict[str, str | None] = {name: value(batch, name, 0) for name in PARTITION_COLUMNS}
-    return digest_of(length(batch), {**dict.fromkeys(OFTEN_CONSTANT), **constant}, _joined(lines, AFTER_ROW))
-
-
-def _joined(column: "pa.StringArray", between: str) -> bytes:
-    """All values of a column without nulls as one text."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    whole = pa.ListArray.from_arrays(pa.array([0, len(column)], pa.int32()), column)
-    text: bytes = pc.binary_join(whole, between)[0].as_buffer().to_pybytes()
-    return text
+    varying = (ends_and_letters(batch[name]) for name in _VARYING)
+    return digest_of(length(batch), {**dict.fromkeys(OFTEN_CONSTANT), **constant}, varying)
 
 
 def file_columns(batch: "pa.RecordBatch", schema: "pa.Schema") -> "list[pa.Array]":
     """The columns with the types of a file; no row is marked missing."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    count, arrays = length(batch), []
-    for field in schema:
-        if field.name not in BATCH_COLUMNS:
-            arrays.append(pa.nulls(count, field.type))
-        elif field.name in PARTITION_COLUMNS:
-            arrays.append(pa.repeat(pc.cast(batch[field.name][0], field.type), count))
-        elif field.type == pa.string():
-            arrays.append(batch[field.name])
-        else:
-            arrays.append(pc.cast(batch[field.name], field.type))
-    return arrays
+    count = length(batch)
+    day = date.fromisoformat(value(batch, "attendance_date", 0) or "")
+    moments = pa.chunked_array([batch[name] for name in _MOMENTS]).cast(schema.field(_MOMENTS[0]).type)
+    found = {
+        **{name: batch[name] for name in BATCH_COLUMNS},
+        "attendance_date": pa.repeat(pa.scalar(day), count),
+        **{name: moments.slice(place * count, count) for place, name in enumerate(_MOMENTS)},
+    }
+    return [found[field.name] if field.name in found else pa.nulls(count, field.type) for field in schema]
 
 
 def json_lines(batch: "pa.RecordBatch") -> bytes:
@@ -88,7 +75,7 @@ def json_lines(batch: "pa.RecordBatch") -> bytes:
             pieces += [f'{between}"', _escaped(batch, name)]
             between = '"'
         between += ","
-    return _joined(pc.binary_join_element_wise(*pieces, f"{between[:-1]}}}\n", ""), "")
+    return ends_and_letters(pc.binary_join_element_wise(*pieces, f"{between[:-1]}}}\n", ""))[1]
 
 
 _FREE_TEXT: Final = frozenset({"attendance_status", "excuse_code", "sis_id"})
@@ -102,7 +89,7 @@ def _escaped(batch: "pa.RecordBatch", name: str) -> "pa.StringArray":
     import pyarrow.compute as pc
 
     column = batch[name]
-    letters = _joined(pc.fill_null(column, ""), "") if name in _FREE_TEXT else b""
+    letters = ends_and_letters(column)[1] if name in _FREE_TEXT else b""
     if len(letters.translate(None, _ESCAPED)) == len(letters):
         return column
     words = column.dictionary_encode()

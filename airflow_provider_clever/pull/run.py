@@ -1,17 +1,21 @@
-"""From chains to rows or landed days: fetch threads move bytes, the caller's thread decodes, writers land.
+"""From chains to rows or landed days: each thread fetches, decodes and lands what its chain brings.
 
-Decoding in the fetch threads would lose a third of the speed to the interpreter lock; so everything about a page but
-its ``next`` link happens in the caller's thread. All queues are bounded: memory does not grow with the range. Why it is
-cut in this way, with figures: docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md.
+While a thread works on a page, Clever answers its request for the next one, which was sent ahead. So nothing is handed
+from thread to thread, and memory is bounded by the number of threads: each has one page and its open day. Why it is cut
+in this way, with figures: docs/explanation/decisions/0022-one-thread-does-all-of-a-walk.md.
 """
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.api.endpoints import attendance_request
+from airflow_provider_clever.api.fetcher import PageFetcher
+from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
 from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
 from airflow_provider_clever.batches import length
@@ -26,9 +30,8 @@ from airflow_provider_clever.models import PulledDay, RejectedRow
 from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.checks import WalkCheck
 from airflow_provider_clever.pull.days import DayAssembler
-from airflow_provider_clever.pull.fetching import Fetching, Step
 from airflow_provider_clever.pull.progress import Progress
-from airflow_provider_clever.pull.writing import Writing
+from airflow_provider_clever.pull.threads import Turns, WalkingThreads
 
 ENDS_THE_PULL: Final = (CleverDataError, CleverSettingsError, CleverStoppedError)
 """Errors that no other school can escape. Any other one ends its own school's walk alone."""
@@ -38,6 +41,11 @@ def ends_the_pull(error: CleverError) -> bool:
     """Whether no other school can escape this. A 401 is about the token; a 403 may be about one school."""
     return isinstance(error, ENDS_THE_PULL) or (isinstance(error, CleverAuthError) and error.status == 401)
 
+
+_DECODING_THREADS: Final = 2
+"""How many may decode at once: when many answers come together, more only wait for the interpreter lock."""
+_LANDING_THREADS: Final = 8
+"""How many may land at once. An object store is waited for, so it takes more of them than decoding does."""
 
 Page = TypeVar("Page", AttendancePage, AttendancePage | UsualPage)
 
@@ -94,7 +102,7 @@ class PullResult:
 
 
 class _Walk:
-    """One chain on its way: its checks, its open day, and the school or section it counts for."""
+    """One chain on its way: its checks, its open day, and whether it broke."""
 
     def __init__(self, chain: Chain, district_id: str) -> None:
         self.check = WalkCheck(chain, district_id)
@@ -108,7 +116,7 @@ class Pull:
     :param client: the API client of the district.
     :param chains: what to walk.
     :param district_id: the district that every row must name.
-    :param set_aside: called in the caller's thread with rows that cannot land.
+    :param set_aside: called with rows that cannot land, from any thread, but never from two at once.
     :param stop: set it, from any thread, to end the pull at once.
     :param max_concurrency: walks side by side; default 16.
     """
@@ -125,12 +133,17 @@ class Pull:
     ) -> None:
         self._client = client
         self._chains = chains
+        self._district_id = district_id
         self._set_aside = set_aside
         self._stop = stop
         self._max_concurrency = max_concurrency
-        self._walks = {id(chain): _Walk(chain, district_id) for chain in chains}
+        self._unfetched = len(chains)
         self._open_walks = Counter(chain.scope_id for chain in chains)
         self._progress = Progress(len(chains), len(self._open_walks), client.budget_left)
+        self._lock = threading.Lock()
+        self._setting_aside = threading.Lock()
+        self._decoding = Turns(_DECODING_THREADS)
+        self._landing = Turns(_LANDING_THREADS)
         self.result = PullResult({chain.scope_id: ScopeResult(chain.scope_id) for chain in chains})
 
     def rows(self, limit: int) -> list[dict[str, Any]]:
@@ -142,92 +155,105 @@ class Pull:
         :raises CleverError: what no other school could escape.
         """
         rows: dict[int, list[dict[str, Any]]] = {id(chain): [] for chain in self._chains}
-        total = 0
-        for chain, page in self._pages(self._decoded):
-            if page is None:
-                continue
-            rows[id(chain)] += page.rows
-            total += len(page.rows)
-            if total > limit:
-                raise CleverSettingsError(
-                    f"More than {limit:,} attendance rows answer this question, too many for XCom. Set `destination` "
-                    "to land them in object storage, ask for fewer days or schools, or raise `max_xcom_records`."
-                )
+
+        def collect(chain: Chain, fetcher: PageFetcher) -> None:
+            walk = _Walk(chain, self._district_id)
+            for page in self._pages(chain, walk, fetcher, self._decoded):
+                rows[id(chain)] += page.rows
+                if self._progress.rows > limit:
+                    raise CleverSettingsError(
+                        f"More than {limit:,} attendance rows answer this question, too many for XCom. Set "
+                        "`destination` to land them in object storage, ask for fewer days or schools, or raise "
+                        "`max_xcom_records`."
+                    )
+            self._tally(chain, walk)
+
+        self._threads(collect).run(self._progress.tell)
         return [row for chain in self._chains for row in rows[id(chain)]]
 
     def land(
-        self,
-        land: Callable[[PulledDay], object],
-        *,
-        writers: int = 8,
-        when_fetched: Callable[[], object] = lambda: None,
+        self, land: Callable[[PulledDay], object], *, when_fetched: Callable[[], object] = lambda: None
     ) -> PullResult:
         """Hand every complete day over, and say what came of each school.
 
-        :param land: called with each day, from one of the writer threads.
-        :param writers: most of them; default 8.
+        :param land: called with each day, from any of the threads, several at once.
         :param when_fetched: called once all pages have come, from any thread, while the last of them still land. It
             must return at once, and not raise.
         :raises CleverStoppedError: the stop flag was set.
         :raises CleverError: what no other school could escape, or what ``land`` raised.
         """
         decode = self._usual_or_decoded if can_read() else self._decoded
-        with Writing(land, threads=writers, stop=self._stop) as writing:
-            for chain, page in self._pages(decode, when_fetched):
-                for day in _completed(self._walks[id(chain)].days, page):
-                    writing.submit(day)
-            writing.finish()
-        return self.result
 
-    def _pages(
-        self, decode: Callable[[bytes, _Walk], Page], when_fetched: Callable[[], object] = lambda: None
-    ) -> Iterator[tuple[Chain, Page | None]]:
-        """Each walk's checked pages in order, then None if it ended as it should."""
-        with Fetching(
-            self._client,
-            self._chains,
-            max_concurrency=self._max_concurrency,
-            stop=self._stop,
-            when_fetched=when_fetched,
-        ) as fetching:
-            for step in fetching:
-                self._progress.tell()
-                if step is not None:
-                    yield from self._advance(step, fetching, decode)
-
-    def _advance(
-        self, step: Step, fetching: Fetching, decode: Callable[[bytes, _Walk], Page]
-    ) -> Iterator[tuple[Chain, Page | None]]:
-        chain, walk = step.chain, self._walks[id(step.chain)]
-        if not walk.is_broken:
-            try:
-                page = self._checked_page(step, walk, decode)
-            except CleverError as error:
-                if ends_the_pull(error):
-                    raise
-                walk.is_broken = True
-                fetching.abandon(chain)
-                self.result.scopes[chain.scope_id].errors.append(error)
-            else:
-                yield chain, page
-                if step.is_last:
-                    yield chain, None
-        if step.is_last:
-            self._open_walks[chain.scope_id] -= 1
-            self._progress.walks_done += 1
-            self._progress.scopes_done += not self._open_walks[chain.scope_id]
+        def land_walk(chain: Chain, fetcher: PageFetcher) -> None:
+            walk = _Walk(chain, self._district_id)
+            for page in self._pages(chain, walk, fetcher, decode, when_fetched):
+                land_all(_completed(walk.days, page))
+            if not walk.is_broken:
+                land_all(walk.days.finish())
             self._tally(chain, walk)
 
-    def _checked_page(self, step: Step, walk: _Walk, decode: Callable[[bytes, _Walk], Page]) -> Page:
-        if step.body is None:
-            raise step.error or CleverStoppedError("The walk ended without an answer.")
-        page = decode(step.body, walk)
-        self._progress.pages += 1
-        self._progress.rows += length(page.columns)
+        def land_all(days: Iterator[PulledDay]) -> None:
+            for day in days:
+                with self._landing:
+                    threads.check()
+                    land(day)
+
+        threads = self._threads(land_walk)
+        if not self._chains:
+            when_fetched()
+        threads.run(self._progress.tell)
+        return self.result
+
+    def _threads(self, walk: Callable[[Chain, PageFetcher], object]) -> WalkingThreads:
+        return WalkingThreads(self._client, self._chains, walk, most=self._max_concurrency, stop=self._stop)
+
+    def _pages(
+        self,
+        chain: Chain,
+        walk: _Walk,
+        fetcher: PageFetcher,
+        decode: Callable[[bytes, _Walk], Page],
+        when_fetched: Callable[[], object] = lambda: None,
+    ) -> Iterator[Page]:
+        """A walk's checked pages in order. What ends this walk alone is noted, and the walk marked as broken."""
+        request: Request | None = attendance_request(self._client.settings.api_base, chain.query)
+        steps = Walk(cast("Request", request))
+        try:
+            while request is not None:
+                body = fetcher.fetch(request).body
+                request = steps.advance(body)
+                if request is None:
+                    self._count_fetched(when_fetched)
+                else:
+                    fetcher.send_ahead(request)
+                with self._decoding:
+                    page = decode(body, walk)
+                self._count(chain, page)
+                yield page
+        except CleverError as error:
+            if request is not None:
+                self._count_fetched(when_fetched)
+            if ends_the_pull(error):
+                raise
+            walk.is_broken = True
+            with self._lock:
+                self.result.scopes[chain.scope_id].errors.append(error)
+
+    def _count_fetched(self, when_fetched: Callable[[], object]) -> None:
+        with self._lock:
+            self._unfetched -= 1
+            is_all = not self._unfetched
+        if is_all:
+            when_fetched()
+
+    def _count(self, chain: Chain, page: Page) -> None:
+        with self._lock:
+            self._progress.pages += 1
+            self._progress.rows += length(page.columns)
+            self.result.scopes[chain.scope_id].rejected += len(page.rejected)
         if page.rejected:
-            self.result.scopes[step.chain.scope_id].rejected += len(page.rejected)
-            self._set_aside(step.chain.scope_id, page.rejected)
-        return page
+            with self._setting_aside:
+                self._set_aside(chain.scope_id, page.rejected)
 
     @staticmethod
     def _decoded(body: bytes, walk: _Walk) -> AttendancePage:
@@ -241,22 +267,24 @@ class Pull:
         return Pull._decoded(body, walk)
 
     def _tally(self, chain: Chain, walk: _Walk) -> None:
-        scope = self.result.scopes[chain.scope_id]
-        scope.received += walk.check.received
-        scope.pages += walk.check.pages
-        self.result.equal_keys += walk.check.equal_keys
-        self.result.surrogates_replaced += walk.check.surrogates_replaced
-        self.result.unknown_values.update(walk.check.unknown_values)
-        newest = walk.days.newest_date
-        scope.newest_date = max(filter(None, (newest, scope.newest_date)), default=None)
-        if chain.whole and walk.days.complete_days:
-            scope.covered.append(walk.days.complete_days)
+        with self._lock:
+            self._open_walks[chain.scope_id] -= 1
+            self._progress.walks_done += 1
+            self._progress.scopes_done += not self._open_walks[chain.scope_id]
+            scope = self.result.scopes[chain.scope_id]
+            scope.received += walk.check.received
+            scope.pages += walk.check.pages
+            self.result.equal_keys += walk.check.equal_keys
+            self.result.surrogates_replaced += walk.check.surrogates_replaced
+            self.result.unknown_values.update(walk.check.unknown_values)
+            newest = walk.days.newest_date
+            scope.newest_date = max(filter(None, (newest, scope.newest_date)), default=None)
+            if chain.whole and walk.days.complete_days:
+                scope.covered.append(walk.days.complete_days)
 
 
-def _completed(days: DayAssembler, page: AttendancePage | UsualPage | None) -> Iterator[PulledDay]:
-    """The days that a page completes, or the end of its walk."""
-    if page is None:
-        return days.finish()
+def _completed(days: DayAssembler, page: AttendancePage | UsualPage) -> Iterator[PulledDay]:
+    """The days that a page completes."""
     if isinstance(page, UsualPage):
         return days.add(page.columns, page.days)
     return days.add(page.columns, has_rejected=bool(page.rejected))

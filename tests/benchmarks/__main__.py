@@ -6,8 +6,10 @@ which takes three times three minutes.
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from tests.benchmarks import scenarios
 from tests.benchmarks.page import write_page
@@ -51,10 +53,11 @@ def main() -> int:
     plan = [(_only(scenario, asked.only), asked.times or times) for scenario, times in plan]
     is_kept = not asked.quick and not asked.only
     results = Results.stored() if is_kept else Results()
-    for scenario, times in plan:
-        results.replace(scenario, list(_measure(scenario, times)))
-        if is_kept:
-            results.store()
+    with tempfile.TemporaryDirectory(prefix="clever-bench-") as folder:
+        for scenario, times in plan:
+            results.replace(scenario, list(_measure(scenario, times, Path(folder))))
+            if is_kept:
+                results.store()
     if is_kept:
         write_page(results)
     sys.stdout.write(table(results, is_loose=asked.quick))
@@ -67,9 +70,9 @@ def _only(scenario: Scenario, keys: Sequence[str] | None) -> Scenario:
     return replace(scenario, contenders=[one for one in scenario.contenders if one.key in keys])
 
 
-def _measure(scenario: Scenario, times: int) -> Iterator[dict[str, object]]:
+def _measure(scenario: Scenario, times: int, folder: Path) -> Iterator[dict[str, object]]:
     with server() as origin:
-        for measured in Runner(origin).alternate(scenario, times=times):
+        for measured in Runner(origin, folder).alternate(scenario, times=times):
             per_second = measured["rows"] / measured["seconds"]
             per_million = measured["cpu_seconds"] / measured["rows"] * 1e6
             sys.stderr.write(

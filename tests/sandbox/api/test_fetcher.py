@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
@@ -263,6 +264,163 @@ def assert_silent(error: CleverError) -> None:
     assert "CANARY" not in str(error)
     assert "t0ken" not in str(error)
     assert error.__suppress_context__
+
+
+# --- sent ahead -----------------------------------------------------------------------------------------------------
+
+FIRST, SECOND, OTHER = "limit=1", "limit=1&starting_after=a", "limit=1&starting_after=b"
+
+
+def send_ahead(fetcher: PageFetcher, url: str, query: str = SECOND) -> None:
+    fetcher.send_ahead(Request(url, PATH, query))
+
+
+def asked(heads: list[list[str]]) -> list[list[str]]:
+    """The queries that came, connection by connection."""
+    return [[head.split()[1].partition("?")[2] for head in heard] for heard in heads]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    given_up = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < given_up
+        time.sleep(0.005)  # a socket tells nobody when the other side has read from it
+
+
+def test_a_request_that_was_sent_ahead_is_answered_before_it_is_fetched_and_asked_once() -> None:
+    heads: list[list[str]] = []
+    bodies = iter([BODY, b'{"data":[1],"links":[]}', b'{"data":[2],"links":[]}'])
+    with (
+        keeping_connections(
+            lambda connection: connection.sendall(page(next(bodies)).replace(b"Connection: close\r\n", b"")), heads
+        ) as url,
+        fetching(url) as fetcher,
+    ):
+        fetch(fetcher, url, FIRST)
+        send_ahead(fetcher, url)
+        wait_until(lambda: asked(heads) == [[FIRST, SECOND]])
+        assert fetch(fetcher, url, SECOND).body == b'{"data":[1],"links":[]}'
+        assert fetch(fetcher, url, SECOND).body == b'{"data":[2],"links":[]}'
+    assert asked(heads) == [[FIRST, SECOND, SECOND]]
+    assert len({head.split("?")[1].partition(" ")[2] for head in heads[0]}) == 1, "other headers than usual"
+
+
+@pytest.mark.parametrize("next_query", [FIRST, OTHER])
+def test_an_answer_that_nobody_asks_for_after_all_is_given_to_nobody(next_query: str) -> None:
+    heads: list[list[str]] = []
+    with keeping_connections(answering(KEPT), heads) as url, fetching(url) as fetcher:
+        fetch(fetcher, url, FIRST)
+        send_ahead(fetcher, url)
+        fetch(fetcher, url, next_query)
+        send_ahead(fetcher, url)
+        send_ahead(fetcher, url, OTHER)
+    wait_until(lambda: sum(map(len, heads)) >= 4)
+    assert asked(heads)[:2] == [[FIRST, SECOND], [next_query, SECOND]]
+
+
+def test_nothing_is_sent_ahead_to_where_there_is_no_connection() -> None:
+    heads: list[list[str]] = []
+    closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + KEPT.partition(b"\r\n")[2]
+    with keeping_connections(answering(closing), heads) as url, fetching(url) as fetcher:
+        send_ahead(fetcher, url)
+        fetch(fetcher, url, FIRST)
+        send_ahead(fetcher, url)
+        fetch(fetcher, url, SECOND)
+    assert asked(heads) == [[FIRST], [SECOND]]
+
+
+def test_nothing_is_sent_ahead_while_a_token_would_have_to_be_looked_up() -> None:
+    heads: list[list[str]] = []
+    with keeping_connections(answering(KEPT), heads) as url:
+        settings = CleverSettings(api_base=url, auth_base=url, client_id="id", client_secret="secret")
+        with CleverClient(settings, policy=ONCE) as client, client.fetcher() as fetcher:
+            with suppress(CleverError):  # the list of tokens is empty
+                fetch(fetcher, url, FIRST)
+            sent = sum(map(len, heads))
+            send_ahead(fetcher, url)
+        assert sum(map(len, heads)) == sent
+
+
+def test_nothing_is_sent_ahead_while_the_throttle_would_have_it_wait() -> None:
+    spent = f"X-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: {time.time() + 60:.0f}\r\n"
+    heads: list[list[str]] = []
+    answer = page(extra=spent).replace(b"Connection: close\r\n", b"")
+    with keeping_connections(answering(answer), heads) as url, fetching(url) as fetcher:
+        fetch(fetcher, url, FIRST)
+        send_ahead(fetcher, url)
+    assert asked(heads) == [[FIRST]]
+
+
+def test_what_is_sent_ahead_takes_a_place_of_the_throttle_until_it_is_fetched_or_given_up() -> None:
+    # 20 of 100 are kept; of the other 32, two may be on their way.
+    budget = f"X-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 52\r\nX-RateLimit-Reset: {time.time() + 60:.0f}\r\n"
+    heads: list[list[str]] = []
+    answer = page(extra=budget).replace(b"Connection: close\r\n", b"")
+    with keeping_connections(answering(answer), heads) as url:
+        settings = CleverSettings(api_base=url, auth_base=url, token="t0ken")
+        with CleverClient(settings, policy=ONCE) as client:
+            fetchers = [client.fetcher() for _ in range(3)]
+            for fetcher in fetchers:
+                fetch(fetcher, url, FIRST)
+            for fetcher in fetchers:
+                send_ahead(fetcher, url)
+            wait_until(lambda: sum(map(len, heads)) == 5)
+            assert [len(heard) for heard in heads] == [2, 2, 1]
+            assert client.requests_sent == 5
+            fetchers[0].close()
+            send_ahead(fetchers[2], url)
+            wait_until(lambda: sum(map(len, heads)) == 6)
+            for fetcher in reversed(fetchers):
+                fetch(fetcher, url, SECOND)
+                fetcher.close()
+            assert client.requests_sent == 7
+
+
+def test_an_answer_sent_ahead_that_breaks_off_is_an_error_like_any_other() -> None:
+    answers = iter([KEPT, KEPT.replace(b"Content-Length: ", b"Content-Length: 9"), KEPT])
+    heads: list[list[str]] = []
+
+    def answer(connection: socket.socket) -> None:
+        text = next(answers)
+        connection.sendall(text)
+        if text != KEPT:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    with keeping_connections(answer, heads) as url, fetching(url) as fetcher:
+        fetch(fetcher, url, FIRST)
+        send_ahead(fetcher, url, f"{SECOND}CANARY")
+        with pytest.raises(CleverTransportError, match="broke off") as caught:
+            fetch(fetcher, url, f"{SECOND}CANARY")
+        assert_silent(caught.value)
+        send_ahead(fetcher, url, OTHER)  # there is no connection any more
+        assert fetch(fetcher, url, OTHER).body == BODY
+    assert asked(heads) == [[FIRST, f"{SECOND}CANARY"], [OTHER]]
+
+
+def test_a_request_that_cannot_be_sent_ahead_is_sent_when_it_is_fetched() -> None:
+    def answer_once(connection: socket.socket, done: threading.Event) -> None:
+        connection.sendall(KEPT)
+        done.wait(10)
+
+    with serving(answer_once) as server, fetching(server.url) as fetcher:
+        fetch(fetcher, server.url, FIRST)
+        (connection,) = fetcher._pools[server.url].pool.queue  # type: ignore[union-attr]  # there is one
+        connection.sock.shutdown(socket.SHUT_WR)
+        send_ahead(fetcher, server.url)
+        assert fetch(fetcher, server.url, SECOND).body == BODY
+    assert [head.split()[1].partition("?")[2] for head in server.heard] == [FIRST, SECOND]
+
+
+def test_requests_are_sent_ahead_through_tls_too(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    heads: list[list[str]] = []
+    with keeping_connections(answering(KEPT), heads, certificate) as url, fetching(url) as fetcher:
+        fetch(fetcher, url, FIRST)
+        fetch(fetcher, url, FIRST)
+        send_ahead(fetcher, url)
+        wait_until(lambda: asked(heads) == [[FIRST, FIRST, SECOND]])
+        assert fetch(fetcher, url, SECOND).body == BODY
+    assert asked(heads) == [[FIRST, FIRST, SECOND]]
 
 
 # --- TLS ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airflow_provider_clever.api import usual_pages
 from airflow_provider_clever.api.rows import decode_page
 from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
-from airflow_provider_clever.batches import SEPARATORS, as_columns, length
+from airflow_provider_clever.batches import as_columns, length
 from airflow_provider_clever.exceptions import CleverProtocolError
 from tests.unit.api.drawn import (
     DISTRICT,
@@ -48,7 +48,6 @@ def read_both_ways(body: bytes) -> UsualPage | None:
         assert as_columns(usual.columns) == plain.columns
         assert (list(plain.rejected), list(usual.rejected), plain.surrogates_replaced) == ([], [], 0)
         assert dict(usual.unknown_values) == dict(plain.unknown_values)
-        assert not any({*SEPARATORS} & {*(value or "")} for column in plain.columns.values() for value in column)
         days = plain.columns["attendance_date"]
         assert days == sorted(days, key=str)
         assert [(start, end, day) for start, end, day in usual.days] == list(stretches(days))
@@ -208,21 +207,15 @@ def test_ids_of_every_length_up_to_the_longest_are_usual(field: str) -> None:
     "text",
     [
         *("é", "😀", "\u202eright to left", "O'Brien", "%s {} %", "\x7f", "\ufffd", " ", "null", "/", "\u2028"),
-        *('quote "', "back\\slash", "\x00", "\n\r\t\b\f"),
+        *('quote "', "back\\slash", "\x00", "\n\r\t\b\f", "a\x1eb\x1fc"),
     ],
 )
-def test_every_text_without_a_separator_is_usual_where_text_is_free(field: str, text: str) -> None:
+def test_every_text_is_usual_where_text_is_free(field: str, text: str) -> None:
     for ensure_ascii in (True, False):
         body = json.dumps({"data": [row(**{field: text}), row()]}, ensure_ascii=ensure_ascii).encode()
         usual = read_both_ways(body)
         assert usual is not None
         assert as_columns(usual.columns)[field][0] == text
-
-
-@pytest.mark.parametrize("field", ["excuse_code", "sis_id", "attendance_status"])
-@pytest.mark.parametrize("text", SEPARATORS)
-def test_text_with_a_separator_is_not_read_in_arrow(field: str, text: str) -> None:
-    assert read_both_ways(page_of(row(**{field: f"a{text}b"}), row())) is None
 
 
 def test_a_status_that_is_not_documented_is_usual_and_counted() -> None:
@@ -237,6 +230,14 @@ def test_links_that_are_documented_are_usual(links: Any) -> None:
     assert read_both_ways(json.dumps({"data": [row()]}).encode()) is not None
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_text_of_more_than_255_bytes_is_unusual(others: int) -> None:
+    rows = [row(sis_id="short")] * others
+    taken(*rows, row(student_id="b", sis_id="x" * 255))
+    assert read_both_ways(page_of(*rows, row(student_id="b", sis_id="x" * 256))) is None
+    assert read_both_ways(page_of(*rows, row(student_id="b", sis_id="x" * 100_000))) is None
+
+
 def test_nothing_of_a_row_is_in_the_representation_of_a_page() -> None:
     assert repr(taken(row(), row(excuse_code="secret"))) == "UsualPage(2 rows)"
     assert str(taken(row())) == "UsualPage(1 rows)"
@@ -248,9 +249,12 @@ def test_pyarrow_is_found_where_it_is_installed(monkeypatch: pytest.MonkeyPatch)
     assert not can_read.__wrapped__()
 
 
-def test_a_part_of_a_column_is_not_taken_for_the_whole() -> None:
-    with pytest.raises(ValueError, match="part of another column"):
-        usual_pages._Column.of(pa.array(["a", "bc"]).slice(1))
+def test_the_bytes_of_a_part_of_a_column_are_those_of_the_part() -> None:
+    whole = pa.array(["a", None, "é", "", "bc", "d"])
+    for start, end in ((0, 6), (0, 4), (2, 5), (3, 4)):
+        part = usual_pages._Column.of(whole.slice(start, end - start))
+        assert part.letters == "".join(filter(None, whole.to_pylist()[start:end])).encode()
+        assert list(part.lengths) == [len((text or "").encode()) for text in whole.to_pylist()[start:end]]
 
 
 # --- what is unusual ------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TEXTS = [
     *("ILL", "😀 emoji", "\u202eright to left\u202c", "% %s %% %(a)s", "{} {0} {{", "\u2028", "\x7f", "null", " ", "é"),
-    *("O'Brien; sick", "\ufffd", "\u0085", "/", ",", "e\u0301"),
+    *("O'Brien; sick", "a\x1eb", "\x1f", "\ufffd", "\u0085", "/", ",", "e\u0301"),
 ]
 """Text of every kind that a batch may hold (batches.py)."""
 

@@ -1,0 +1,136 @@
+"""Threads that take chains from a queue, as few of them as keep Clever and the processor busy."""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Final
+
+from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.api.fetcher import PageFetcher
+from airflow_provider_clever.pull.chains import Chain
+from airflow_provider_clever.pull.stopping import LOOK_SECONDS, stopped
+
+_FIRST_THREADS: Final = 2
+"""As many as keep two cores busy when answers come at once; each more makes the others wait for the interpreter."""
+_LONG_WAIT_SECONDS: Final = 0.01
+"""How long answers may be waited for before all threads are started."""
+_SOON_SECONDS: Final = 0.01
+"""How soon it is seen that they are waited for."""
+
+
+class Turns:
+    """Lets a few threads at a time do something; a context manager. Many that wait cost nothing.
+
+    :param most: how many at a time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._free: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(most):
+            self._free.put(None)
+
+    def __enter__(self) -> None:
+        self._free.get()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._free.put(None)
+
+
+class WalkingThreads:
+    """Threads that walk chains, each over a connection of its own, under the client's one token and throttle.
+
+    They make no call to Airflow. They are daemons: nobody ever waits for one that sits in a read or in a store.
+
+    :param client: the API client.
+    :param chains: taken in this order.
+    :param walk: walks one chain to its end, from any of the threads, several at once. What it raises ends everything.
+    :param most: threads at most.
+    :param stop: set it to end everything.
+    """
+
+    def __init__(
+        self,
+        client: CleverClient,
+        chains: Sequence[Chain],
+        walk: Callable[[Chain, PageFetcher], object],
+        *,
+        most: int,
+        stop: threading.Event,
+    ) -> None:
+        self._client = client
+        self._waiting = deque(chains)
+        self._walk = walk
+        self._most = min(most, len(chains))
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._unfinished = len(chains)
+        self._started = 0
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+
+    def run(self, look: Callable[[], object]) -> None:
+        """Walk all chains to their end.
+
+        :param look: called now and then from this thread.
+        :raises CleverStoppedError: the stop flag was set.
+        :raises BaseException: what the first walk raised that raised anything.
+        """
+        try:
+            self._start()
+            while self._unfinished and not self._ended.wait(self._look_seconds):
+                self._check_stop()
+                look()
+                self._start()
+        except BaseException:
+            self._client.stop()
+            raise
+        finally:
+            self._ended.set()
+        if self._error is not None:
+            self._client.stop()
+            raise self._error
+
+    def check(self) -> None:
+        """Make sure that what a thread has done so far is still wanted.
+
+        :raises CleverStoppedError: the stop flag was set, or another walk has ended everything.
+        """
+        if self._stop.is_set() or self._ended.is_set():
+            raise stopped()
+
+    @property
+    def _look_seconds(self) -> float:
+        return _SOON_SECONDS if self._started < self._most else LOOK_SECONDS
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise stopped()
+
+    def _start(self) -> None:
+        """Start all threads if Clever is waited for, otherwise a few."""
+        is_far = self._client.answer_seconds > _LONG_WAIT_SECONDS
+        while self._started < (self._most if is_far else min(_FIRST_THREADS, self._most)):
+            threading.Thread(target=self._walk_chains, name=f"clever-walk-{self._started}", daemon=True).start()
+            self._started += 1
+
+    def _walk_chains(self) -> None:
+        with suppress(IndexError), self._client.fetcher() as fetcher:
+            while not self._ended.is_set():
+                self._end(self._walked(self._waiting.popleft(), fetcher))
+
+    def _walked(self, chain: Chain, fetcher: PageFetcher) -> BaseException | None:
+        try:
+            self._walk(chain, fetcher)
+        except BaseException as error:  # noqa: BLE001 - it comes out of run() instead
+            return error
+        return None
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._lock:
+            self._error = self._error or error
+            self._unfinished -= 1
+            if error is not None or not self._unfinished:
+                self._ended.set()
