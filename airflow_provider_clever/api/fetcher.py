@@ -73,12 +73,10 @@ class Shared:
 class _Ahead(NamedTuple):
     """A request that was sent before its answer is wanted.
 
-    :param is_probe: what the throttle said when it went.
     :param connection: where the answer comes.
     """
 
     request: Request
-    is_probe: bool
     connection: HTTPConnection
 
 
@@ -118,23 +116,22 @@ class PageFetcher:
     def send_ahead(self, request: Request) -> None:
         """Send the request that is going to be fetched next, so that Clever answers it while the caller works.
 
-        Nothing is sent if the throttle, the credentials or the connection would have to be waited for. Whatever goes
-        wrong with it is seen, and tried again, when the request is fetched. If another one is fetched, or none, the
-        answer is never read.
+        Nothing is sent if the throttle, the credentials or the connection would have to be waited for, or if other
+        requests have to wait for its answer. Whatever goes wrong with it is seen, and tried again, when the request is
+        fetched. If another one is fetched, or none, the answer is never read.
 
         :param request: what :meth:`fetch` will be given.
         """
         self._take_ahead()
         signed, pool = self._signed_at_once(request), self._pools.get(request.origin)
-        is_probe = self._shared.throttle.acquire_at_once() if signed and pool else None
-        if signed is None or pool is None or is_probe is None:
+        if signed is None or pool is None or not self._shared.throttle.acquire_at_once():
             return
         connection = send_ahead(pool, _target(signed), _headers(signed))
         if connection is None:
-            self._shared.throttle.release(is_probe=is_probe)
+            self._shared.throttle.release(is_probe=False)
         else:
             self._shared.count_request()
-            self._ahead = _Ahead(signed, is_probe, connection)
+            self._ahead = _Ahead(signed, connection)
 
     def _signed_at_once(self, request: Request) -> Request | None:
         """The request with its credentials; None if these would have to be asked for."""
@@ -153,7 +150,7 @@ class PageFetcher:
         if ahead is None or ahead.request == request:
             return ahead
         ahead.connection.close()
-        self._shared.throttle.release(is_probe=ahead.is_probe)
+        self._shared.throttle.release(is_probe=False)
         return None
 
     def run(self, plan: Plan[Result]) -> Result:
@@ -187,17 +184,15 @@ class PageFetcher:
         if not request.metered:
             return self._transfer(request)
         throttle = self._shared.throttle
-        is_probe = ahead.is_probe if ahead else throttle.acquire()
-        response = None
+        is_probe = False if ahead else throttle.acquire()
         try:
             response = self._transfer(request, ahead and ahead.connection)
-        finally:
-            if response is not None:
-                throttle.release(is_probe=is_probe, status=response.status, headers=response.headers)
-            else:
-                throttle.release(is_probe=is_probe)
-                if ahead:
-                    ahead.connection.close()
+        except BaseException:
+            throttle.release(is_probe=is_probe)
+            if ahead:
+                ahead.connection.close()
+            raise
+        throttle.release(is_probe=is_probe, status=response.status, headers=response.headers)
         return response
 
     def _transfer(self, request: Request, connection: HTTPConnection | None = None) -> Response:

@@ -164,7 +164,7 @@ class Budget:
         """
         if now < self._closed_until:
             return Verdict(self._closed_until - now, "Clever refused a request, the token's budget is spent")
-        if self._must_learn(now):
+        if self.must_learn(now):
             return _AFTER_ANOTHER if self._is_probing else _GO
         if self._is_unlimited:
             return _GO
@@ -179,7 +179,8 @@ class Budget:
             )
         return _GO if self._in_flight < max(1, spendable // _IN_FLIGHT_PART) else _AFTER_ANOTHER
 
-    def _must_learn(self, now: float) -> bool:
+    def must_learn(self, now: float) -> bool:
+        """Say whether nothing is known, so that one request has to go alone and its answer to be waited for."""
         if self._is_unlimited:
             return False
         return not self._buckets or any(now >= bucket.ends_at for bucket in self._buckets)
@@ -190,7 +191,7 @@ class Budget:
 
     def sent(self, now: float) -> bool:
         """Note that a request goes now. Give True if it is the one that goes alone; pass that to :meth:`came_back`."""
-        is_probe = self._must_learn(now)
+        is_probe = self.must_learn(now)
         self._is_probing = self._is_probing or is_probe
         self._in_flight += 1
         return is_probe
@@ -306,13 +307,17 @@ class Throttle:
                 self._say_once(verdict, now)
                 self._turn.wait(min(verdict.seconds, self._LOOK_SECONDS))
 
-    def acquire_at_once(self) -> bool | None:
-        """Let a request go if none has to wait now. Give what :meth:`acquire` gives; None: it may not go yet."""
+    def acquire_at_once(self) -> bool:
+        """Let a request go if it need not wait and no other one waits for its answer. Say whether it may go.
+
+        Pass ``is_probe=False`` to :meth:`release`.
+        """
         with self._turn:
             now = time.monotonic()
-            if self._stop.is_set() or self._budget.decide(now).seconds > 0:
-                return None
-            return self._budget.sent(now)
+            if self._stop.is_set() or self._budget.must_learn(now) or self._budget.decide(now).seconds > 0:
+                return False
+            self._budget.sent(now)
+            return True
 
     def release(self, *, is_probe: bool, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
         """Give the place back.

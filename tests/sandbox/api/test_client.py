@@ -45,6 +45,21 @@ def pulled(client: CleverClient, query: AttendanceQuery) -> list[dict[str, Any]]
     return [row for page in client.iter_attendance_pages(query) for row in page.rows]
 
 
+def test_the_client_tells_how_long_answers_are_waited_for_and_one_slow_answer_counts_for_little(
+    sandbox: Sandbox, client: CleverClient
+) -> None:
+    assert client.answer_seconds == 0
+    client.get_district()
+    quick = client.answer_seconds
+    assert quick > 0
+    sandbox.knobs(latency_ms=400)
+    client.get_district()
+    assert quick < client.answer_seconds < 0.2
+    for _ in range(4):
+        client.get_district()
+    assert client.answer_seconds > 0.12
+
+
 def test_every_row_arrives_as_it_was_sent(sandbox: Sandbox, client: CleverClient) -> None:
     for school_id in sandbox.district("small").school_ids:
         rows = pulled(client, AttendanceQuery(school_id=school_id, **DAYS))

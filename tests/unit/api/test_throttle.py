@@ -332,3 +332,22 @@ def test_a_request_without_an_answer_gives_its_place_back() -> None:
     throttle.release(is_probe=throttle.acquire())
     assert throttle.acquire()
     assert throttle.snapshot() is None
+
+
+def test_a_request_goes_at_once_only_if_no_other_one_waits_for_its_answer() -> None:
+    stop = threading.Event()
+    throttle = Throttle(stop=stop)
+    assert not throttle.acquire_at_once(), "its answer would be the first"
+    is_probe = throttle.acquire()
+    assert not throttle.acquire_at_once(), "another one is learning"
+    # 16 are kept and a sixteenth of the others may be on their way: two.
+    known = headers(16 + 32, reset=time.time() + 60, date=time.time())
+    throttle.release(is_probe=is_probe, status=200, headers=known)
+    assert [throttle.acquire_at_once() for _ in range(3)] == [True, True, False]
+    throttle.release(is_probe=False)
+    assert throttle.acquire_at_once()
+    throttle.release(is_probe=False, status=200, headers=headers(0, reset=time.time() + 60, date=time.time()))
+    assert not throttle.acquire_at_once(), "the budget is spent"
+    throttle.release(is_probe=False, status=200, headers=known)
+    stop.set()
+    assert not throttle.acquire_at_once()
