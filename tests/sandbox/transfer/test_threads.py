@@ -16,28 +16,31 @@ from airflow_provider_clever.pull.run import Pull
 from tests.support.asking import BRISK, settings_for
 from tests.support.sandbox import Sandbox
 
-DISTRICT = "large"
+LARGE = "large"
+"""A school's day fills two pages."""
+SMALL = "small"
+"""A page holds several days of a school."""
 
 
 @contextmanager
-def pull_of(sandbox: Sandbox, stop: threading.Event, **settings: int) -> Iterator[Pull]:
+def pull_of(sandbox: Sandbox, stop: threading.Event, max_concurrency: int, district: str = LARGE) -> Iterator[Pull]:
     """A pull of the last week of many schools, whose client has asked for the district as every pull does."""
-    with CleverClient(settings_for(sandbox, DISTRICT), policy=BRISK, stop=stop) as client:
+    with CleverClient(settings_for(sandbox, district), policy=BRISK, stop=stop) as client:
         chains = plan_chains(
             Scope.SCHOOL,
-            sandbox.district(DISTRICT).school_ids[:16],
+            sandbox.district(district).school_ids[:16],
             date(2026, 11, 16),
             date(2026, 11, 20),
-            concurrency=settings["max_concurrency"],
+            concurrency=max_concurrency,
         )
         client.get_district()
         yield Pull(
             client,
             chains,
-            district_id=sandbox.district(DISTRICT).id,
+            district_id=sandbox.district(district).id,
             set_aside=lambda scope_id, rejected: pytest.fail(f"{len(rejected)} rows of {scope_id} were set aside"),
             stop=stop,
-            **settings,
+            max_concurrency=max_concurrency,
         )
 
 
@@ -80,34 +83,39 @@ def test_all_threads_are_started_once_answers_are_waited_for(sandbox: Sandbox) -
 
 
 def test_many_land_at_once_where_a_store_is_slow_but_no_more_than_eight(sandbox: Sandbox) -> None:
-    def wait_for_seven_others() -> None:
+    def wait_for_seven_others_and_a_ninth() -> None:
         if landing.now == 8:
-            all_there.set()
-        assert all_there.wait(20)
-        ninth.wait(0.02)  # never set: time for one more to come, if it could
+            eight.set()
+        if landing.now > 8:
+            nine.set()
+        assert eight.wait(20)
+        nine.wait(1 if landing.days <= 8 else 0)
 
     sandbox.knobs(latency_ms=50)
-    all_there, ninth = threading.Event(), threading.Event()
-    landing = Landing(wait_for_seven_others)
+    eight, nine = threading.Event(), threading.Event()
+    landing = Landing(wait_for_seven_others_and_a_ninth)
     with pull_of(sandbox, threading.Event(), max_concurrency=16) as pull:
         pull.land(landing)
     assert landing.most_at_once == 8
 
 
 def test_the_next_page_is_asked_for_while_a_day_lands(sandbox: Sandbox) -> None:
-    sent = threading.Event()
-
     def wait_for_the_next_request() -> None:
-        for _ in range(1000):
-            if len(sandbox.requests()) > seen or sent.wait(0.01):
-                return sent.set()
+        pages = pull._progress.pages
+        if landed_on:
+            return
+        landed_on.append(pages)
+        for _ in range(500):
+            if sum("/attendance/" in request["path"] for request in sandbox.requests()) > pages:
+                return
+            nobody.wait(0.01)
         pytest.fail("nothing was asked for while a day landed")
 
     sandbox.clear_requests()
-    seen = 2  # the district, and the page that the first day came with
+    nobody, landed_on = threading.Event(), list[int]()
     with pull_of(sandbox, threading.Event(), max_concurrency=1) as pull:
-        pull._chains = pull._chains[:1]
         pull.land(Landing(wait_for_the_next_request))
+    assert landed_on < [pull._progress.pages], "no page was left to ask for"
 
 
 @pytest.mark.parametrize("error", [CleverLandingError("the store is gone"), ZeroDivisionError("a defect")], ids=repr)
@@ -135,7 +143,10 @@ def test_a_stop_ends_a_pull_whose_threads_all_wait_for_a_store(sandbox: Sandbox)
     stop, released = threading.Event(), threading.Event()
     landing = Landing(hang)
     try:
-        with pull_of(sandbox, stop, max_concurrency=2) as pull, pytest.raises(CleverStoppedError, match="told to stop"):
+        with (
+            pull_of(sandbox, stop, max_concurrency=2, district=SMALL) as pull,
+            pytest.raises(CleverStoppedError, match="told to stop"),
+        ):
             pull.land(landing)
         days = landing.days
     finally:
