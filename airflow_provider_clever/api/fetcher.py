@@ -19,6 +19,7 @@ from airflow_provider_clever.api.connections import open_pool, send_ahead
 from airflow_provider_clever.api.credentials import AppCredentials, token_credentials
 from airflow_provider_clever.api.exchange import Credentials, RetryPolicy, exchange
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
+from airflow_provider_clever.api.redaction import without_cursor
 from airflow_provider_clever.api.throttle import Throttle
 from airflow_provider_clever.exceptions import CleverProtocolError, CleverStoppedError, CleverTransportError
 from airflow_provider_clever.settings import CleverSettings
@@ -132,6 +133,8 @@ class PageFetcher:
         else:
             self._shared.count_request()
             self._ahead = _Ahead(signed, connection)
+            if log.isEnabledFor(logging.DEBUG):  # of all others urllib3 tells
+                log.debug('%s "GET %s" sent ahead', request.origin, without_cursor(_target(request)))
 
     def _signed_at_once(self, request: Request) -> Request | None:
         """The request with its credentials; None if these would have to be asked for."""

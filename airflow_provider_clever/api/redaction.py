@@ -8,12 +8,17 @@ _CURSOR: Final = re.compile(r"((?:starting_after|ending_before)(?:=|%3[Dd]))[^&\
 _LOGGERS: Final = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "urllib3.response", "asyncio")
 
 
+def without_cursor(text: str) -> str:
+    """Put ``[...]`` for each cursor in an address, or in a text that holds some."""
+    return _CURSOR.sub(r"\1[...]", text)
+
+
 class _CursorFilter(logging.Filter):
     """Rewrites a record that shows a cursor; every other one passes as it is."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        redacted = _CURSOR.sub(r"\1[...]", message)
+        redacted = without_cursor(message)
         if redacted != message:
             record.msg, record.args = redacted, ()
             record.exc_info, record.exc_text = None, None

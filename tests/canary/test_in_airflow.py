@@ -114,7 +114,7 @@ def test_each_task_ended_as_it_should_with_cursors_in_play(run: Run):
 
 def test_no_log_holds_anything_private_though_they_hold_everything_else(run: Run):
     assert run.canaries.found_in(run.logs) == []
-    assert "starting_after=[...]" in run.logs  # the lines of urllib3
+    assert "starting_after=[...]" in run.logs  # the lines about requests
     assert "Received message from task runner" in run.logs  # those of Airflow's supervisor
     failed = [task_id for task_id, state in run.states.items() if state == "failed"]
     assert run.logs.count("AirflowFailException") >= len(failed)  # the errors, with their chains

@@ -155,7 +155,7 @@ def test_nothing_private_is_said_in(child: Child, sandbox: Sandbox, rows_in_play
     answered = [entry for entry in sandbox.requests() if entry["status"]]
     if next(cursors_in(answered), None):
         assert rows_in_play.hold_every_cursor_of(answered)
-        assert "starting_after=[...]" in said  # the lines of urllib3 were there
+        assert "starting_after=[...]" in said  # the lines about requests were there
 
 
 def cut(file: Path) -> None:

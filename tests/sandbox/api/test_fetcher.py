@@ -411,6 +411,18 @@ def test_a_request_that_cannot_be_sent_ahead_is_sent_when_it_is_fetched() -> Non
     assert [head.split()[1].partition("?")[2] for head in server.heard] == [FIRST, SECOND]
 
 
+def test_a_request_that_was_sent_ahead_is_told_of_at_debug_without_its_cursor(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    heads: list[list[str]] = []
+    with keeping_connections(answering(KEPT), heads) as url, fetching(url) as fetcher:
+        fetch(fetcher, url, FIRST)
+        send_ahead(fetcher, url, "limit=1&starting_after=CANARY")
+        fetch(fetcher, url, "limit=1&starting_after=CANARY")
+    assert f'{url} "GET {PATH}?limit=1&starting_after=[...]" sent ahead' in caplog.messages
+    assert "CANARY" not in caplog.text
+    assert "t0ken" not in caplog.text
+
+
 def test_requests_are_sent_ahead_through_tls_too(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     heads: list[list[str]] = []
