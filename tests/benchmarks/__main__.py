@@ -22,7 +22,8 @@ Plan = Sequence[tuple[Scenario, int]]
 
 PLANS: dict[str, Plan] = {
     "no-latency": [(scenarios.NO_LATENCY, 5)],
-    "latency": [(scenarios.FOUR_SCHOOLS, 5), (scenarios.ONE_SCHOOL, 5)],
+    "four-schools": [(scenarios.FOUR_SCHOOLS, 5)],
+    "one-school": [(scenarios.ONE_SCHOOL, 5)],
     "landing": [(scenarios.LANDING, 5)],
     "grid": [(scenario, 1) for scenario in scenarios.GRID],
     "sizes": [
