@@ -42,8 +42,6 @@ def ends_the_pull(error: CleverError) -> bool:
     return isinstance(error, ENDS_THE_PULL) or (isinstance(error, CleverAuthError) and error.status == 401)
 
 
-_DECODING_THREADS: Final = 2
-"""How many may decode at once: when many answers come together, more only wait for the interpreter lock."""
 _LANDING_THREADS: Final = 8
 """How many may land at once. An object store is waited for, so it takes more of them than decoding does."""
 
@@ -135,14 +133,12 @@ class Pull:
         self._chains = chains
         self._district_id = district_id
         self._set_aside = set_aside
-        self._stop = stop
-        self._max_concurrency = max_concurrency
         self._unfetched = len(chains)
         self._open_walks = Counter(chain.scope_id for chain in chains)
         self._progress = Progress(len(chains), len(self._open_walks), client.budget_left)
         self._lock = threading.Lock()
         self._setting_aside = threading.Lock()
-        self._decoding = Turns(_DECODING_THREADS)
+        self._threads = WalkingThreads(client, chains, most=max_concurrency, stop=stop)
         self._landing = Turns(_LANDING_THREADS)
         self.result = PullResult({chain.scope_id: ScopeResult(chain.scope_id) for chain in chains})
 
@@ -168,7 +164,7 @@ class Pull:
                     )
             self._tally(chain, walk)
 
-        self._threads(collect).run(self._progress.tell)
+        self._threads.run(collect, self._progress.tell)
         return [row for chain in self._chains for row in rows[id(chain)]]
 
     def land(
@@ -195,17 +191,13 @@ class Pull:
         def land_all(days: Iterator[PulledDay]) -> None:
             for day in days:
                 with self._landing:
-                    threads.check()
+                    self._threads.check()
                     land(day)
 
-        threads = self._threads(land_walk)
         if not self._chains:
             when_fetched()
-        threads.run(self._progress.tell)
+        self._threads.run(land_walk, self._progress.tell)
         return self.result
-
-    def _threads(self, walk: Callable[[Chain, PageFetcher], object]) -> WalkingThreads:
-        return WalkingThreads(self._client, self._chains, walk, most=self._max_concurrency, stop=self._stop)
 
     def _pages(
         self,
@@ -226,7 +218,7 @@ class Pull:
                     self._count_fetched(when_fetched)
                 else:
                     fetcher.send_ahead(request)
-                with self._decoding:
+                with self._threads.in_turn():
                     page = decode(body, walk)
                 self._count(chain, page)
                 yield page

@@ -4,7 +4,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import TracebackType
 from typing import Final
 
@@ -19,6 +19,7 @@ _LONG_WAIT_SECONDS: Final = 0.01
 """How long answers may be waited for before all threads are started."""
 _SOON_SECONDS: Final = 0.01
 """How soon it is seen that they are waited for."""
+_NO_TURN: Final = nullcontext()
 
 
 class Turns:
@@ -46,44 +47,38 @@ class WalkingThreads:
 
     :param client: the API client.
     :param chains: taken in this order.
-    :param walk: walks one chain to its end, from any of the threads, several at once. What it raises ends everything.
     :param most: threads at most.
     :param stop: set it to end everything.
     """
 
-    def __init__(
-        self,
-        client: CleverClient,
-        chains: Sequence[Chain],
-        walk: Callable[[Chain, PageFetcher], object],
-        *,
-        most: int,
-        stop: threading.Event,
-    ) -> None:
+    def __init__(self, client: CleverClient, chains: Sequence[Chain], *, most: int, stop: threading.Event) -> None:
         self._client = client
         self._waiting = deque(chains)
-        self._walk = walk
         self._most = min(most, len(chains))
         self._stop = stop
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._unfinished = len(chains)
         self._started = 0
         self._ended = threading.Event()
         self._error: BaseException | None = None
 
-    def run(self, look: Callable[[], object]) -> None:
+    def run(self, walk: Callable[[Chain, PageFetcher], object], look: Callable[[], object]) -> None:
         """Walk all chains to their end.
 
+        :param walk: walks one chain to its end, from any of the threads, several at once. What it raises ends
+            everything.
         :param look: called now and then from this thread.
         :raises CleverStoppedError: the stop flag was set.
         :raises BaseException: what the first walk raised that raised anything.
         """
+        look()
         try:
-            self._start()
+            self._start(walk)
             while self._unfinished and not self._ended.wait(self._look_seconds):
                 self._check_stop()
                 look()
-                self._start()
+                self._start(walk)
         except BaseException:
             self._client.stop()
             raise
@@ -92,6 +87,13 @@ class WalkingThreads:
         if self._error is not None:
             self._client.stop()
             raise self._error
+
+    def in_turn(self) -> AbstractContextManager[object]:
+        """A context for what is mostly the interpreter's work: once all threads are started, one is in it at a time.
+
+        Where many answers come together, several would only wait for each other's interpreter lock.
+        """
+        return self._turn if self._started > _FIRST_THREADS else _NO_TURN
 
     def check(self) -> None:
         """Make sure that what a thread has done so far is still wanted.
@@ -109,26 +111,26 @@ class WalkingThreads:
         if self._stop.is_set():
             raise stopped()
 
-    def _start(self) -> None:
+    def _start(self, walk: Callable[[Chain, PageFetcher], object]) -> None:
         """Start all threads if Clever is waited for, otherwise a few."""
         is_far = self._client.answer_seconds > _LONG_WAIT_SECONDS
         while self._started < (self._most if is_far else min(_FIRST_THREADS, self._most)):
-            threading.Thread(target=self._walk_chains, name=f"clever-walk-{self._started}", daemon=True).start()
+            name = f"clever-walk-{self._started}"
+            threading.Thread(target=self._walk_chains, args=(walk,), name=name, daemon=True).start()
             self._started += 1
 
-    def _walk_chains(self) -> None:
+    def _walk_chains(self, walk: Callable[[Chain, PageFetcher], object]) -> None:
         with suppress(IndexError), self._client.fetcher() as fetcher:
             while not self._ended.is_set():
-                self._end(self._walked(self._waiting.popleft(), fetcher))
+                chain = self._waiting.popleft()
+                try:
+                    walk(chain, fetcher)
+                except BaseException as error:  # noqa: BLE001 - it comes out of run() instead
+                    self._count_ended(error)
+                else:
+                    self._count_ended()
 
-    def _walked(self, chain: Chain, fetcher: PageFetcher) -> BaseException | None:
-        try:
-            self._walk(chain, fetcher)
-        except BaseException as error:  # noqa: BLE001 - it comes out of run() instead
-            return error
-        return None
-
-    def _end(self, error: BaseException | None) -> None:
+    def _count_ended(self, error: BaseException | None = None) -> None:
         with self._lock:
             self._error = self._error or error
             self._unfinished -= 1
