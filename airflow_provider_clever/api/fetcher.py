@@ -36,6 +36,7 @@ HEADERS: Final = {
 MOST_BODY_BYTES: Final = 64 * 2**20
 _CHUNK_BYTES: Final = 2**18
 _SHARE_OF_ONE_WAIT: Final = 0.125
+"""How much one wait counts in the average of the waits of late."""
 _STOPPED: Final = "The client was told to stop."
 
 

@@ -13,8 +13,9 @@ from airflow_provider_clever.exceptions import CleverProtocolError
 _TAIL_BYTES: Final = 4096
 _SMALL_PAGE_BYTES: Final = 4096
 _ADDRESS: Final = re.compile("[!-~]*")
+"""No blank, line break or letter beyond ASCII."""
 _QUERY: Final = re.compile("[!$-~]+")
-"""Of an address: no blank, quote or ``#``."""
+"""The same without a quote or ``#``: what stands behind the ``?`` of an address."""
 
 
 def next_link(body: bytes) -> str | None:

@@ -81,10 +81,10 @@ def digest_of(count: int, constant: Mapping[str, str | None], varying: Iterable[
 
 
 def _ends_and_letters(values: list[str | None]) -> tuple[bytes, bytes]:
-    texts = [value or "" for value in values] if None in values else values
-    letters = "".join(texts)  # type: ignore[arg-type]  # there is no None among them
+    texts = [value or "" for value in values]
+    letters = "".join(texts)
     found = letters.encode()
-    lengths = map(len, texts if len(found) == len(letters) else (text.encode() for text in texts))  # type: ignore[union-attr, arg-type]
+    lengths = map(len, texts) if len(found) == len(letters) else (len(text.encode()) for text in texts)
     return struct.pack(f"<{len(texts) + 1}i", 0, *accumulate(lengths)), found
 
 

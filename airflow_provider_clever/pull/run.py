@@ -31,7 +31,7 @@ from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.checks import WalkCheck
 from airflow_provider_clever.pull.days import DayAssembler
 from airflow_provider_clever.pull.progress import Progress
-from airflow_provider_clever.pull.threads import Turns, WalkingThreads
+from airflow_provider_clever.pull.threads import WalkingThreads
 
 ENDS_THE_PULL: Final = (CleverDataError, CleverSettingsError, CleverStoppedError)
 """Errors that no other school can escape. Any other one ends its own school's walk alone."""
@@ -139,7 +139,7 @@ class Pull:
         self._lock = threading.Lock()
         self._setting_aside = threading.Lock()
         self._threads = WalkingThreads(client, chains, most=max_concurrency, stop=stop)
-        self._landing = Turns(_LANDING_THREADS)
+        self._landing = threading.Semaphore(_LANDING_THREADS)
         self.result = PullResult({chain.scope_id: ScopeResult(chain.scope_id) for chain in chains})
 
     def rows(self, limit: int) -> list[dict[str, Any]]:

@@ -1,11 +1,9 @@
-"""Threads that take chains from a queue, as few of them as keep Clever and the processor busy."""
+"""Threads that walk one chain after another, as few of them as keep Clever and the processor busy."""
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from types import TracebackType
 from typing import Final
 
 from airflow_provider_clever.api.client import CleverClient
@@ -20,24 +18,6 @@ _LONG_WAIT_SECONDS: Final = 0.01
 _SOON_SECONDS: Final = 0.01
 """How soon it is seen that they are waited for."""
 _NO_TURN: Final = nullcontext()
-
-
-class Turns:
-    """Lets a few threads at a time do something; a context manager. Many that wait cost nothing.
-
-    :param most: how many at a time.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._free: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(most):
-            self._free.put(None)
-
-    def __enter__(self) -> None:
-        self._free.get()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._free.put(None)
 
 
 class WalkingThreads:
