@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.benchmarks.standin import ROWS_A_DAY, Account, attendance_page, page_paths, school_id
+from tests.benchmarks.standin import ROWS_A_DAY, Account, Standin, attendance_page, page_paths, school_id
 
 pytestmark = pytest.mark.benchmarks
 
@@ -50,6 +50,16 @@ def test_a_school_looks_the_same_at_every_call_and_unlike_the_next() -> None:
     address = next(page_paths(school_id(0), FIRST_DAY, LAST_DAY))
     assert page_at(address) == page_at(address)
     assert page_at(address)["data"] != page_at(address.replace(school_id(0), school_id(1)))["data"]
+
+
+def test_a_page_is_rendered_once_and_kept_under_its_whole_address() -> None:
+    standin = Standin()
+    first, second, *_ = page_paths(school_id(0), FIRST_DAY, LAST_DAY)
+    (path, _, asked), (_, _, following) = first.partition("?"), second.partition("?")
+    kept = standin.body(path, dict(parse_qsl(asked)))
+    assert kept == attendance_page(path, dict(parse_qsl(asked)))
+    assert standin.body(path, dict(parse_qsl(asked))) is kept
+    assert standin.body(path, dict(parse_qsl(following))) == attendance_page(path, dict(parse_qsl(following)))
 
 
 def test_a_spent_window_refuses_and_says_when_it_ends() -> None:
