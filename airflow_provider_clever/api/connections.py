@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import cast
 
 import requests
@@ -20,8 +21,12 @@ def open_pool(origin: str) -> HTTPConnectionPool:
     proxies = get_environ_proxies(origin) if origin.startswith("https:") else {}  # plain http goes to loopback only
     certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
     adapter = HTTPAdapter(pool_maxsize=1)
-    asked = requests.Request("GET", origin).prepare()
-    return cast("HTTPConnectionPool", adapter.get_connection_with_tls_context(asked, certificates, proxies))
+    return cast("HTTPConnectionPool", adapter.get_connection_with_tls_context(_asked(origin), certificates, proxies))
+
+
+@lru_cache(maxsize=8)
+def _asked(origin: str) -> requests.PreparedRequest:
+    return requests.Request("GET", origin).prepare()
 
 
 def send_ahead(pool: HTTPConnectionPool, target: str, headers: Mapping[str, str]) -> HTTPConnection | None:
