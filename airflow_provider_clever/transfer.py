@@ -15,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from airflow_provider_clever.api.client import CleverClient
-from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.batches import spare_memory
 from airflow_provider_clever.exceptions import (
     CleverDataError,
@@ -29,69 +28,14 @@ from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolRecei
 from airflow_provider_clever.landing.store import Destination, PartitionOutcome, PullContext
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import District, PulledDay, RejectedRow
-from airflow_provider_clever.pull.chains import Chain, Scope, plan_chains
+from airflow_provider_clever.pull.chains import Scope
 from airflow_provider_clever.pull.late_answers import LateAnswer
+from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.pull.run import Pull, PullResult, ScopeResult
 
 log = logging.getLogger(__name__)
 
 _NAMED: Final = ("airflow-provider-clever", "pyarrow")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """Whose attendance of which days. Checked when it is made, before anything is sent.
-
-    :param first_day: first attendance date, inclusive.
-    :param last_day: last attendance date, inclusive.
-    :param school_ids: the schools; default every school that the district shares.
-    :param section_ids: sections, instead of schools.
-    :param attendance_status: ``present``, ``absent`` or ``tardy``; default all.
-    :raises CleverSettingsError: it cannot be asked.
-    """
-
-    first_day: date
-    last_day: date
-    school_ids: tuple[str, ...] | None = None
-    section_ids: tuple[str, ...] | None = None
-    attendance_status: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.school_ids is not None and self.section_ids is not None:
-            raise CleverSettingsError("Give school_ids or section_ids, not both.")
-        for name in ("school_ids", "section_ids"):
-            ids = getattr(self, name)
-            if ids is not None and not ids:
-                raise CleverSettingsError(f"{name} is empty. Leave it out to ask for every school that is shared.")
-            if ids is not None and len(set(ids)) < len(ids):
-                object.__setattr__(self, name, tuple(dict.fromkeys(ids)))
-        for scope_id in self.section_ids or self.school_ids or ("any",):
-            AttendanceQuery(  # checks the id, the dates and the status
-                school_id=scope_id,
-                date_range_start=self.first_day,
-                date_range_end=self.last_day,
-                attendance_status=self.attendance_status,
-            )
-
-    @property
-    def scope(self) -> Scope:
-        """Whether the question names sections."""
-        return Scope.SCHOOL if self.section_ids is None else Scope.SECTION
-
-    def chains(self, shared_school_ids: Sequence[str], *, max_concurrency: int) -> list[Chain]:
-        """The walks that answer it.
-
-        :param shared_school_ids: the schools to ask for if the question names none.
-        :param max_concurrency: walks side by side.
-        """
-        return plan_chains(
-            self.scope,
-            self.section_ids or self.school_ids or shared_school_ids,
-            self.first_day,
-            self.last_day,
-            concurrency=max_concurrency,
-            attendance_status=self.attendance_status,
-        )
 
 
 @dataclass(slots=True)

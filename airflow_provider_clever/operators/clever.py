@@ -18,7 +18,8 @@ from airflow_provider_clever.windows import run_window
 if TYPE_CHECKING:
     from airflow_provider_clever.landing.store import Destination
     from airflow_provider_clever.landing.work import Work
-    from airflow_provider_clever.transfer import Answer, Question, Transfer
+    from airflow_provider_clever.pull.question import Question
+    from airflow_provider_clever.transfer import Answer, Transfer
 
 __all__ = [
     "CleverAttendanceCoverageOperator",
@@ -137,7 +138,7 @@ class CleverAttendanceOperator(BaseOperator):
         self._stop.set()
 
     def _question(self, context: Context) -> "Question":
-        from airflow_provider_clever.transfer import Question
+        from airflow_provider_clever.pull.question import Question
 
         window = run_window(
             facts_from_context(context),

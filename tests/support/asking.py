@@ -15,8 +15,9 @@ from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.landing.receipts import work_id
 from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
-from airflow_provider_clever.transfer import Answer, Question, Transfer
+from airflow_provider_clever.transfer import Answer, Transfer
 from tests.support.sandbox import Sandbox
 
 FIELDS = (

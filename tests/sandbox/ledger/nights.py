@@ -24,9 +24,10 @@ from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.planner import PlanSettings
 from airflow_provider_clever.ledger.spans import Span
 from airflow_provider_clever.ledger.surveying import Survey, survey
+from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.syncs import sync_text
-from airflow_provider_clever.transfer import Question, Transfer
+from airflow_provider_clever.transfer import Transfer
 from tests.support.sandbox import Sandbox
 
 
