@@ -17,14 +17,11 @@ from airflow_provider_clever.settings import CleverSettings
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-    from rich.console import Console
-    from rich.table import Table
 
     from airflow_provider_clever.landing.objects import Objects
-    from airflow_provider_clever.landing.verify import Finding, VerifyReport
+    from airflow_provider_clever.landing.verify import Finding
     from airflow_provider_clever.ledger.covered import CorrectionRules
-    from airflow_provider_clever.ledger.planner import Plan
-    from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays
+    from airflow_provider_clever.ledger.reporting import DistrictReport
     from airflow_provider_clever.ledger.surveying import Survey
 
 OK: Final = 0
@@ -33,7 +30,6 @@ FOUND: Final = 1
 COULD_NOT: Final = 2
 """The question could not be answered."""
 
-_SHOWN_SCHOOLS: Final = 40
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -70,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--lookback-days", type=int, default=14, metavar="DAYS", help="as in the DAG (default 14)")
     plan.add_argument("--sweep-weekday", default="sunday", choices=(*_WEEKDAYS, "never"), metavar="DAY")
     plan.add_argument("--conn-id", default="clever_default", help="Airflow connection (default clever_default)")
-    plan.add_argument("--all", action="store_true", help=f"show every school, not only {_SHOWN_SCHOOLS} that are due")
+    plan.add_argument("--all", action="store_true", help="show every school, not only the first that are due")
 
     status = _command(commands, "status", _status, "how all districts stand; exit code 1: a day is about to be lost")
     status.add_argument("--rebuild", action="store_true", help="first make coverage anew from the receipts")
@@ -158,12 +154,14 @@ def _settings(conn_id: str, district_id: str | None) -> CleverSettings:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from airflow_provider_clever.terminal import show_plan
+
     survey = _surveyed(options)
     if options.json:
         district = {"district_id": survey.district.id, "name": survey.district.name, "last_sync": survey.last_sync}
         print(json.dumps(district | survey.plan.to_json(), indent=2))
     else:
-        _show_plan(survey, show_all=options.all)
+        show_plan(survey, show_all=options.all)
     return OK
 
 
@@ -197,68 +195,12 @@ def _rules(zone: Any, lookback_days: int) -> "CorrectionRules":
     return CorrectionRules(timezone=zone, lookback_days=lookback_days)
 
 
-def _show_plan(survey: "Survey", *, show_all: bool) -> None:
-    from rich.markup import escape
-
-    console, plan = _console(), survey.plan
-    console.print(f"[bold]{escape(survey.district.name or 'District')}[/bold] ({survey.district.id})", highlight=False)
-    console.print(
-        f"days looked at  {plan.span}\nlast sync       {_moment(survey.last_sync)} UTC\n"
-        f"Clever still has attendance from {plan.first_retained} on"
-        + (f"; {plan.gone_days} of these days are already gone" if plan.gone_days else ""),
-        highlight=False,
-    )
-    due = [school for school in plan.schools if school.due or school.lost]
-    shown = plan.schools if show_all else due[:_SHOWN_SCHOOLS]
-    table = _table("school", *_PLAN_COLUMNS, "due for", numbers=_PLAN_COLUMNS)
-    for school in shown:
-        table.add_row(
-            escape(school.name or school.school_id),
-            *map(_number, (plan.gone_days, *(getattr(school, name) for name in _COUNTED), school.requests)),
-            _minutes(school.requests, plan),
-            ", ".join(school.reasons),
-        )
-    if len(due) > len(shown):
-        table.add_row(f"… {len(due) - len(shown)} more, with --all")
-    sums = [sum(getattr(school, name) for school in plan.schools) for name in _COUNTED]
-    counts = (plan.gone_days * len(plan.schools), *sums, plan.requests)
-    table.add_section()
-    table.add_row(f"{len(plan.schools)} schools", *map(_number, counts), _minutes(plan.requests, plan), style="bold")
-    console.print(table)
-    for reason, days in plan.reasons.items():
-        console.print(f"  {days:>8,}  {reason}", highlight=False)
-    tasks = "1 task" if len(plan.tasks) == 1 else f"{len(plan.tasks):,} tasks"
-    console.print(
-        f"{tasks}, about {plan.requests:,} requests, {_minutes(plan.requests, plan)} minutes within the token's budget"
-        if plan.tasks
-        else "Nothing is due.",
-        highlight=False,
-    )
-    _name(console, "lost: Clever has forgotten these days, and they were never covered", _lost(survey), "red")
-
-
-_PLAN_COLUMNS: Final = ("gone", "retained", "expiring", "landed", "due", "requests", "minutes")
-_COUNTED: Final = ("retained", "expiring", "covered", "due_days")
-
-
-def _minutes(requests: int | None, plan: "Plan") -> str:
-    if not requests:
-        return _number(requests)
-    minutes = requests / plan.requests_per_minute
-    return "< 0.1" if minutes < 0.1 else f"{minutes:,.1f}"
-
-
-def _lost(survey: "Survey") -> "list[SchoolDays]":
-    from airflow_provider_clever.ledger.reporting import SchoolDays
-
-    return [SchoolDays(one.school_id, one.name, one.lost) for one in survey.plan.schools if one.lost]
-
-
 # --- status -----------------------------------------------------------------------------------------------------------
 
 
 def _status(options: argparse.Namespace) -> int:
     from airflow_provider_clever.ledger.coverage import ledger_districts
+    from airflow_provider_clever.terminal import show_status
 
     objects = _objects(options)
     reports = [_report(objects, district_id, options) for district_id in options.districts or ledger_districts(objects)]
@@ -267,7 +209,7 @@ def _status(options: argparse.Namespace) -> int:
     elif not reports:
         print(f"Nothing has landed at {options.destination} yet.")
     else:
-        _show_status(reports)
+        show_status(reports)
     return FOUND if any(report.about_to_be_lost for report in reports) else OK
 
 
@@ -282,47 +224,15 @@ def _report(objects: "Objects", district_id: str, options: argparse.Namespace) -
     return district_report(current_coverage(objects, district_id, Listing(today=today)), today)
 
 
-_STATUS_COLUMNS: Final = ("gaps", "days left", "lost", "missing", "quarantined")
-
-
-def _show_status(reports: "Sequence[DistrictReport]") -> None:
-    console = _console()
-    table = _table("district", "last sync", "newest day", "schools", *_STATUS_COLUMNS, numbers=_STATUS_COLUMNS)
-    for report in reports:
-        lost = sum(span.days for days in report.lost for span in days.spans)
-        style = "red" if report.about_to_be_lost else "yellow" if report.gaps or report.failing else "green"
-        troubled = {"failing": len(report.failing), "gone": len(report.gone)}
-        table.add_row(
-            f"[{style}]●[/{style}]\N{NO-BREAK SPACE}{report.district_id}",
-            _moment(report.last_sync),
-            str(report.newest_day or "-"),
-            ", ".join([str(report.schools), *(f"{count} {what}" for what, count in troubled.items() if count)]),
-            _number(report.gaps),
-            "-" if report.days_to_expiry is None else str(report.days_to_expiry),
-            *map(_number, (lost, report.missing, report.quarantined)),
-        )
-    console.print(table)
-    console.print(
-        "last sync: UTC; gaps, lost: days of schools; days left: until Clever forgets the oldest gap; missing, "
-        "quarantined: rows",
-        style="dim",
-    )
-    for report in reports:
-        which = f"{report.district_id}: " if len(reports) > 1 else ""
-        _name(console, f"{which}about to be lost", report.about_to_be_lost, "red")
-        _name(console, f"{which}lost: Clever has forgotten these days, and they were never covered", report.lost, "red")
-        _name(console, f"{which}last pull failed", report.failing, "yellow")
-        _name(console, f"{which}no longer shared", report.gone, "dim")
-
-
 # --- verify -----------------------------------------------------------------------------------------------------------
 
 
 def _verify(options: argparse.Namespace) -> int:
     from airflow_provider_clever.landing.verify import verify
+    from airflow_provider_clever.terminal import progress_bar, show_findings
 
     fs, root = resolve_destination(options.destination)
-    with _progress(is_wanted=not options.json) as progress, _details(options.details) as details:
+    with progress_bar(is_wanted=not options.json) as progress, _details(options.details) as details:
         report = verify(fs, root, districts=options.districts, progress=progress, details=details)
     if options.json:
         facts = {"ok": report.ok, "districts": report.districts, "counts": report.counts}
@@ -330,41 +240,8 @@ def _verify(options: argparse.Namespace) -> int:
             json.dumps(facts | {name: getattr(report, name) for name in ("partitions", "rows", "receipts")}, indent=2)
         )
     else:
-        _show_findings(report, options.details)
+        show_findings(report, options.details)
     return OK if report.ok else FOUND
-
-
-def _show_findings(report: "VerifyReport", details: Path | None) -> None:
-    from airflow_provider_clever.landing.verify import HARMLESS, KINDS
-
-    console = _console()
-    console.print(
-        f"Read {report.partitions:,} partitions with {report.rows:,} rows and {report.receipts:,} receipts of "
-        f"{len(report.districts)} districts.",
-        highlight=False,
-    )
-    table = _table("found", "", numbers=("found",))
-    for kind, words in KINDS.items():
-        count = report.counts[kind]
-        style = "dim" if not count else "yellow" if kind in HARMLESS else "bold red"
-        table.add_row(_number(count), words, style=style)
-    console.print(table)
-    where = f"which: {details}" if details else "which: ask again with --details FILE (it will hold ids; keep it safe)"
-    console.print("[green]All is as it was landed.[/green]" if report.ok else f"[red]Something is wrong[/red]; {where}")
-
-
-@contextmanager
-def _progress(*, is_wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
-    if not (is_wanted and sys.stderr.isatty()):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("reading days"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager
@@ -377,41 +254,6 @@ def _details(path: Path | None) -> "Iterator[Callable[[Finding], None] | None]":
     # It names students: nobody but this user is to read it.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         yield lambda finding: print(json.dumps(asdict(finding)), file=file)
-
-
-# --- on a terminal ----------------------------------------------------------------------------------------------------
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    # In a pipe there is no width to keep to: nothing may be cut off.
-    return Console() if sys.stdout.isatty() else Console(width=200)
-
-
-def _table(*headers: str, numbers: Sequence[str]) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for header in headers:
-        table.add_column(header, justify="right" if header in numbers else "left", overflow="fold")
-    return table
-
-
-def _name(console: "Console", title: str, found: "Sequence[SchoolDays]", style: str) -> None:
-    if found:
-        console.print(f"\n[{style}]{title}[/{style}]", highlight=False)
-        for days in found:
-            console.print(f"  {days}", markup=False, highlight=False)
-
-
-def _number(value: int | None) -> str:
-    return "?" if value is None else f"{value:,}" if value else "·"
-
-
-def _moment(text: str | None) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}" if text else "never"
 
 
 if __name__ == "__main__":

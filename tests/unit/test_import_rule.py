@@ -24,6 +24,7 @@ LAYERS = (
     ("triggers",),
     ("sensors", "operators"),
     ("dags",),
+    ("terminal",),
     ("cli",),
 )
 ALONE = ("sandbox", "get_provider_info")
