@@ -24,6 +24,7 @@ from airflow_provider_clever.exceptions import (
 )
 from airflow_provider_clever.landing import receipts
 from airflow_provider_clever.landing.day_ranges import DayRange
+from airflow_provider_clever.landing.receipt_files import write_receipt
 from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, SchoolState
 from airflow_provider_clever.landing.store import Destination, PartitionOutcome, PullContext
 from airflow_provider_clever.landing.work import Work
@@ -131,7 +132,7 @@ class Transfer:
         totals = receipts.totals(landing.outcomes)
         summary = self._summary(before, result, schools) | totals
         summary |= {"sync_after": sync_text(after), "quarantined": landing.rejected + landing.conflicts}
-        summary["receipt"] = receipts.write_receipt(
+        summary["receipt"] = write_receipt(
             destination,
             Receipt(
                 district_id=before.id,

@@ -14,7 +14,8 @@ from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.formats import FORMATS, DamagedPartitionError
 from airflow_provider_clever.landing.layout import PartitionName
 from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipts import Receipt, read_receipts
+from airflow_provider_clever.landing.receipt_files import read_receipts
+from airflow_provider_clever.landing.receipts import Receipt
 from airflow_provider_clever.models import Columns
 
 if TYPE_CHECKING:

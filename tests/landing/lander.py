@@ -19,6 +19,7 @@ import pyarrow.parquet  # noqa: F401 - loaded once, in the process that all land
 import s3fs  # noqa: F401 - as above
 
 from airflow_provider_clever.landing import receipts
+from airflow_provider_clever.landing.receipt_files import write_receipt
 from airflow_provider_clever.landing.receipts import Asked, Receipt
 from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.work import Work
@@ -101,7 +102,7 @@ def land(destination: Destination, version: int) -> None:
         schools=schools,
         changes=(),
     )
-    receipts.write_receipt(destination, receipt)
+    write_receipt(destination, receipt)
 
 
 def destination_at(store: Store, file_format: str) -> Destination:

@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_clever.landing import receipts, rows
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.formats import FORMATS
+from airflow_provider_clever.landing.receipt_files import read_receipts, write_receipt
 from airflow_provider_clever.landing.receipts import Asked, Receipt
 from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.verify import HARMLESS, KINDS, Finding, VerifyReport, verify
@@ -65,7 +66,7 @@ class Lake:
         )
 
     def receipt(self, receipt: Receipt) -> None:
-        receipts.write_receipt(self.destination, receipt)
+        write_receipt(self.destination, receipt)
 
     def path(self, school: int, number: int) -> Path:
         end = {"parquet": "parquet", "jsonl": "jsonl.gz"}[self.file_format]
@@ -188,7 +189,7 @@ def test_what_the_district_did_is_reported_and_is_not_wrong(lake: Lake) -> None:
         ],
         state="landed",
     )
-    (first,) = receipts.read_receipts(lake.destination.objects.fs, lake.store.root, DISTRICT)
+    (first,) = read_receipts(lake.destination.objects.fs, lake.store.root, DISTRICT)
     lake.receipt(replace(first, work=Work("d" * 32, "2026-04"), finished_at="2026-05", schools={SCHOOLS[0]: school}))
     assert lake.found() == {"missing_at_clever": 2, "in_two_schools": 1}
     assert set(lake.found()) == HARMLESS

@@ -10,6 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.landing import changes, receipts
 from airflow_provider_clever.landing.day_ranges import DayRange
+from airflow_provider_clever.landing.receipt_files import read_receipts, write_receipt
 from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.work import Work
@@ -86,7 +87,7 @@ def test_a_receipt_sums_up_what_landing_did(destination: Destination) -> None:
 
 def test_a_retry_does_not_forget_what_the_try_before_it_changed(destination: Destination) -> None:
     outcomes = [destination.land(day([row("a")]), context=context())]
-    receipts.write_receipt(
+    write_receipt(
         destination,
         receipt(
             {SCHOOL: receipts.school_receipt(outcomes, state="landed", covered=COVERED)},
@@ -95,8 +96,8 @@ def test_a_retry_does_not_forget_what_the_try_before_it_changed(destination: Des
     )
     outcomes = [destination.land(day([row("a")]), context=context())]
     later = receipts.school_receipt(outcomes, state="landed", covered=COVERED)
-    path = receipts.write_receipt(destination, receipt({SCHOOL: later}, totals=receipts.totals(outcomes)))
-    (united,) = receipts.read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
+    path = write_receipt(destination, receipt({SCHOOL: later}, totals=receipts.totals(outcomes)))
+    (united,) = read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
     assert path == united.path
     assert united.schools[SCHOOL].written[DAY].counts == {"added": 1}
     assert united.schools[SCHOOL].unchanged == {}
@@ -128,16 +129,16 @@ def test_a_day_that_somebody_else_wrote_in_between_is_spoken_of_by_the_later_try
 
 
 def test_a_damaged_receipt_raises_or_is_collected(destination: Destination) -> None:
-    path = receipts.write_receipt(destination, receipt({}))
+    path = write_receipt(destination, receipt({}))
     destination.objects.fs.pipe_file(f"{destination.objects.root}/{path}", b"damaged")
     fs, root = destination.objects.fs, destination.objects.root
     with pytest.raises(CleverLandingError, match="Restore it"):
-        list(receipts.read_receipts(fs, root, DISTRICT))
+        list(read_receipts(fs, root, DISTRICT))
     damaged: list[str] = []
-    assert list(receipts.read_receipts(fs, root, DISTRICT, damaged=damaged)) == []
+    assert list(read_receipts(fs, root, DISTRICT, damaged=damaged)) == []
     assert damaged == [path]
     with pytest.raises(CleverLandingError, match="Restore it"):
-        receipts.write_receipt(destination, receipt({}))
+        write_receipt(destination, receipt({}))
 
 
 def test_changes_replayed_over_the_rows_before_give_the_rows_after(destination: Destination) -> None:
@@ -160,8 +161,8 @@ def test_the_receipt_lists_the_changes_of_a_try_that_was_killed_before_its_recei
     killed = destination.land(day([row("a")]), context=feed)
     retried = destination.land(day([row("a")]), context=feed)
     school = receipts.school_receipt([retried], state="landed")
-    receipts.write_receipt(destination, receipt({SCHOOL: school}, changes=()))
-    (read,) = receipts.read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
+    write_receipt(destination, receipt({SCHOOL: school}, changes=()))
+    (read,) = read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
     assert killed.change is not None
     assert read.changes == (killed.change.path,)
 
@@ -171,8 +172,8 @@ def test_a_change_that_was_recorded_but_never_made_is_not_listed(destination: De
     start = changes.short_hash(before.content_hash)
     changes.write_change(destination.objects, DISTRICT, WORK, (SCHOOL, DAY, start, "f" * 16), [])
     school = receipts.school_receipt([destination.land(day([row("a")]), context=context())], state="landed")
-    receipts.write_receipt(destination, receipt({SCHOOL: school}, changes=()))
-    (read,) = receipts.read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
+    write_receipt(destination, receipt({SCHOOL: school}, changes=()))
+    (read,) = read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
     assert read.changes == ()
 
 
@@ -183,4 +184,4 @@ def test_a_change_record_that_is_gone_or_damaged_is_named(destination: Destinati
 
 def test_a_work_that_cannot_stand_in_a_path_is_refused(destination: Destination) -> None:
     with pytest.raises(CleverSettingsError):
-        receipts.write_receipt(destination, receipt({}, work=Work("../x", "2026-04")))
+        write_receipt(destination, receipt({}, work=Work("../x", "2026-04")))

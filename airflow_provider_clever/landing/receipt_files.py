@@ -1,0 +1,78 @@
+"""Receipts at a destination: kept, joined with those of earlier tries, and read again."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.landing import changes, layout
+from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.landing.receipts import Receipt, unite
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+    from airflow_provider_clever.landing.store import Destination
+
+
+def write_receipt(destination: "Destination", receipt: Receipt) -> str:
+    """Keep a receipt, joined with that of an earlier try of the same work if there is one.
+
+    With a correction feed (``receipt.changes`` is not None) it lists the change records of all tries, those of a try
+    that was killed before its receipt among them.
+
+    :returns: its path, relative to the destination.
+    :raises CleverLandingError: if the destination does not take it.
+    """
+    if receipt.changes is not None:
+        receipt = replace(receipt, changes=_all_changes(destination, receipt))
+
+    def next_data(data: bytes | None) -> bytes:
+        known = _read(receipt.path, data) if data else None
+        return gzipped_json((unite(known, receipt) if known else receipt).to_json())
+
+    destination.objects.update(receipt.path, next_data)
+    return receipt.path
+
+
+def _all_changes(destination: "Destination", receipt: Receipt) -> tuple[str, ...]:
+    current = {
+        (school_id, day): content_hash
+        for school_id, school in receipt.schools.items()
+        for day, content_hash in (
+            school.unchanged | {day: partition.content_hash for day, partition in school.written.items()}
+        ).items()
+    }
+    found = changes.records(destination.objects, receipt.district_id, receipt.work)
+    return tuple(sorted({*(receipt.changes or ()), *(record.path for record in changes.in_effect(found, current))}))
+
+
+def read_receipts(
+    fs: "AbstractFileSystem", root: str, district_id: str, *, damaged: list[str] | None = None
+) -> Iterator[Receipt]:
+    """All receipts of a district, one at a time, in no promised order; compare ``finished_at``.
+
+    :param damaged: collects the paths of receipts that cannot be read; None: the first one raises.
+    :raises CleverLandingError: if the destination cannot be read.
+    """
+    objects = Objects(fs, root, single_writer=True)
+    for month in objects.names(layout.our_path(district_id, "receipts")):
+        for path in objects.names(month):
+            found = objects.read(path)
+            if found is None:
+                continue
+            try:
+                yield _read(path, found[0])
+            except CleverLandingError:
+                if damaged is None:
+                    raise
+                damaged.append(path)
+
+
+def _read(path: str, data: bytes) -> Receipt:
+    try:
+        return Receipt.from_json(read_gzipped_json(data))
+    except ValueError as error:
+        msg = f"receipt {path} cannot be read: {error}. Restore it, or move it away and pull its days again"
+        raise CleverLandingError(msg) from None
