@@ -5,7 +5,6 @@ unusual about rows sends them the way of plain columns instead, which can hold a
 (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
 """
 
-import os
 from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
 
 BATCH_COLUMNS: Final = PULLED_COLUMNS[:-1]
 """What a batch holds. Never ``_extra``: a row with a field that nobody documents is unusual."""
-
-
-def spare_memory() -> None:
-    """Let Arrow, if it is not loaded yet, take memory straight from the system.
-
-    mimalloc, its default, keeps some for each of a pull's threads: 60 MB in all. Who has set
-    ARROW_DEFAULT_MEMORY_POOL, which Arrow reads once, has chosen already.
-    """
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def length(rows: Rows) -> int:

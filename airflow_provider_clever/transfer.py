@@ -15,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from airflow_provider_clever.api.client import CleverClient
-from airflow_provider_clever.batches import spare_memory
 from airflow_provider_clever.exceptions import (
     CleverDataError,
     CleverError,
@@ -28,6 +27,7 @@ from airflow_provider_clever.landing.receipt_files import write_receipt
 from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, SchoolState
 from airflow_provider_clever.landing.store import Destination, PartitionOutcome, PullContext
 from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.memory import keep_freed_memory, spare_memory
 from airflow_provider_clever.models import District, PulledDay, RejectedRow
 from airflow_provider_clever.pull.chains import Scope
 from airflow_provider_clever.pull.late_answers import LateAnswer
@@ -117,6 +117,7 @@ class Transfer:
         before = self._client.get_district()
         destination = destination_of(before.id)
         spare_memory()
+        keep_freed_memory()
         destination.check()
         names = self._school_names()
         context = PullContext(today=today, sync_before=sync_text(before), work=work, write_changes=write_changes)

@@ -21,7 +21,7 @@ Plan = Sequence[tuple[Scenario, int]]
 """Scenarios, and how often each is run."""
 
 PLANS: dict[str, Plan] = {
-    "no-latency": [(scenarios.NO_LATENCY, 5)],
+    "no-latency": [(scenarios.NO_LATENCY, 9)],
     "four-schools": [(scenarios.FOUR_SCHOOLS, 5)],
     "one-school": [(scenarios.ONE_SCHOOL, 5)],
     "landing": [(scenarios.LANDING, 5)],

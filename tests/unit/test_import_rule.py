@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "airflow_provider_clever"
 LAYERS = (
     ("__init__", "exceptions"),
     ("models", "windows"),
-    ("batches",),
+    ("batches", "memory"),
     ("settings", "syncs"),
     ("api",),
     ("landing",),

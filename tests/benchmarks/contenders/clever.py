@@ -117,7 +117,7 @@ if __name__ == "__main__":
         _clock_landing()
     if options.get("in_airflow"):
         import airflow_provider_clever.hooks.clever  # noqa: F401 - its import is what is measured
-        from airflow_provider_clever.batches import spare_memory
+        from airflow_provider_clever.memory import spare_memory
 
         spare_memory()
         import pyarrow.parquet  # noqa: F401 - as before
