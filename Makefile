@@ -88,7 +88,7 @@ format: $(READY) ## what ruff can mend by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## measurements against other tools (half an hour); BENCH_ARGS=--quick, or =limits for the rate limit
+bench: $(READY) ## measurements against other tools (35 minutes); BENCH_ARGS=--quick, or =limits for the rate limit
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--upgrade takes the newest of everything
