@@ -7,7 +7,7 @@ import logging
 import platform
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -214,7 +214,7 @@ class _Landing:
         self._destination = destination
         self._context = context
         self._lock = threading.Lock()
-        self.outcomes: list[PartitionOutcome] = []
+        self.outcomes: deque[PartitionOutcome] = deque()
         self.rejected = 0
         self.conflicts = 0
         self.newly_quarantined = 0
@@ -238,13 +238,14 @@ class _Landing:
         self, result: PullResult, states: Mapping[str, SchoolState], names: Mapping[str, str], *, is_by_school: bool
     ) -> dict[str, SchoolReceipt]:
         by_school: dict[str, list[PartitionOutcome]] = defaultdict(list)
-        for outcome in self.outcomes:
+        while self.outcomes:  # they go as their receipts come: a long pull has thousands of them
+            outcome = self.outcomes.popleft()
             by_school[outcome.school_id].append(outcome)
         receipts_made = {}
         for school_id in sorted({*by_school, *(states if is_by_school else ())}):
             scope = result.scopes.get(school_id, ScopeResult(school_id))
             receipts_made[school_id] = receipts.school_receipt(
-                by_school[school_id],
+                by_school.pop(school_id, ()),
                 state=states.get(school_id, "landed"),
                 name=names.get(school_id, ""),
                 covered=[DayRange(*days) for days in scope.covered],
