@@ -30,6 +30,7 @@ FOUND: Final = 1
 COULD_NOT: Final = 2
 """The question could not be answered."""
 
+_SHOWN_SCHOOLS: Final = 40
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--lookback-days", type=int, default=14, metavar="DAYS", help="as in the DAG (default 14)")
     plan.add_argument("--sweep-weekday", default="sunday", choices=(*_WEEKDAYS, "never"), metavar="DAY")
     plan.add_argument("--conn-id", default="clever_default", help="Airflow connection (default clever_default)")
-    plan.add_argument("--all", action="store_true", help="show every school, not only the first that are due")
+    plan.add_argument("--all", action="store_true", help=f"show every school, not only {_SHOWN_SCHOOLS} that are due")
 
     status = _command(commands, "status", _status, "how all districts stand; exit code 1: a day is about to be lost")
     status.add_argument("--rebuild", action="store_true", help="first make coverage anew from the receipts")
@@ -154,14 +155,14 @@ def _settings(conn_id: str, district_id: str | None) -> CleverSettings:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from airflow_provider_clever.terminal import show_plan
-
     survey = _surveyed(options)
     if options.json:
         district = {"district_id": survey.district.id, "name": survey.district.name, "last_sync": survey.last_sync}
         print(json.dumps(district | survey.plan.to_json(), indent=2))
     else:
-        show_plan(survey, show_all=options.all)
+        from airflow_provider_clever.terminal import show_plan
+
+        show_plan(survey, most_schools=None if options.all else _SHOWN_SCHOOLS)
     return OK
 
 
@@ -200,7 +201,6 @@ def _rules(zone: Any, lookback_days: int) -> "CorrectionRules":
 
 def _status(options: argparse.Namespace) -> int:
     from airflow_provider_clever.ledger.coverage import ledger_districts
-    from airflow_provider_clever.terminal import show_status
 
     objects = _objects(options)
     reports = [_report(objects, district_id, options) for district_id in options.districts or ledger_districts(objects)]
@@ -209,6 +209,8 @@ def _status(options: argparse.Namespace) -> int:
     elif not reports:
         print(f"Nothing has landed at {options.destination} yet.")
     else:
+        from airflow_provider_clever.terminal import show_status
+
         show_status(reports)
     return FOUND if any(report.about_to_be_lost for report in reports) else OK
 

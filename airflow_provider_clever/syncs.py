@@ -118,6 +118,11 @@ def sync_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def last_sync_text(district: District) -> str | None:
+    """Give a district's last attendance sync as :func:`sync_text` writes it; None if it never synced."""
+    return None if district.last_attendance_sync is None else sync_text(district.last_attendance_sync)
+
+
 def sync_moment(text: object) -> datetime | None:
     """Give the instant that a baseline names; None for None, ``""`` and ``"None"`` (a template that found nothing).
 

@@ -15,19 +15,18 @@ from rich.table import Table
 
 from airflow_provider_clever.landing.verify import HARMLESS, KINDS, VerifyReport
 from airflow_provider_clever.ledger.planner import Plan
-from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays
+from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays, lost_days
 from airflow_provider_clever.ledger.surveying import Survey
 
 _PLAN_COLUMNS: Final = ("gone", "retained", "expiring", "landed", "due", "requests", "minutes")
 _COUNTED: Final = ("retained", "expiring", "covered", "due_days")
 _STATUS_COLUMNS: Final = ("gaps", "days left", "lost", "missing", "quarantined")
-_SHOWN_SCHOOLS: Final = 40
 
 
-def show_plan(survey: Survey, *, show_all: bool) -> None:
+def show_plan(survey: Survey, *, most_schools: int | None) -> None:
     """What is due of a district.
 
-    :param show_all: every school, also those of which nothing is due.
+    :param most_schools: how many of those to show of which something is due; None: all schools.
     """
     console, plan = _console(), survey.plan
     console.print(f"[bold]{escape(survey.district.name or 'District')}[/bold] ({survey.district.id})", highlight=False)
@@ -38,7 +37,7 @@ def show_plan(survey: Survey, *, show_all: bool) -> None:
         highlight=False,
     )
     due = [school for school in plan.schools if school.due or school.lost]
-    shown = plan.schools if show_all else due[:_SHOWN_SCHOOLS]
+    shown = plan.schools if most_schools is None else due[:most_schools]
     table = _table("school", *_PLAN_COLUMNS, "due for", numbers=_PLAN_COLUMNS)
     for school in shown:
         table.add_row(
@@ -63,7 +62,7 @@ def show_plan(survey: Survey, *, show_all: bool) -> None:
         else "Nothing is due.",
         highlight=False,
     )
-    _name(console, "lost: Clever has forgotten these days, and they were never covered", _lost(survey), "red")
+    _name(console, "lost: Clever has forgotten these days, and they were never covered", lost_days(plan), "red")
 
 
 def _minutes(requests: int | None, plan: Plan) -> str:
@@ -71,10 +70,6 @@ def _minutes(requests: int | None, plan: Plan) -> str:
         return _number(requests)
     minutes = requests / plan.requests_per_minute
     return "< 0.1" if minutes < 0.1 else f"{minutes:,.1f}"
-
-
-def _lost(survey: Survey) -> list[SchoolDays]:
-    return [SchoolDays(one.school_id, one.name, one.lost) for one in survey.plan.schools if one.lost]
 
 
 def show_status(reports: Sequence[DistrictReport]) -> None:

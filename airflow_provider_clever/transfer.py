@@ -7,7 +7,7 @@ import logging
 import platform
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -33,6 +33,7 @@ from airflow_provider_clever.pull.chains import Scope
 from airflow_provider_clever.pull.late_answers import LateAnswer
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.pull.run import Pull, PullResult, ScopeResult
+from airflow_provider_clever.syncs import last_sync_text, sync_text
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,12 @@ class Transfer:
         after = self._client.get_district()
         schools = {scope_id: _state(scope, is_known=False) for scope_id, scope in result.scopes.items()}
         summary = self._summary(before, result, schools) | receipts.totals(())
-        summary |= {"rows": len(rows), "quarantined": self._rejected, "sync_after": sync_text(after), "receipt": None}
+        summary |= {
+            "rows": len(rows),
+            "quarantined": self._rejected,
+            "sync_after": last_sync_text(after),
+            "receipt": None,
+        }
         return Answer(summary, rows, _problem(result, schools, self._rejected))
 
     def land(
@@ -120,7 +126,7 @@ class Transfer:
         keep_freed_memory()
         destination.check()
         names = self._school_names()
-        context = PullContext(today=today, sync_before=sync_text(before), work=work, write_changes=write_changes)
+        context = PullContext(today=today, sync_before=last_sync_text(before), work=work, write_changes=write_changes)
         landing = _Landing(destination, context)
         pull = self._pull(before, names, landing.set_aside)
         district_after = LateAnswer(self._client.get_district, self._stop)
@@ -132,7 +138,7 @@ class Transfer:
         }
         totals = receipts.totals(landing.outcomes)
         summary = self._summary(before, result, schools) | totals
-        summary |= {"sync_after": sync_text(after), "quarantined": landing.rejected + landing.conflicts}
+        summary |= {"sync_after": last_sync_text(after), "quarantined": landing.rejected + landing.conflicts}
         summary["receipt"] = write_receipt(
             destination,
             Receipt(
@@ -140,10 +146,10 @@ class Transfer:
                 work=work,
                 asked=self._asked(),
                 file_format=destination.file_format,
-                finished_at=_instant(datetime.now(UTC)),
-                sync_before=sync_text(before),
-                sync_after=sync_text(after),
-                settled=sync_text(before) == sync_text(after),
+                finished_at=sync_text(datetime.now(UTC)),
+                sync_before=last_sync_text(before),
+                sync_after=last_sync_text(after),
+                settled=last_sync_text(before) == last_sync_text(after),
                 schools=landing.school_receipts(
                     result, schools, names, is_by_school=self._question.scope is Scope.SCHOOL
                 ),
@@ -195,7 +201,7 @@ class Transfer:
             "received": result.received,
             "requests": self._client.requests_sent,
             "seconds": round(time.monotonic() - self._started, 3),
-            "sync_before": sync_text(before),
+            "sync_before": last_sync_text(before),
             "newest_attendance_date": max(newest, default=None),
             "schools": len(schools),
             "schools_failed": _in_state(schools, "failed"),
@@ -214,7 +220,7 @@ class _Landing:
         self._destination = destination
         self._context = context
         self._lock = threading.Lock()
-        self.outcomes: deque[PartitionOutcome] = deque()
+        self.outcomes: list[PartitionOutcome] = []
         self.rejected = 0
         self.conflicts = 0
         self.newly_quarantined = 0
@@ -238,9 +244,9 @@ class _Landing:
         self, result: PullResult, states: Mapping[str, SchoolState], names: Mapping[str, str], *, is_by_school: bool
     ) -> dict[str, SchoolReceipt]:
         by_school: dict[str, list[PartitionOutcome]] = defaultdict(list)
-        while self.outcomes:  # they go as their receipts come: a long pull has thousands of them
-            outcome = self.outcomes.popleft()
+        for outcome in self.outcomes:
             by_school[outcome.school_id].append(outcome)
+        self.outcomes = []  # a long pull has thousands; from here on each school's go as its receipt is made
         receipts_made = {}
         for school_id in sorted({*by_school, *(states if is_by_school else ())}):
             scope = result.scopes.get(school_id, ScopeResult(school_id))
@@ -255,15 +261,6 @@ class _Landing:
 
     def _quarantine(self, rejected: Sequence[RejectedRow]) -> int:
         return self._destination.quarantine(rejected, today=self._context.today) if rejected else 0
-
-
-def sync_text(district: District) -> str | None:
-    """A district's last attendance sync as canonical UTC text; None if it never synced."""
-    return None if district.last_attendance_sync is None else _instant(district.last_attendance_sync)
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _only_not_found(scope: ScopeResult) -> bool:

@@ -26,6 +26,7 @@ def open_pool(origin: str) -> HTTPConnectionPool:
 
 @lru_cache(maxsize=8)
 def _asked(origin: str) -> requests.PreparedRequest:
+    """What requests looks at to choose a pool: the same for all of a pull's threads."""
     return requests.Request("GET", origin).prepare()
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
 from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, SchoolCoverage, about_to_be_lost
+from airflow_provider_clever.ledger.planner import Plan
 from airflow_provider_clever.ledger.spans import LAST_CHANCE_DAYS, ONE_DAY, Span, first_retained, forgotten_on, spans_of
 
 _NAMED_SCHOOLS: Final = 10
@@ -31,6 +32,11 @@ class SchoolDays:
         """As plain JSON values."""
         days = [[span.first.isoformat(), span.last.isoformat()] for span in self.spans]
         return {"school_id": self.school_id, "name": self.name, "days": days, "words": self.words}
+
+
+def lost_days(plan: Plan) -> list[SchoolDays]:
+    """The days, school by school, that Clever has forgotten and that were never covered."""
+    return [SchoolDays(school.school_id, school.name, school.lost) for school in plan.schools if school.lost]
 
 
 @dataclass(frozen=True, slots=True)

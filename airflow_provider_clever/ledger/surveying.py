@@ -14,7 +14,7 @@ from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.planner import Plan, PlanSettings, plan
 from airflow_provider_clever.ledger.spans import Span
 from airflow_provider_clever.models import District
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import last_sync_text
 
 _WORTH_SAMPLING_DAYS: Final = 5
 """For how many days due a school is asked for one of them first, to learn how much there is."""
@@ -35,7 +35,7 @@ class Survey:
     @property
     def last_sync(self) -> str | None:
         """The district's last attendance sync, ISO-8601 UTC."""
-        return None if self.district.last_attendance_sync is None else sync_text(self.district.last_attendance_sync)
+        return last_sync_text(self.district)
 
 
 def survey(
@@ -59,7 +59,7 @@ def survey(
     district = client.get_district()
     schools = {school.id: school.name for school in client.iter_schools()}
     coverage = read_coverage(objects, district.id).coverage
-    last_sync = None if district.last_attendance_sync is None else sync_text(district.last_attendance_sync)
+    last_sync = last_sync_text(district)
 
     def planned(rows_per_weekday: Mapping[str, float]) -> Plan:
         return plan(

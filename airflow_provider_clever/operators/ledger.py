@@ -116,6 +116,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
 
     def _plan(self, context: Context) -> list[dict[str, Any]]:
         from airflow_provider_clever.ledger.planner import BUDGET_PER_MINUTE, PlanSettings
+        from airflow_provider_clever.ledger.reporting import lost_days
         from airflow_provider_clever.ledger.surveying import survey
         from airflow_provider_clever.syncs import sync_text
 
@@ -143,14 +144,14 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
                 "requests": found.plan.requests,
                 "minutes": round(found.plan.minutes, 1),
                 "days_due": {str(reason): days for reason, days in found.plan.reasons.items()},
-                "lost": [days.to_json() for days in _lost(found.plan)],
+                "lost": [days.to_json() for days in lost_days(found.plan)],
             },
         )
         self._tell(found.plan)
         return tasks
 
     def _tell(self, plan: "Plan") -> None:
-        from airflow_provider_clever.ledger.reporting import named
+        from airflow_provider_clever.ledger.reporting import lost_days, named
 
         reasons = ", ".join(f"{days:,} {reason}" for reason, days in plan.reasons.items())
         self.log.info(
@@ -160,7 +161,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
             f"{plan.requests:,}",
             plan.minutes,
         )
-        if lost := _lost(plan):
+        if lost := lost_days(plan):
             self.log.warning("Lost: Clever has forgotten these days, and they were never covered: %s", named(lost))
 
 
@@ -293,12 +294,6 @@ def _summary(
         "requests": sum(summary.get("requests", 0) for summary in pulled),
         "rows": sum(summary.get("rows", 0) for summary in pulled),
     }
-
-
-def _lost(plan: "Plan") -> "list[SchoolDays]":
-    from airflow_provider_clever.ledger.reporting import SchoolDays
-
-    return [SchoolDays(school.school_id, school.name, school.lost) for school in plan.schools if school.lost]
 
 
 def _as_list(found: Any) -> list[Mapping[str, Any]]:

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import attendance_request
@@ -208,8 +208,9 @@ class Pull:
         when_fetched: Callable[[], object] = lambda: None,
     ) -> Iterator[Page]:
         """A walk's checked pages in order. What ends this walk alone is noted, and the walk marked as broken."""
-        request: Request | None = attendance_request(self._client.settings.api_base, chain.query)
-        steps = Walk(cast("Request", request))
+        first = attendance_request(self._client.settings.api_base, chain.query)
+        steps = Walk(first)
+        request: Request | None = first
         try:
             while request is not None:
                 body = fetcher.fetch(request).body

@@ -13,7 +13,7 @@ if sys.argv[1] == "kept":
     keep_freed_memory()
 peak_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used.ru_maxrss
 for page in range(int(sys.argv[2])):
-    blocks = [bytes([page]) * 200_000 for _ in range(8)]
+    blocks = [bytes([page]) * 400_000 for _ in range(8)]
     del blocks
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - used.ru_minflt, peak_kilobytes)
 """
