@@ -17,7 +17,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo playground test coverage e2e e2e-sync e2e-celery soak-large check format bench requirements clean
+.PHONY: help setup demo playground test coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -78,13 +78,23 @@ $(CELERY)/.ready: $(READY) requirements/celery.txt
 soak-large: $(READY) ## 9.6 million rows at 40 requests a second, held to requests and time; on an idle machine, 5 minutes
 	@CLEVER_E2E=1 $(BIN)/python $(STORY) tests/e2e/test_large_pull.py
 
-check: $(READY) ## lint, format, types, the rules of the repository
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/unit/test_repository.py tests/unit/test_import_rule.py
+check: lint types rules ## lint, format, types, the rules of the repository
 
-format: $(READY) ## what ruff can mend by itself
+lint: $(READY)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(READY)
+	@$(BIN)/mypy
+
+rules: $(READY)
+	@$(BIN)/python -m pytest --quiet tests/unit/test_repository.py tests/unit/test_import_rule.py
+
+hooks: $(READY) ## let git run `make check` before each commit (prek; git commit --no-verify passes it by)
+	@$(BIN)/prek install --quiet
+	@echo "git now runs lint, types and rules before each commit."
+
+format: $(READY) ## what ruff can fix by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
