@@ -27,6 +27,9 @@ class Answer:
     """One HTTP answer.
 
     :param seconds: How long a slow or hanging delivery takes.
+    :param delay_seconds: How long the client waits for the first byte.
+    :param before: Bytes that go out ahead of the answer, unasked.
+    :param after: Bytes that go out behind it, unasked.
     """
 
     status: int
@@ -35,6 +38,9 @@ class Answer:
     headers: list[tuple[str, str]] = field(default_factory=list)
     delivery: Delivery = Delivery.WHOLE
     seconds: float = 0.0
+    delay_seconds: float = 0.0
+    before: bytes = b""
+    after: bytes = b""
 
 
 class RefusalError(Exception):

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .answers import Answer, Delivery, in_style
-from .fault_effects import EFFECTS, REPLIES, headers_for, skew_of, spoil, too_many
+from .fault_effects import EFFECTS, REPLIES, UNASKED, headers_for, skew_of, spoil, too_many
 from .faults import Fault, FaultQueue, Received
 from .identity import digest
 from .journal import Entry, Journal
@@ -85,8 +85,9 @@ class CleverApp:
             reply, fault, window = self._answer(received)
             entry.status = 0 if reply.delivery in UNANSWERED else reply.status
             entry.fault = fault.kind if fault else ""
-            if self.stage.world.knobs.latency_ms:
-                await asyncio.sleep(self.stage.world.knobs.latency_ms / 1000)
+            delay_seconds = self.stage.world.knobs.latency_ms / 1000 + reply.delay_seconds
+            if delay_seconds:
+                await asyncio.sleep(delay_seconds)
             accepts_gzip = b"gzip" in headers.get(b"accept-encoding", b"")
             reply = _compressed(reply) if accepts_gzip and self.stage.world.knobs.gzip else reply
             entry.sent_bytes = len(reply.body)
@@ -97,6 +98,7 @@ class CleverApp:
 
     def _answer(self, received: Received) -> tuple[Answer, Fault | None, Window | None]:
         world = self.stage.world
+        world.deliver_due_rows()
         window: Window | None = None
         if received.family != "oauth" and received.authorization:
             admitted, window = self.stage.limiter.admit(received.authorization, world.knobs)
@@ -116,11 +118,19 @@ class CleverApp:
             return REPLIES[fault.kind](fault), fault, window
         if fault.kind in EFFECTS:
             EFFECTS[fault.kind](world, received, fault)
+        if fault.kind in UNASKED:
+            return (
+                UNASKED[fault.kind](world, received, fault, lambda asked: answer(world, asked, _params(asked))),
+                fault,
+                window,
+            )
         return spoil(answer(world, received, _params(received)), fault), fault, window
 
     def _headers(self, reply: Answer, fault: Fault | None, window: Window | None) -> list[tuple[str, str]]:
         knobs = self.stage.world.knobs
-        own = [("Date", formatdate(time.time() + skew_of(fault, self.stage.world), usegmt=True))]
+        own = []
+        if knobs.date_header:
+            own.append(("Date", formatdate(time.time() + skew_of(fault, self.stage.world), usegmt=True)))
         if reply.content_type:
             own.append(("Content-Type", reply.content_type))
         hides = reply.status == 429 and not knobs.headers_on_429
@@ -186,6 +196,10 @@ class _Wire:
         if reply.delivery in UNANSWERED:
             await self._abort()
             return
+        # uvicorn knows of one answer a request; what is unasked goes past it.
+        transport: asyncio.Transport = self.scope["state"]["transport"]
+        if reply.before:
+            transport.write(reply.before)
         raw: list[tuple[bytes, bytes]] = [(_AsWritten(name.encode()), text.encode()) for name, text in headers]
         raw.append((b"Content-Length", b"%d" % len(reply.body)))
         await self.send({"type": "http.response.start", "status": reply.status, "headers": raw})
@@ -201,6 +215,8 @@ class _Wire:
                 await asyncio.sleep(reply.seconds / SLOW_PARTS)
             reply.body = b""
         await self.send({"type": "http.response.body", "body": reply.body})
+        if reply.after:
+            transport.write(reply.after)
 
     async def _part(self, body: bytes) -> None:
         await self.send({"type": "http.response.body", "body": body, "more_body": True})

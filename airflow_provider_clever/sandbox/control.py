@@ -44,6 +44,7 @@ def control_app(stage: Stage) -> Starlette:
         "rotate": _rotate,
         "rows": _rows,
         "revoke": _revoke,
+        "deliver": _deliver,
     }
     routes = [Route(f"/_sandbox/{name}", _posted(stage, order), methods=["POST"]) for name, order in orders.items()]
     routes += [
@@ -65,6 +66,7 @@ def control_app(stage: Stage) -> Starlette:
 def _posted(stage: Stage, order: Callable[[Stage, Body], object]) -> Handler:
     async def handle(request: Request) -> Response:
         text = await request.body()
+        stage.world.deliver_due_rows()
         try:
             body = json.loads(text) if text.strip() else {}
             return JSONResponse(order(stage, body))
@@ -151,6 +153,14 @@ def _sync(stage: Stage, body: Body) -> Body:
     return asdict(sync(stage.world, district, **body))
 
 
+def _deliver(stage: Stage, body: Body) -> Body:
+    """Load at once the rows of uploads whose stamp came first (knob ``rows_lag_seconds``)."""
+    district = _district(stage.world, body["district_id"])
+    loads = [load for load in stage.world.late_loads if load.district_id == district.id]
+    stage.world.deliver_rows(loads)
+    return {"delivered": len(loads)}
+
+
 def _clock(stage: Stage, body: Body) -> Body:
     """Put the clock to ``now``, or move it; with ``sync``, districts upload at the end of each day on the way."""
     world = stage.world
@@ -163,7 +173,9 @@ def _clock(stage: Stage, body: Body) -> Body:
         world.clock.set(world.clock.now + timedelta(days=1))
         for district in districts if is_school_day(world.clock.today) else ():
             sync(world, district, **upload)
+        world.deliver_due_rows()
     world.clock.set(world.clock.now + timedelta(**body))
+    world.deliver_due_rows()
     return {"now": timestamp_text(world.clock.now), "today": world.clock.today.isoformat()}
 
 
@@ -189,7 +201,7 @@ def _stamp(stage: Stage, body: Body) -> Body:
     """Set ``last_attendance_sync`` to any moment, also back, or to null."""
     district = _district(stage.world, body["district_id"])
     stamp = body["last_attendance_sync"]
-    district.last_attendance_sync = parse_timestamp(stamp) if stamp else None
+    district.stamp(parse_timestamp(stamp) if stamp else None)
     return _district_facts(district)
 
 
@@ -239,6 +251,7 @@ def _completed(world: World, school: School, fields: Body) -> Body:
 
 def _expected(stage: Stage) -> Handler:
     async def handle(request: Request) -> Response:
+        stage.world.deliver_due_rows()
         asked = request.query_params
         try:
             district = _district(stage.world, asked["district_id"])

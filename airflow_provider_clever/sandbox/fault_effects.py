@@ -11,12 +11,13 @@ from .faults import Fault, Received
 from .limits import Window, rate_headers
 from .page_faults import PAGE_FAULTS, change_page
 from .query import decode_cursor
+from .strays import Answering, informational, other, stray
 from .uploads import edit_record, insert_first_row, sync
 from .world import District, School, World
 
 
 def _status(status: int) -> Callable[[Fault], Answer]:
-    return lambda fault: in_style(status, fault.body)
+    return lambda fault: in_style(status, fault.body, fault.text or None)
 
 
 def _page_of_html(_: Fault) -> Answer:
@@ -25,6 +26,14 @@ def _page_of_html(_: Fault) -> Answer:
 
 def _not_a_page(_: Fault) -> Answer:
     return Answer(200, compact({"maintenance": True, "items": []}))
+
+
+def _maintenance(_: Fault) -> Answer:
+    return Answer(200, b"<!DOCTYPE html><html><body><h1>Down for scheduled maintenance</h1></body></html>", HTML)
+
+
+def _error_in_a_200(fault: Fault) -> Answer:
+    return Answer(200, compact({"error": fault.text or "temporarily unavailable"}))
 
 
 def _redirect(fault: Fault) -> Answer:
@@ -40,8 +49,11 @@ REPLIES: dict[str, Callable[[Fault], Answer]] = {
     "401": _status(401),
     "403": _status(403),
     "404": _status(404),
-    "status": lambda fault: in_style(fault.status, fault.body),
+    "421": _status(421),
+    "status": lambda fault: in_style(fault.status, fault.body, fault.text or None),
     "html_200": _page_of_html,
+    "maintenance_200": _maintenance,
+    "error_200": _error_in_a_200,
     "not_a_page_200": _not_a_page,
     "redirect": _redirect,
 }
@@ -100,8 +112,14 @@ EFFECTS: dict[str, Callable[[World, Received, Fault], None]] = {
     "sync_mid_walk": _sync_mid_walk,
 }
 
+UNASKED: dict[str, Callable[[World, Received, Fault, Answering], Answer]] = {
+    "informational": lambda _, received, fault, answering: informational(answering(received), fault),
+    "stray_answer": stray,
+    "other_answer": lambda world, received, fault, answering: answering(other(world, received, fault)),
+}
+
 OTHERS = frozenset({"429", "truncated_json", "clock_skew", "no_rate_headers", "repeated_rate_headers"})
-KINDS = frozenset({*REPLIES, *DELIVERIES, *EFFECTS, *PAGE_FAULTS, *OTHERS})
+KINDS = frozenset({*REPLIES, *DELIVERIES, *EFFECTS, *PAGE_FAULTS, *UNASKED, *OTHERS})
 
 
 def too_many(fault: Fault, window: Window | None) -> Answer:
@@ -112,8 +130,9 @@ def too_many(fault: Fault, window: Window | None) -> Answer:
         reset = int(time.time() + fault.reset_in)
         values = {"Bucket": "bearer", "Limit": limit, "Remaining": 0, "Reset": reset}
         answer.headers += [(f"X-Ratelimit-{name}", str(value)) for name, value in values.items()]
-    if fault.retry_after:
-        answer.headers.append(("Retry-After", str(fault.retry_after)))
+    retry_after = fault.retry_after_text or (str(fault.retry_after) if fault.retry_after else "")
+    if retry_after:
+        answer.headers.append(("Retry-After", retry_after))
     return answer
 
 

@@ -30,6 +30,9 @@ class Received:
         return text.strip() if kind.lower() == "bearer" else ""
 
 
+CHOICES = {"body": ("json", "html", "empty"), "place": ("before", "after")}
+
+
 @dataclass
 class Fault:
     """One fault in the queue.
@@ -54,6 +57,11 @@ class Fault:
     :param defect: Which defect ``malformed_row`` puts into a row; see ``page_faults.DEFECTS``.
     :param row: The row of the page that a page fault touches.
     :param canary: The value of the unknown field that ``malformed_row`` adds.
+    :param text: The message in the body of an error; default the status's own phrase.
+    :param retry_after_text: The text of a ``Retry-After`` header, whatever it says (``0``, a date, nonsense).
+    :param other_school_id: Whose page ``other_answer`` and ``stray_answer`` give.
+    :param other_query: The query string that they take to have been asked.
+    :param place: ``before`` or ``after``: where ``stray_answer`` puts its answer.
     """
 
     kind: str
@@ -76,6 +84,11 @@ class Fault:
     defect: str = "missing_student_id"
     row: int = 0
     canary: str = "canary-value"
+    text: str = ""
+    retry_after_text: str = ""
+    other_school_id: str = ""
+    other_query: str = ""
+    place: str = "before"
     id: int = field(default=0, kw_only=True)
     seen: int = field(default=0, kw_only=True)
     hits: int = field(default=0, kw_only=True)
@@ -152,6 +165,9 @@ def parse_fault(wanted: Mapping[str, object], kinds: frozenset[str]) -> Fault:
         if type(value) is not type(default):
             raise ValueError(f"Fault field {name!r} takes a {type(default).__name__}.")
         setattr(fault, name, value)
+    for name, choices in CHOICES.items():
+        if getattr(fault, name) not in choices:
+            raise ValueError(f"Fault field {name!r} takes one of {list(choices)}.")
     for pattern in (fault.path, fault.query):
         re.compile(pattern)
     return fault

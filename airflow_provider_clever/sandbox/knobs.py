@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,17 @@ class Knobs:
     resend_days: int = 7
     sftp_outage_districts: tuple[str, ...] = ()
     clock_follows_wall: bool = False
+    rows_withheld_schools: tuple[str, ...] = ()
+    rows_withheld_days: tuple[str, ...] = ()
+    rows_withheld_percent: int = 100
+    unlisted_schools: tuple[str, ...] = ()
+    unlisted_schools_attendance: str = "answers"
+    rows_lag_seconds: int = 0
+    stamp_replicas: int = 1
+    gateway_most_rows: int = 0
+    gateway_seconds: float = 0.0
+    gateway_status: int = 504
+    date_header: bool = True
 
     def changed(self, changes: Mapping[str, object]) -> Knobs:
         """Give a copy with some knobs turned.
@@ -68,7 +80,7 @@ class Knobs:
         return asdict(self)
 
 
-CHOICES: dict[str, tuple[object, ...]] = {
+CHOICES: dict[str, Sequence[object]] = {
     "rate_headers": ("single", "two_buckets", "none"),
     "rate_header_case": ("canonical", "documented"),
     "body_429": ("empty", "html", "json"),
@@ -91,6 +103,10 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "never_synced": ("null", "missing"),
     "retention": ("months", "days", "off"),
     "sync_stamp": ("end", "start"),
+    "unlisted_schools_attendance": ("answers", "404"),
+    "rows_withheld_percent": range(101),
+    "stamp_replicas": (1, 2),
+    "gateway_status": (0, 502, 503, 504),
 }
 
 _DEFAULTS = Knobs()
@@ -101,11 +117,18 @@ def _checked(name: str, value: object) -> object:
     if default is None:
         raise ValueError(f"There is no knob {name!r}. GET /_sandbox/knobs lists them all.")
     if isinstance(default, tuple) and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+        if name == "rows_withheld_days":
+            for day in (day for item in value for day in item.split("/", 1)):
+                date.fromisoformat(day)
         return tuple(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not type(default):
         raise ValueError(f"Knob {name!r} takes a {type(default).__name__}, not a {type(value).__name__}.")
     if name in CHOICES and value not in CHOICES[name]:
-        raise ValueError(f"Knob {name!r} takes one of {list(CHOICES[name])}, not {value!r}.")
+        raise ValueError(f"Knob {name!r} takes one of {_listed(CHOICES[name])}, not {value!r}.")
     return value
+
+
+def _listed(choices: Sequence[object]) -> object:
+    return f"{choices[0]} to {choices[-1]}" if isinstance(choices, range) else list(choices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from .answers import RefusalError
 from .calendar import timestamp_text
@@ -86,8 +86,8 @@ def district_record(world: World, district: District) -> Record:
             "title": "Data Steward",
         },
     }
-    if district.last_attendance_sync is not None:
-        record["last_attendance_sync"] = timestamp_text(district.last_attendance_sync)
+    if (stamp := _stamp_shown(world, district)) is not None:
+        record["last_attendance_sync"] = timestamp_text(stamp)
     elif world.knobs.never_synced == "null":
         record["last_attendance_sync"] = None
     if district.paused:
@@ -96,6 +96,14 @@ def district_record(world: World, district: District) -> Record:
         record["pause_start"] = f"{start.isoformat()}{suffix}"
         record["pause_end"] = f"{(start + timedelta(days=60)).isoformat()}{suffix}"
     return record
+
+
+def _stamp_shown(world: World, district: District) -> datetime | None:
+    """Give the sync stamp; of two replicas, each second answer comes from the one that is a sync behind."""
+    if world.knobs.stamp_replicas == 1 or district.stamp_before is None:
+        return district.last_attendance_sync
+    district.looks += 1
+    return district.last_attendance_sync if district.looks % 2 else district.stamp_before
 
 
 def school_record(school: School) -> Record:

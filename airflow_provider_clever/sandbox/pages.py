@@ -10,6 +10,7 @@ from .answers import compact
 from .knobs import Knobs
 from .query import AttendanceQuery, Cursor, encode_cursor
 from .rows import SECTION_MISSING, SECTION_PART, STATUS_OFFSET, Block, with_clever_id
+from .withholding import shown
 from .world import School, World
 
 
@@ -37,18 +38,17 @@ class Page:
     has_more: bool = False
 
 
-def attendance_body(world: World, scope: Scope, query: AttendanceQuery) -> bytes:
+def attendance_body(scope: Scope, query: AttendanceQuery, page: Page, knobs: Knobs) -> bytes:
     """Write the body of an attendance page."""
-    page = select(world, scope, query)
     data: bytes | None = b"[" + b",".join(page.rows) + b"]"
     if not page.rows:
-        data = {"list": b"[]", "null": b"null", "missing": None}[world.knobs.empty_data]
-    links = links_of(scope.path, query, page, world.knobs)
+        data = {"list": b"[]", "null": b"null", "missing": None}[knobs.empty_data]
+    links = links_of(scope.path, query, page, knobs)
     parts = [] if data is None else [b'"data":' + data]
     only_self = len(links) == 1
-    if only_self and world.knobs.empty_links == "null":
+    if only_self and knobs.empty_links == "null":
         parts.append(b'"links":null')
-    elif not (only_self and world.knobs.empty_links == "missing"):
+    elif not (only_self and knobs.empty_links == "missing"):
         parts.append(b'"links":' + compact(links))
     return b"{" + b",".join(parts) + b"}"
 
@@ -79,10 +79,13 @@ def select(world: World, scope: Scope, query: AttendanceQuery) -> Page:
     """Choose the rows of a page by their keys (clever-api.md 3.2)."""
     if scope.school is None or query.is_empty:
         return Page([])
-    wanted = _filter(scope, query)
-    dates = world.visible_dates(scope.school, query.start, query.end)
-    taken = _backward(world, scope.school, dates, query, wanted) if query.before else None
-    taken = taken if taken is not None else _forward(world, scope.school, dates, query, wanted)
+    school, wanted = scope.school, _filter(scope, query)
+    dates = world.visible_dates(school, query.start, query.end)
+
+    def rows_of(day: str) -> Block:
+        return wanted(shown(world, school, day, world.block(school, day)))
+
+    taken = (_backward if query.before else _forward)(dates, query, rows_of)
     has_more = len(taken) > query.limit
     taken = taken[-query.limit :] if query.before else taken[: query.limit]
     if not taken:
@@ -95,15 +98,16 @@ def select(world: World, scope: Scope, query: AttendanceQuery) -> Page:
 
 
 Wanted = Callable[[Block], Block]
+RowsOf = Callable[[str], Block]
 Taken = list[tuple[str, str, bytes]]
 
 
-def _forward(world: World, school: School, dates: list[str], query: AttendanceQuery, wanted: Wanted) -> Taken:
+def _forward(dates: list[str], query: AttendanceQuery, rows_of: RowsOf) -> Taken:
     """Take one row more than the limit, so that the caller knows whether rows follow."""
     taken: Taken = []
     after = query.after
     for day in dates[bisect_left(dates, after.day) if after else 0 :]:
-        block = wanted(world.block(school, day))
+        block = rows_of(day)
         first = bisect_right(block.keys, after.key) if after and after.day == day else 0
         last = first + query.limit + 1 - len(taken)
         taken += [(day, key, row) for key, row in zip(block.keys[first:last], block.rows[first:last], strict=True)]
@@ -112,11 +116,11 @@ def _forward(world: World, school: School, dates: list[str], query: AttendanceQu
     return taken
 
 
-def _backward(world: World, school: School, dates: list[str], query: AttendanceQuery, wanted: Wanted) -> Taken:
+def _backward(dates: list[str], query: AttendanceQuery, rows_of: RowsOf) -> Taken:
     before = query.before
     taken: Taken = []
     for day in reversed(dates[: bisect_right(dates, before.day)] if before else dates):
-        block = wanted(world.block(school, day))
+        block = rows_of(day)
         last = bisect_left(block.keys, before.key) if before and before.day == day else len(block.keys)
         first = max(0, last - (query.limit + 1 - len(taken)))
         rows = zip(block.keys[first:last], block.rows[first:last], strict=True)

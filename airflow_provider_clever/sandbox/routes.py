@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from . import listings, oauth
-from .answers import Answer, RefusalError, compact, error, html
+from .answers import Answer, Delivery, RefusalError, compact, error, html
 from .faults import Received
-from .pages import Scope, attendance_body
-from .query import parse_query
+from .knobs import Knobs
+from .pages import Scope, attendance_body, select
+from .query import AttendanceQuery, parse_query
+from .withholding import attendance_vanished, listed_schools
 from .world import District, School, World
 
 USER_TOKEN_PREFIX = "il"  # noqa: S105  # a documented prefix, no secret
@@ -90,6 +92,13 @@ def _school(ask: Ask) -> School:
     return school
 
 
+def _school_with_attendance(ask: Ask) -> School:
+    school = _school(ask)
+    if attendance_vanished(ask.world, ask.district, school):
+        raise RefusalError(404, f"school {school.id} not found")
+    return school
+
+
 def _check_attendance_scope(ask: Ask) -> None:
     if oauth.is_withheld(ask.world, ask.district):
         raise RefusalError(ask.world.knobs.attendance_withheld_status, "Resource not in token's scopes")
@@ -99,12 +108,12 @@ def _attendance_of_school(ask: Ask) -> Answer:
     _check_attendance_scope(ask)
     query = parse_query(ask.params, ask.world.knobs)
     try:
-        school = _school(ask)
+        school = _school_with_attendance(ask)
     except RefusalError:
         if ask.world.knobs.unknown_school == "404":
             raise
         school = None
-    return Answer(200, attendance_body(ask.world, Scope(ask.path, school), query))
+    return _page(ask, Scope(ask.path, school), query)
 
 
 def _attendance_of_section(ask: Ask) -> Answer:
@@ -117,9 +126,25 @@ def _attendance_of_section(ask: Ask) -> Answer:
     if section is None or school is None or not school.shared or is_gone:
         if knobs.unknown_school == "404" or is_gone:
             raise RefusalError(404, f"section {ask.ids[0]} not found")
-        return Answer(200, attendance_body(ask.world, Scope(ask.path, None), query))
+        return _page(ask, Scope(ask.path, None), query)
     students = frozenset(section.students) if knobs.section_returns_daily else frozenset()
-    return Answer(200, attendance_body(ask.world, Scope(ask.path, school, section.id, students), query))
+    return _page(ask, Scope(ask.path, school, section.id, students), query)
+
+
+def _page(ask: Ask, scope: Scope, query: AttendanceQuery) -> Answer:
+    page, knobs = select(ask.world, scope, query), ask.world.knobs
+    if knobs.gateway_most_rows and len(page.rows) > knobs.gateway_most_rows:
+        return _timed_out(knobs)
+    return Answer(200, attendance_body(scope, query, page, knobs))
+
+
+def _timed_out(knobs: Knobs) -> Answer:
+    """Answer as a gateway whose patience ended before the page was written; status 0: it hangs up."""
+    if not knobs.gateway_status:
+        return Answer(504, delivery=Delivery.HANG, seconds=knobs.gateway_seconds)
+    reply = html(knobs.gateway_status)
+    reply.delay_seconds = knobs.gateway_seconds
+    return reply
 
 
 def _districts(ask: Ask) -> Answer:
@@ -158,8 +183,9 @@ def _one_of(kind: str, records: Callable[[Ask, list[School]], list[listings.Reco
     return route
 
 
-def _school_records(_: Ask, schools: list[School]) -> list[listings.Record]:
-    return [listings.school_record(school) for school in schools]
+def _school_records(ask: Ask, schools: list[School]) -> list[listings.Record]:
+    listed = {school.id for school in listed_schools(ask.world, ask.district)}
+    return [listings.school_record(school) for school in schools if school.id in listed]
 
 
 def _section_records(ask: Ask, schools: list[School]) -> list[listings.Record]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from .calendar import parse_timestamp, school_days, timestamp_text
 from .identity import pick
-from .world import District, School, World, history_dates
+from .world import District, LateLoad, School, World, history_dates
 
 CORRECTIONS = (("absent", "MED"), ("present", None), ("tardy", "BUS"), ("absent", "corrigé ✔"), ("present", "ILL"))
 
@@ -17,7 +18,7 @@ CORRECTIONS = (("absent", "MED"), ("present", None), ("tardy", "BUS"), ("absent"
 class Upload:
     """What a sync did.
 
-    :param loaded: False when the district could not upload (paused, or its SFTP is out).
+    :param loaded: False when the district could not upload (paused, or its SFTP is out), or its rows come later.
     :param stamp: The new ``last_attendance_sync``.
     """
 
@@ -59,19 +60,28 @@ def sync(
     # The load takes a while: rows are stamped in the middle of it, the sync stamp at either end (clever-api.md O12).
     written = timestamp_text(start + timedelta(seconds=seconds / 2))
     through = min(through or world.clock.today, world.clock.today)
-    named = [school for school in district.schools if school.id in school_ids]
-    schools = named or district.shared_schools()
-    older = {school.id: _days_back(world, school, weeks) for school in schools}
-    days = _load_new_days(district, through, written)
-    _resend(world, district, written)
-    edited = _each(world, district, schools, older, "edit", edits, written)
-    deleted = _each(world, district, schools, older, "delete", deletes, written)
-    added = _each(world, district, schools, older, "add", late_rows, written)
-    if days or edited or added or deleted or world.knobs.sync_stamp_on_no_change:
-        ends = start if world.knobs.sync_stamp == "start" else start + timedelta(seconds=seconds)
-        district.last_attendance_sync = ends
-    stamp = _text(district.last_attendance_sync)
-    return Upload(loaded=True, stamp=stamp, days=tuple(days), edited=edited, added=added, deleted=deleted)
+    number = district.syncs
+
+    def load() -> Upload:
+        named = [school for school in district.schools if school.id in school_ids]
+        schools = named or district.shared_schools()
+        older = {school.id: _days_back(world, school, weeks) for school in schools}
+        change = partial(_each, world, district, schools, older, number, written)
+        days = _load_new_days(district, through, written)
+        _resend(world, district, written)
+        edited, deleted, added = change("edit", edits), change("delete", deletes), change("add", late_rows)
+        return Upload(loaded=True, stamp=None, days=tuple(days), edited=edited, added=added, deleted=deleted)
+
+    stamp = start if world.knobs.sync_stamp == "start" else start + timedelta(seconds=seconds)
+    if world.knobs.rows_lag_seconds:
+        district.stamp(stamp)
+        due = stamp + timedelta(seconds=world.knobs.rows_lag_seconds)
+        world.late_loads.append(LateLoad(district.id, due, load))
+        return Upload(loaded=False, stamp=_text(stamp))
+    done = load()
+    if done.days or done.edited or done.added or done.deleted or world.knobs.sync_stamp_on_no_change:
+        district.stamp(stamp)
+    return replace(done, stamp=_text(district.last_attendance_sync))
 
 
 def edit_record(
@@ -147,9 +157,10 @@ def _each(
     district: District,
     schools: list[School],
     older: dict[str, list[str]],
+    sync_number: int,
+    written: str,
     change: str,
     count: int,
-    written: str,
 ) -> int:
     """Make ``count`` changes at places that the seed chooses; says how many found a place."""
     seed, done = world.plan.seed, 0
@@ -157,7 +168,7 @@ def _each(
     for number in range(count * 4 if places else 0):
         if done == count:
             break
-        drawn = (seed, change, district.id, district.syncs, number)
+        drawn = (seed, change, district.id, sync_number, number)
         school = places[pick(*drawn, "school", below=len(places))]
         day = older[school.id][pick(*drawn, "day", below=len(older[school.id]))]
         done += _change(world, school, day, change, pick(*drawn, "row", below=2**32), written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -56,6 +56,8 @@ class District:
     connected: bool = True
     paused: bool = False
     last_attendance_sync: datetime | None = None
+    stamp_before: datetime | None = None
+    looks: int = 0
     synced_through: date | None = None
     created: dict[str, str] = field(default_factory=dict)
     resent: dict[str, str] = field(default_factory=dict)
@@ -63,9 +65,25 @@ class District:
     syncs: int = 0
     rotations: int = 0
 
+    def stamp(self, moment: datetime | None) -> None:
+        """Set the sync stamp, and remember the one before."""
+        self.stamp_before, self.last_attendance_sync = self.last_attendance_sync, moment
+
     def shared_schools(self) -> list[School]:
         """List the schools that the app may see, in id order."""
         return sorted((school for school in self.schools if school.shared), key=lambda school: school.id)
+
+
+@dataclass(frozen=True, slots=True)
+class LateLoad:
+    """An upload whose stamp can be seen, and whose rows are loaded later.
+
+    :param due: When they are, by the sandbox's clock.
+    """
+
+    district_id: str
+    due: datetime
+    load: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,7 @@ class World:
         }
         self.schools = {school.id: school for district in self.districts.values() for school in district.schools}
         self.revoked: set[str] = set()
+        self.late_loads: list[LateLoad] = []
         self._blocks: OrderedDict[tuple[str, str], Block] = OrderedDict()
         self._rows_held = 0
         self._section_schools: dict[str, dict[str, str]] = {}
@@ -126,6 +145,16 @@ class World:
         self._rows_held = 0
         if knobs.clock_follows_wall != self.clock.follows_wall:
             self.clock.set(self.clock.now, follows_wall=knobs.clock_follows_wall)
+
+    def deliver_due_rows(self) -> None:
+        """Load the rows whose moment has come, of uploads whose stamp came first."""
+        self.deliver_rows([load for load in self.late_loads if load.due <= self.clock.now])
+
+    def deliver_rows(self, loads: list[LateLoad]) -> None:
+        """Load the rows of some uploads now."""
+        for load in loads:
+            self.late_loads.remove(load)
+            load.load()
 
     def district_of_token(self, token: str) -> District | None:
         """Find whose bearer token this is; a revoked or replaced one is nobody's."""
