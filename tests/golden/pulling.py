@@ -1,0 +1,63 @@
+"""Pull a recorded night into a lake, as the nightly DAG does: land, then record what is covered.
+
+Also run as a process of its own, by whichever version of the package stands first on ``PYTHONPATH``::
+
+    python -m tests.golden.pulling NIGHT LAKE FORMAT
+
+It writes the summary, and what made the run a failure, as one line of JSON.
+"""
+
+import json
+import sys
+import threading
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.landing.receipts import work_id
+from airflow_provider_clever.landing.store import Destination
+from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.ledger.coverage import Listing, record_coverage
+from airflow_provider_clever.pull.question import Question
+from airflow_provider_clever.settings import CleverSettings
+from airflow_provider_clever.transfer import Answer, Transfer
+from tests.golden.recorded import Night, answering, night
+
+
+def pull(told: Night, lake: Path, file_format: str, *, work: str) -> Answer:
+    """Land one night with its correction feed, and record the coverage.
+
+    :param work: what identifies the work; the same for two tries of one.
+    """
+    today = date.fromisoformat(told["today"])
+    fs, stop = fsspec.filesystem("file"), threading.Event()
+    question = Question(
+        first_day=date.fromisoformat(told["date_range_start"]), last_day=date.fromisoformat(told["date_range_end"])
+    )
+    with answering(told) as origin:
+        settings = CleverSettings(api_base=origin, token="golden", district_id=told["district"]["id"])
+        with CleverClient(settings, stop=stop) as client:
+            answer = Transfer(client, question, stop=stop, max_concurrency=2).land(
+                lambda district_id: Destination(fs, str(lake), district_id=district_id, file_format=file_format),
+                work=Work(work_id(work), f"{today:%Y-%m}"),
+                today=today,
+                write_changes=True,
+            )
+    schools = {school["id"]: school["name"] for school in told["schools"]}
+    record_coverage(Objects(fs, str(lake)), told["district"]["id"], Listing(today=today, schools=schools))
+    return answer
+
+
+def main(name: str, lake: str, file_format: str) -> None:
+    """Pull one night, and print what came of it."""
+    answer = pull(night(name), Path(lake), file_format, work=f"night {name} again")
+    told: dict[str, Any] = {"summary": answer.summary, "problem": answer.problem and str(answer.problem)}
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
