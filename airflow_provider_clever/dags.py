@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import pendulum
-from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Param, TriggerRule
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.ledger.zones import zone_named
 from airflow_provider_clever.models import CleverId, Text

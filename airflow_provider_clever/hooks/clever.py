@@ -65,9 +65,8 @@ class CleverHook(BaseHook):
         """
         # A synchronous look-up here can leave a task hanging for ever; this helper knows how each Airflow does it. It
         # masks the secret as well.
-        from airflow.providers.common.compat.connection import get_async_connection
-
         from airflow_provider_clever.api.async_client import AsyncCleverClient
+        from airflow_provider_clever.compat import get_async_connection
 
         fields = _Fields.of(await get_async_connection(self.clever_conn_id))
         return AsyncCleverClient(CleverSettings.from_connection(fields, self.district_id))

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.sdk.exceptions import AirflowFailException
-
+from airflow_provider_clever.compat import AirflowFailException
 from airflow_provider_clever.exceptions import CleverError
 
 

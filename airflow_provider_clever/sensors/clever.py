@@ -7,17 +7,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, conf
-from airflow.sdk.exceptions import (
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+from airflow.triggers.base import StartTriggerArgs
+
+from airflow_provider_clever.compat import (
     AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
     TaskDeferralTimeout,
+    conf,
 )
-from airflow.triggers.base import StartTriggerArgs
-
 from airflow_provider_clever.exceptions import CleverError, CleverProtocolError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.failures import failing_for_good

@@ -4,9 +4,8 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING, Final
 
-from airflow.providers.common.compat.connection import get_async_connection
-
 from airflow_provider_clever.api.exchange import RetryPolicy
+from airflow_provider_clever.compat import get_async_connection
 from airflow_provider_clever.settings import CleverSettings
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_clever.compat import SharedStreamProducer
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
 from airflow_provider_clever.triggers.cursors import Cursor
@@ -21,11 +22,6 @@ from airflow_provider_clever.triggers.looks import async_client, phase
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.async_client import AsyncCleverClient
-
-try:
-    from airflow.triggers.shared_stream import SharedStreamProducer
-except ImportError:  # Airflow 3.1 and 3.2 have no shared streams; each trigger then polls for itself
-    SharedStreamProducer = object  # type: ignore[assignment, misc]  # only its methods are called, by newer Airflow
 
 log = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ LAYERS = (
     ("pull",),
     ("transfer",),
     ("ledger",),
+    ("compat",),
     ("hooks",),
     ("triggers",),
     ("sensors", "operators"),
@@ -28,7 +29,7 @@ LAYERS = (
     ("cli",),
 )
 ALONE = ("sandbox", "get_provider_info")
-MAY_IMPORT_AIRFLOW = {"hooks", "triggers", "sensors", "operators", "dags"}
+MAY_IMPORT_AIRFLOW = {"compat", "hooks", "triggers", "sensors", "operators", "dags"}
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 
 
