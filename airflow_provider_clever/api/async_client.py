@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from types import TracebackType
 from typing import Final, Self, TypeVar, cast
 from urllib.request import getproxies, proxy_bypass
@@ -90,6 +91,7 @@ class AsyncCleverClient:
     async def _send(self, request: Request) -> Response:
         if self._session is None:
             self._session = _open_session(self.settings)
+        sent_at = time.time()
         try:
             async with self._session.get(
                 URL(request.url, encoded=True),
@@ -101,7 +103,7 @@ class AsyncCleverClient:
                 for name, value in raw.headers.items():
                     key = name.lower()
                     headers[key] = f"{headers[key]}, {value}" if key in headers else value
-                return Response(raw.status, headers, await _read(raw))
+                return Response(raw.status, headers, await _read(raw), sent_at)
         except TimeoutError:
             raise CleverTransportError(
                 f"No answer from Clever: {request.origin} did not answer in time. Check the connection's host, or run"

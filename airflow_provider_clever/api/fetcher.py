@@ -76,10 +76,12 @@ class _Ahead(NamedTuple):
     """A request that was sent before its answer is wanted.
 
     :param connection: where the answer comes.
+    :param sent_at: Unix seconds.
     """
 
     request: Request
     connection: HTTPConnection
+    sent_at: float
 
 
 class PageFetcher:
@@ -128,12 +130,13 @@ class PageFetcher:
         signed, pool = self._signed_at_once(request), self._pools.get(request.origin)
         if signed is None or pool is None or not self._shared.throttle.acquire_at_once():
             return
+        sent_at = time.time()
         connection = send_ahead(pool, _target(signed), _headers(signed))
         if connection is None:
             self._shared.throttle.release(is_probe=False)
         else:
             self._shared.count_request()
-            self._ahead = _Ahead(signed, connection)
+            self._ahead = _Ahead(signed, connection, sent_at)
             if log.isEnabledFor(logging.DEBUG):  # of all others urllib3 tells
                 log.debug('%s "GET %s" sent ahead', request.origin, without_cursor(_target(request)))
 
@@ -190,7 +193,7 @@ class PageFetcher:
         throttle = self._shared.throttle
         is_probe = False if ahead else throttle.acquire()
         try:
-            response = self._transfer(request, ahead and ahead.connection)
+            response = self._transfer(request, ahead)
         except BaseException:
             throttle.release(is_probe=is_probe)
             if ahead:
@@ -199,23 +202,23 @@ class PageFetcher:
         throttle.release(is_probe=is_probe, status=response.status, headers=response.headers)
         return response
 
-    def _transfer(self, request: Request, connection: HTTPConnection | None = None) -> Response:
+    def _transfer(self, request: Request, ahead: _Ahead | None = None) -> Response:
         """Send a request, unless it went over this connection already, and read the answer."""
         if self._shared.stop.is_set():
             raise CleverStoppedError(_STOPPED)
         settings = self._shared.settings
-        asked_at = time.monotonic()
+        asked_at, sent_at = time.monotonic(), ahead.sent_at if ahead else time.time()
         deadline = asked_at + settings.response_timeout_seconds
         # The errors' texts hold the address with the cursor, so neither they nor their chain may get out.
         try:
-            raw = connection.getresponse() if connection else self._open(request)
+            raw = ahead.connection.getresponse() if ahead else self._open(request)
         except (Urllib3Error, HTTPException, OSError) as error:
             raise CleverTransportError(_what_failed(error, request.origin)) from None
         self._shared.note_wait(time.monotonic() - asked_at)
         try:
             with closing(raw):
                 headers = {name.lower(): value for name, value in raw.headers.itermerged()}
-                return Response(raw.status, headers, self._read(raw, deadline))
+                return Response(raw.status, headers, self._read(raw, deadline), sent_at)
         except (Urllib3Error, OSError):
             raise CleverTransportError(
                 f"No answer from Clever: the answer of {request.origin} broke off. Run again later."

@@ -7,6 +7,9 @@ is sent the :class:`Response`, or has a ``CleverTransportError`` thrown into it;
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
@@ -21,6 +24,8 @@ class Request:
     :param query: the encoded query, without ``?``; sent byte for byte.
     :param authorization: value of the ``Authorization`` header.
     :param metered: True if it costs budget of a bearer token (clever-api.md 4).
+    :param on_new_connection: True if no connection may be used that was used before: an answer over the last one was
+        odd. Default False.
     """
 
     origin: str
@@ -28,6 +33,7 @@ class Request:
     query: str = field(default="", repr=False)
     authorization: str = field(default="", repr=False)
     metered: bool = True
+    on_new_connection: bool = False
 
     @property
     def url(self) -> str:
@@ -42,14 +48,38 @@ class Response:
     :param status: the HTTP status.
     :param headers: names in lower case; repeated headers joined by a comma.
     :param body: the body, decompressed.
+    :param sent_at: Unix seconds, by our clock, when its request was sent. Default: it is not known.
+    :param is_believed: False if it was taken although its ``self`` link names another question, so that nothing may be
+        concluded from what it lacks. Default True.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    sent_at: float | None = None
+    is_believed: bool = True
+
+    @property
+    def instant(self) -> datetime | None:
+        """Give an instant, UTC, at which Clever had not answered yet; None: nothing is known.
+
+        It is the earlier of our clock when the request was sent and the answer's ``Date``, so that what Clever learned
+        later than this may be missing in the answer.
+        """
+        known = [self.sent_at, unix_seconds(self.headers.get("date", ""))]
+        return min((datetime.fromtimestamp(seconds, UTC) for seconds in known if seconds is not None), default=None)
 
     def __repr__(self) -> str:
         return f"Response(status={self.status}, {len(self.body)} bytes)"
+
+
+@lru_cache(maxsize=64)
+def unix_seconds(http_date: str) -> float | None:
+    """Give the Unix seconds of a date as HTTP writes it; None if it is none."""
+    try:
+        return parsedate_to_datetime(http_date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 class Pause(NamedTuple):

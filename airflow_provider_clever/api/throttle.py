@@ -20,10 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Final, NamedTuple
 
+from airflow_provider_clever.api.messages import unix_seconds
 from airflow_provider_clever.exceptions import CleverStoppedError
 
 log = logging.getLogger(__name__)
@@ -71,17 +70,9 @@ def _whole_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 16 else None
 
 
-@lru_cache(maxsize=64)
-def _unix_seconds(http_date: str) -> float | None:
-    try:
-        return parsedate_to_datetime(http_date).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
 def _clock_skew(headers: Mapping[str, str], wall_seconds: float) -> float:
     """Give how far the server's clock is ahead of ours, at least: Date has no fractions."""
-    server_seconds = _unix_seconds(headers.get("date", ""))
+    server_seconds = unix_seconds(headers.get("date", ""))
     return 0.0 if server_seconds is None else server_seconds - wall_seconds
 
 
@@ -95,7 +86,7 @@ def refusal_seconds(headers: Mapping[str, str], wall_seconds: float) -> float:
     retry_after = headers.get("retry-after", "").strip()
     if retry_after:
         after = _whole_number(retry_after)
-        moment = _unix_seconds(retry_after)
+        moment = unix_seconds(retry_after)
         if after is not None:
             return _bounded(after)
         if moment is not None:
