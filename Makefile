@@ -10,6 +10,7 @@ PYTEST_ARGS ?=
 STORY = -m pytest --verbose --log-cli-level=INFO $(PYTEST_ARGS)
 CELERY := .venvs/celery
 BENCH_ARGS ?=
+CHROMIUM ?=
 # One set of versions for every supported Python; no index is named, so that any mirror will do.
 PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url --no-emit-find-links \
   --custom-compile-command "make requirements"
@@ -73,6 +74,19 @@ $(CELERY)/.ready: $(READY) requirements/celery.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(CELERY)/bin/python \
 	  -r requirements/dev.txt -r requirements/celery.txt
 	@$(BIN)/uv pip install --quiet --python $(CELERY)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+browser: $(VENV)/.browser ## a connection made and tested in Airflow's UI, in headless Chromium (1 minute)
+	@[ -n "$(CHROMIUM)" ] || command -v chromium >/dev/null || { \
+	  echo "Installing Chromium"; \
+	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root="sudo -n"; \
+	  { $$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq -y chromium; } >/dev/null || \
+	    { echo "Chromium is needed. On Debian and Ubuntu: apt install chromium; or make browser CHROMIUM=/path/to/it"; exit 1; }; \
+	}
+	@CLEVER_BROWSER=1 CHROMIUM="$(CHROMIUM)" $(BIN)/python $(STORY) tests/browser
+
+$(VENV)/.browser: $(READY) requirements/browser.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements/browser.txt
 	@touch $@
 
 soak-large: $(READY) ## 9.6 million rows at 40 requests a second, held to requests and time; on an idle machine, 5 minutes

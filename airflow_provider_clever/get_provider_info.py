@@ -34,15 +34,19 @@ def get_provider_info() -> dict[str, Any]:
 
 
 _STANDARD_FIELDS: dict[str, Any] = {
-    # An origin carries scheme and port, so one field shows all. Stored schemas and ports still count.
-    "hidden-fields": ["schema", "port", "extra"],
+    # An origin carries scheme and port, so one field could show all; stored schemas still count. The port is shown
+    # because Airflow up to 3.3.2 tests only a connection that has one: its UI sends 0 for an empty port, and its API
+    # takes that for another server (https://github.com/apache/airflow/pull/73298).
+    "hidden-fields": ["schema", "extra"],
     "relabeling": {
         "host": "API origin",
+        "port": "API port",
         "login": "Client ID",
         "password": "Client secret or district token",
     },
     "placeholders": {
         "host": "https://api.clever.com",
+        "port": "443 (for the Test button of Airflow 3.3; else it may stay empty)",
         "login": "empty: the password is one district's token",
         "password": "with a client ID its secret, else one district's bearer token",
     },

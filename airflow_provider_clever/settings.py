@@ -110,9 +110,7 @@ def _share(value: object) -> float:
 
 def _base_from_fields(connection: ConnectionFields) -> str:
     """Join host, schema and port, each of which may be missing or already part of the host."""
-    host = _text(connection.host)
-    if not host:
-        return API_BASE
+    host = _text(connection.host) or API_BASE
     if "://" not in host:
         host = f"{_text(connection.schema) or 'https'}://{host}"
     host = host.rstrip("/")

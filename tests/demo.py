@@ -59,6 +59,7 @@ def playground(evening: datetime) -> Iterator[tuple[Sandbox, AirflowStack]]:
         settings = {
             "AIRFLOW_VAR_CLEVER_DESTINATION": LAKE.as_uri(),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",  # for who adds a connection in the UI
         }
         connection = {"clever_default": sandbox.connection_json()}
         with AirflowStack(home, connections=connection, env=settings, components=COMPONENTS) as airflow:

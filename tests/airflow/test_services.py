@@ -121,13 +121,11 @@ def test_the_ui_is_told_the_whole_form_without_importing_the_hook(stack: Airflow
     assert form["hook_name"] == "Clever"
     assert {name: field["title"] for name, field in form["standard_fields"].items() if field and field["title"]} == {
         "host": "API origin",
+        "port": "API port",
         "login": "Client ID",
         "password": "Client secret or district token",
     }
-    assert {name for name, field in form["standard_fields"].items() if field and field["hidden"]} == {
-        "url_schema",
-        "port",
-    }
+    assert {name for name, field in form["standard_fields"].items() if field and field["hidden"]} == {"url_schema"}
     fields = {name: field["schema"] for name, field in form["extra_fields"].items()}
     assert {name: schema["title"] for name, schema in fields.items()} == {
         "district_id": "District ID",

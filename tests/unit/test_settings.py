@@ -38,6 +38,10 @@ def problems(**changes: Any) -> str:
     [
         (None, None, None, "https://api.clever.com"),
         ("", "", 0, "https://api.clever.com"),
+        ("", "", 443, "https://api.clever.com"),
+        ("", "", 8900, "https://api.clever.com:8900"),
+        ("https://api.clever.com", None, 0, "https://api.clever.com"),
+        ("http://127.0.0.1:8900", None, 443, "http://127.0.0.1:8900"),
         ("api.clever.com", None, None, "https://api.clever.com"),
         ("API.Clever.com", "https", "", "https://api.clever.com"),
         ("https://api.clever.com/", None, None, "https://api.clever.com"),

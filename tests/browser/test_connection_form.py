@@ -1,0 +1,130 @@
+"""A person adds a Clever connection in Airflow's UI and presses Test."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.support.airflow import AirflowHome, AirflowStack
+from tests.support.sandbox import Sandbox, running_sandbox
+
+ANSWER_MS = 60_000
+# Nothing but this machine can be reached, whatever Chromium would like to look up.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(districts="small") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
+    home = AirflowHome.create(tmp_path_factory.mktemp("airflow"))
+    may_test = {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+    with AirflowStack(home, components=("api-server",), env=may_test) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert chromium, "Chromium is needed: apt-get install chromium, or make browser CHROMIUM=/path/to/it"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def connections(browser: Browser, airflow: AirflowStack, tmp_path: Path) -> Iterator[Page]:
+    """The page that lists connections, logged in; kept as a picture when CLEVER_SCREENSHOTS names a folder."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1300}, locale="en-US")
+    page.set_default_timeout(ANSWER_MS)
+    page.goto(f"{airflow.url}/connections")
+    yield page
+    page.close()
+
+
+def kept(page: Page, name: str) -> None:
+    """Keep a picture for a person to look at."""
+    if folder := os.environ.get("CLEVER_SCREENSHOTS"):
+        page.screenshot(path=Path(folder, f"{name}.png"))
+
+
+def add_connection(page: Page, conn_id: str, fields: Mapping[str, Mapping[str, str]]) -> None:
+    """Fill in the form and save it, section by section; each field is found by the label beside it."""
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Connection ID").fill(conn_id)
+    form.get_by_role("combobox").fill("Clever")
+    form.get_by_role("option", name="Clever", exact=True).click()
+    for section, its_fields in fields.items():
+        unfold(form.get_by_role("button", name=section, exact=True))
+        for label, value in its_fields.items():
+            # Airflow ties the labels of extra fields to no input; the group around both is what a person sees.
+            group = form.get_by_role("group").filter(has=page.get_by_text(label, exact=True))
+            group.locator("input").fill(value)
+        kept(page, f"{conn_id} {section}")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden(timeout=ANSWER_MS)
+
+
+def unfold(heading: Locator) -> None:
+    """Open a section of the form, which closes the others; the first one opens by itself when the type is chosen."""
+    with suppress(AssertionError):
+        expect(heading).to_have_attribute("aria-expanded", "true", timeout=1_000)
+        return
+    heading.click()
+    expect(heading).to_have_attribute("aria-expanded", "true", timeout=ANSWER_MS)
+
+
+def what_test_says(page: Page, conn_id: str) -> str:
+    """Press the Test button of a listed connection, and give the message that comes up."""
+    page.get_by_role("row").filter(has_text=conn_id).get_by_role("button", name="Test Connection").click()
+    message = page.get_by_role("region").get_by_role("status").filter(has_text="Test")
+    expect(message).to_be_visible(timeout=ANSWER_MS)
+    kept(page, f"{conn_id} tested")
+    return message.inner_text()
+
+
+def fields_for(sandbox: Sandbox, secret: str, port: str) -> dict[str, dict[str, str]]:
+    return {
+        "Standard Fields": {
+            "API origin": sandbox.url,
+            "API port": port,
+            "Client ID": sandbox.client_id,
+            "Client secret or district token": secret,
+        },
+        "Extra Fields": {"District ID": sandbox.district("small").id, "Token origin": sandbox.url},
+    }
+
+
+@pytest.mark.parametrize("port", ["the sandbox's", "443", "0"])
+def test_a_connection_made_in_the_form_passes_its_test(connections: Page, sandbox: Sandbox, port: str) -> None:
+    conn_id = f"clever_right_{port[0]}"
+    number = port if port.isdigit() else sandbox.url.rpartition(":")[2]
+    add_connection(connections, conn_id, fields_for(sandbox, sandbox.client_secret, number))
+    assert re.search(r"Connected to .+ Its attendance was last synced at", what_test_says(connections, conn_id))
+
+
+def test_a_wrong_secret_is_told_in_words(connections: Page, sandbox: Sandbox) -> None:
+    secret = "not-the-secret-of-this-app"
+    add_connection(connections, "clever_wrong", fields_for(sandbox, secret, "443"))
+    said = what_test_says(connections, "clever_wrong")
+    assert "Clever refuses the client id and secret" in said
+    assert secret not in said
