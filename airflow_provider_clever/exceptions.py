@@ -82,5 +82,11 @@ class CleverLandingError(CleverError):
     """Mend the destination (path, rights, space), then run again: what had landed before is intact."""
 
 
+class CleverPartitionError(CleverLandingError):
+    """Restore this one partition, or upgrade: it cannot be read, so nothing was written to it. All others landed."""
+
+    permanent = True
+
+
 class CleverStoppedError(CleverError):
     """Nothing to mend: the task was told to stop half-way. What had landed is intact; the next try goes on."""

@@ -21,7 +21,7 @@ from airflow_provider_clever.exceptions import (
     CleverNotFoundError,
     CleverSettingsError,
 )
-from airflow_provider_clever.landing import receipts
+from airflow_provider_clever.landing import day_ranges, receipts
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.receipt_files import write_receipt
 from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, SchoolState
@@ -227,16 +227,18 @@ class _Landing:
 
     def land(self, day: PulledDay) -> None:
         outcome = self._destination.land(day, context=self._context)
-        new = self._quarantine(outcome.rejected)
         with self._lock:
             self.outcomes.append(outcome)
             self.conflicts += len(outcome.rejected)
+        new = self._quarantine(outcome.rejected)
+        with self._lock:
             self.newly_quarantined += new
 
     def set_aside(self, scope_id: str, rejected: Sequence[RejectedRow]) -> None:
-        new = self._quarantine(rejected)
         with self._lock:
             self.rejected += len(rejected)
+        new = self._quarantine(rejected)
+        with self._lock:
             self.newly_quarantined += new
         log.warning("%d rows of %s were quarantined, %d of them for the first time", len(rejected), scope_id, new)
 
@@ -254,7 +256,7 @@ class _Landing:
                 by_school.pop(school_id, ()),
                 state=states.get(school_id, "landed"),
                 name=names.get(school_id, ""),
-                covered=[DayRange(*days) for days in scope.covered],
+                covered=day_ranges.without([DayRange(*days) for days in scope.covered], scope.not_landed),
                 error=str(scope.errors[0]) if scope.errors else None,
             )
         return receipts_made
@@ -285,7 +287,7 @@ def _problem(result: PullResult, schools: Mapping[str, SchoolState], quarantined
     errors = [error for scope_id in bad for error in result.scopes[scope_id].errors]
     if errors:
         for scope_id in bad:
-            log.error("%s was not pulled to its end: %s", scope_id, result.scopes[scope_id].errors[0])
+            log.error("%s was not pulled and landed to its end: %s", scope_id, result.scopes[scope_id].errors[0])
         # One that another try may mend goes first, so that there is another try.
         return min(errors, key=lambda error: error.permanent)
     if quarantined:

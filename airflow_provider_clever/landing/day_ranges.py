@@ -1,6 +1,6 @@
 """Calendar days as ranges: compact in receipts, exact in coverage."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import NamedTuple
@@ -44,6 +44,11 @@ def days(ranges: Iterable[DayRange]) -> Iterator[str]:
         while day <= one.end:
             yield day
             day = _next_day(day)
+
+
+def without(ranges: Iterable[DayRange], left_out: Collection[str]) -> tuple[DayRange, ...]:
+    """The ranges without these days."""
+    return day_ranges(day for day in days(ranges) if day not in left_out) if left_out else joined(ranges)
 
 
 def day_ranges(found: Iterable[str]) -> tuple[DayRange, ...]:

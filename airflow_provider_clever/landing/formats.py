@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from pydantic_core import from_json
 
 from airflow_provider_clever.batches import length
-from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
+from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.landing import rows, usual_days
 from airflow_provider_clever.landing.compressed import gzipped
 from airflow_provider_clever.landing.rows import PARTITION_COLUMNS
@@ -28,11 +28,17 @@ _HARDLY_REPEATED: Final = frozenset({"student_id", "section_id", "sis_id"})
 """Columns whose values hardly repeat within a school day, or side by side, which zstd makes as small."""
 _FEW_VALUES: Final = PARTITION_COLUMNS | {"attendance_type", "attendance_status", "excuse_code", "missing_since"}
 """Columns of which a dictionary leaves so little that zstd takes time and saves nothing: 1 % of a file."""
+_NEVER_NULL: Final = PARTITION_COLUMNS | {"student_id", "attendance_type"}
+"""What names the partition of a row and its place in it."""
 _TIMESTAMP_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
 class DamagedPartitionError(ValueError):
     """These bytes are not a partition that we wrote. The message quotes none of them."""
+
+
+class NewerPartitionError(DamagedPartitionError):
+    """A newer version of this package wrote the partition: nothing is wrong with it, but it cannot be read here."""
 
 
 class Landed(NamedTuple):
@@ -111,7 +117,7 @@ class Parquet:
             if not table.schema.equals(_arrow_schema(), check_metadata=False):
                 raise DamagedPartitionError("its columns are not those of a partition")
             columns = {name: _texts(table.column(name).combine_chunks()) for name in LANDED_COLUMNS}
-            return Landed(columns, version, marked_hash)
+            return Landed(_usable(columns), version, marked_hash)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
@@ -159,9 +165,14 @@ class JsonLines:
             raise DamagedPartitionError(f"not whole gzipped JSON lines ({type(error).__name__})") from None
         if not text.endswith(b"\n") and (text or not data):  # gzip takes no bytes at all for an empty file
             raise DamagedPartitionError("it is cut short")
-        if not all(isinstance(row, dict) and tuple(row) == LANDED_COLUMNS for row in found):
+        names = tuple(found[0]) if found and isinstance(found[0], dict) else LANDED_COLUMNS
+        if not all(isinstance(row, dict) and tuple(row) == names for row in found):
+            raise DamagedPartitionError("its lines do not have the same columns")
+        if set(names) > set(LANDED_COLUMNS):
+            raise NewerPartitionError("a newer version of airflow-provider-clever wrote it: it has more columns")
+        if names != LANDED_COLUMNS:
             raise DamagedPartitionError("its columns are not those of a partition")
-        return Landed({name: [row[name] for row in found] for name in LANDED_COLUMNS}, 1, None)
+        return Landed(_usable({name: [row[name] for row in found] for name in LANDED_COLUMNS}), 1, None)
 
     def read_hash(self, data: bytes) -> str:
         """The hash of the rows, computed: JSON lines have no place for a mark."""
@@ -199,10 +210,23 @@ def _marks(marks: dict[bytes, bytes] | None) -> tuple[int, str]:
     if int(version) > rows.SCHEMA_VERSION:
         msg = (
             f"a newer version of airflow-provider-clever wrote it (schema {int(version)}, known here: "
-            f"{rows.SCHEMA_VERSION}); upgrade this one"
+            f"{rows.SCHEMA_VERSION})"
         )
-        raise CleverLandingError(msg)
+        raise NewerPartitionError(msg)
     return int(version), content_hash.decode()
+
+
+def _usable(columns: Columns) -> Columns:
+    """The columns themselves, if every row can be merged into.
+
+    :raises DamagedPartitionError: a value is not text, or one is null that never is.
+    """
+    for name, values in columns.items():
+        if not set(map(type, values)) <= {str, type(None)}:
+            raise DamagedPartitionError(f"{name} does not hold text")
+        if name in _NEVER_NULL and None in values:
+            raise DamagedPartitionError(f"{name} is null")
+    return columns
 
 
 @cache

@@ -19,14 +19,23 @@ def quarantine(objects: Objects, district_id: str, rejected: Sequence[RejectedRo
     """Keep rows, and give back how many of them are new.
 
     They are spread over at most sixteen objects by the first digit of their hash: one request to find out that a row
-    is known, two to add one, however many there are.
+    is known, two to add one, however many there are. An object that cannot be read or written spoils only itself: the
+    others take their rows, then its error is raised.
     """
     shards: dict[str, Entries] = {}
     for row in rejected:
         digest = hashlib.sha256(row.raw.encode(errors="surrogatepass")).hexdigest()
         entry = {"reason": row.reason, "page": row.page, "row": row.row, "raw": rows.mended(row.raw)}
         shards.setdefault(digest[0], {}).setdefault(digest, entry | {"first_seen": today.isoformat()})
-    return sum(_add(objects, shard_path(district_id, shard), entries) for shard, entries in sorted(shards.items()))
+    new, errors = 0, []
+    for shard, entries in sorted(shards.items()):
+        try:
+            new += _add(objects, shard_path(district_id, shard), entries)
+        except CleverLandingError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return new
 
 
 def shard_path(district_id: str, digit: str) -> str:

@@ -59,10 +59,10 @@ def read_receipts(
     objects = Objects(fs, root, single_writer=True)
     for month in objects.names(layout.our_path(district_id, "receipts")):
         for path in objects.names(month):
-            found = objects.read(path)
-            if found is None:
-                continue
             try:
+                found = objects.read(path)
+                if found is None:
+                    continue
                 yield _read(path, found[0])
             except CleverLandingError:
                 if damaged is None:

@@ -8,10 +8,15 @@ from datetime import date
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from airflow_provider_clever import batches
-from airflow_provider_clever.exceptions import CleverDataError, CleverLandingError
+from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
 from airflow_provider_clever.landing import changes, layout, merge, preflight, quarantine, rows, usual_days
 from airflow_provider_clever.landing.changes import ChangeRecord
-from airflow_provider_clever.landing.formats import FORMATS, DamagedPartitionError, require_libraries
+from airflow_provider_clever.landing.formats import (
+    FORMATS,
+    DamagedPartitionError,
+    NewerPartitionError,
+    require_libraries,
+)
 from airflow_provider_clever.landing.merge import Counts, Prepared
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError, swap_waits, too_contended
 from airflow_provider_clever.landing.work import Work
@@ -163,6 +168,7 @@ class Destination:
         :param day: what was pulled.
         :param context: what the pull knows besides.
         :raises CleverDataError: if an id or the date may not stand in a path, or a row belongs to another partition.
+        :raises CleverPartitionError: if what stands there cannot be read; it is left as it is.
         :raises CleverLandingError: if the destination does not take it; then the partition is as it was.
         """
         path = layout.partition_path(self.district_id, day.attendance_date, day.school_id, self.file_format)
@@ -281,11 +287,14 @@ class Destination:
         except DamagedPartitionError as error:
             raise self._damaged(path, error) from None
 
-    def _damaged(self, path: str, error: DamagedPartitionError) -> CleverLandingError:
-        return CleverLandingError(
-            f"{self.objects.root}/{path} cannot be merged into: {error}. Restore an earlier version of it, or move it "
-            "away (its rows are then lost unless Clever still has them), and run again"
+    def _damaged(self, path: str, error: DamagedPartitionError) -> CleverPartitionError:
+        next_step = (
+            "Upgrade airflow-provider-clever here, then run again; nothing is wrong with the file"
+            if isinstance(error, NewerPartitionError)
+            else "Restore an earlier version of it, or move it away (its rows are then lost unless Clever still has "
+            "them), and run again"
         )
+        return CleverPartitionError(f"{self.objects.root}/{path} cannot be merged into: {error}. {next_step}")
 
 
 def _pull(pulled: Rows) -> _Pull:

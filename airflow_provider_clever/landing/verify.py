@@ -213,11 +213,15 @@ def _check_ours(objects: Objects, district: str, tally: _Tally) -> None:
         for work in objects.names(month):
             paths.extend(objects.names(work))
     for path in paths:
-        found = objects.read(path)
         try:
-            read_gzipped_json(found[0] if found else b"")
-        except ValueError as error:
+            read_gzipped_json(_bytes(objects, path))
+        except (ValueError, CleverLandingError) as error:
             tally.add(Finding(kind="damaged", district_id=district, path=path, words=str(error)))
+
+
+def _bytes(objects: Objects, path: str) -> bytes:
+    found = objects.read(path)
+    return found[0] if found else b""
 
 
 # --- partitions -------------------------------------------------------------------------------------------------------
@@ -237,15 +241,16 @@ def _check_day(
     with ThreadPoolExecutor(READERS) as readers:
         for start in range(0, len(names), READERS):
             some = names[start : start + READERS]
-            for (path, name), data in zip(some, readers.map(objects.read, [path for path, _ in some]), strict=True):
+            reading = [readers.submit(_bytes, objects, path) for path, _ in some]
+            for (path, name), data in zip(some, reading, strict=True):
                 entry = spoken.pop((name.school_id, name.attendance_date), None)
-                read = _checked_partition(path, name, data[0] if data else b"", tally)
+                read = _checked_partition(path, name, data.result, tally)
                 if read is not None:
                     _check_against_receipt(path, read, entry, tally)
                     _check_schools(path, read, school_of, tally)
 
 
-def _checked_partition(path: str, name: PartitionName, data: bytes, tally: _Tally) -> _Read | None:
+def _checked_partition(path: str, name: PartitionName, data: Callable[[], bytes], tally: _Tally) -> _Read | None:
     where: dict[str, Any] = {
         "district_id": name.district_id,
         "path": path,
@@ -254,8 +259,8 @@ def _checked_partition(path: str, name: PartitionName, data: bytes, tally: _Tall
     }
     tally.read["partitions"] += 1
     try:
-        columns, _, marked_hash = FORMATS[name.file_format].read(data)
-    except (DamagedPartitionError, CleverLandingError) as error:
+        columns, _, marked_hash = FORMATS[name.file_format].read(data())
+    except (DamagedPartitionError, CleverLandingError) as error:  # the latter: the store does not give it
         tally.add(Finding(kind="damaged", words=str(error), **where))
         return None
     content_hash = rows.content_hash(columns)

@@ -5,6 +5,7 @@ from thread to thread, and memory is bounded by the number of threads: each has 
 in this way, with figures: docs/explanation/decisions/0022-one-thread-does-all-of-a-walk.md.
 """
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverDataError,
     CleverError,
+    CleverLandingError,
+    CleverPartitionError,
     CleverSettingsError,
     CleverStoppedError,
 )
@@ -45,6 +48,11 @@ def ends_the_pull(error: CleverError) -> bool:
 _LANDING_THREADS: Final = 8
 """How many may land at once. An object store is waited for, so it takes more of them than decoding does."""
 
+_REFUSALS_IN_A_ROW: Final = 8
+"""After so many refused days, and none taken in between, the store is the cause and not the days."""
+
+log = logging.getLogger(__name__)
+
 Page = TypeVar("Page", AttendancePage, AttendancePage | UsualPage)
 
 SetAside = Callable[[str, Sequence[RejectedRow]], object]
@@ -61,7 +69,8 @@ class ScopeResult:
     :param pages: pages that Clever sent.
     :param covered: first and last day of each stretch that came out complete, ISO text.
     :param newest_date: the newest attendance date seen, ISO text; None without rows.
-    :param errors: what ended walks before their end.
+    :param not_landed: days of a complete walk that did not land, ISO text; they do not count as covered.
+    :param errors: what ended walks before their end, or kept a day from landing.
     """
 
     scope_id: str
@@ -69,6 +78,7 @@ class ScopeResult:
     rejected: int = 0
     pages: int = 0
     covered: list[tuple[str, str]] = field(default_factory=list)
+    not_landed: set[str] = field(default_factory=set)
     newest_date: str | None = None
     errors: list[CleverError] = field(default_factory=list)
 
@@ -106,6 +116,7 @@ class _Walk:
         self.check = WalkCheck(chain, district_id)
         self.days = DayAssembler(chain)
         self.is_broken = False
+        self.is_covered = chain.whole
 
 
 class Pull:
@@ -140,6 +151,7 @@ class Pull:
         self._setting_aside = threading.Lock()
         self._threads = WalkingThreads(client, chains, most=max_concurrency, stop=stop)
         self._landing = threading.Semaphore(_LANDING_THREADS)
+        self._refusals = 0
         self.result = PullResult({chain.scope_id: ScopeResult(chain.scope_id) for chain in chains})
 
     def rows(self, limit: int) -> list[dict[str, Any]]:
@@ -172,27 +184,35 @@ class Pull:
     ) -> PullResult:
         """Hand every complete day over, and say what came of each school.
 
+        A day that cannot be landed spoils only itself: its school's other days land, and so do all other schools.
+
         :param land: called with each day, from any of the threads, several at once.
         :param when_fetched: called once all pages have come, from any thread, while the last of them still land. It
             must return at once, and not raise.
         :raises CleverStoppedError: the stop flag was set.
-        :raises CleverError: what no other school could escape, or what ``land`` raised.
+        :raises CleverLandingError: the store has refused several days and taken none in between.
+        :raises CleverError: what no other school could escape.
         """
         decode = self._usual_or_decoded if can_read() else self._decoded
 
         def land_walk(chain: Chain, fetcher: PageFetcher) -> None:
             walk = _Walk(chain, self._district_id)
             for page in self._pages(chain, walk, fetcher, decode, when_fetched):
-                land_all(_completed(walk.days, page))
+                land_all(chain, _completed(walk.days, page))
             if not walk.is_broken:
-                land_all(walk.days.finish())
+                land_all(chain, walk.days.finish())
             self._tally(chain, walk)
 
-        def land_all(days: Iterator[PulledDay]) -> None:
+        def land_all(chain: Chain, days: Iterator[PulledDay]) -> None:
             for day in days:
                 with self._landing:
                     self._threads.check()
-                    land(day)
+                    try:
+                        land(day)
+                    except CleverLandingError as error:
+                        self._note_refusal(chain, day, error)
+                    else:
+                        self._refusals = 0
 
         if not self._chains:
             when_fetched()
@@ -222,6 +242,7 @@ class Pull:
                 with self._threads.in_turn():
                     page = decode(body, walk)
                 self._count(chain, page)
+                self._hand_over_rejected(chain, walk, page)
                 yield page
         except CleverError as error:
             if request is not None:
@@ -244,9 +265,33 @@ class Pull:
             self._progress.pages += 1
             self._progress.rows += length(page.columns)
             self.result.scopes[chain.scope_id].rejected += len(page.rejected)
-        if page.rejected:
+
+    def _hand_over_rejected(self, chain: Chain, walk: _Walk, page: Page) -> None:
+        """Have rows set aside that cannot land. If they cannot be kept, their walk covers nothing and is due again."""
+        if not page.rejected:
+            return
+        try:
             with self._setting_aside:
                 self._set_aside(chain.scope_id, page.rejected)
+        except CleverLandingError as error:
+            walk.is_covered = False
+            with self._lock:
+                self.result.scopes[chain.scope_id].errors.append(error)
+
+    def _note_refusal(self, chain: Chain, day: PulledDay, error: CleverLandingError) -> None:
+        """Go on without a day that did not land.
+
+        :raises CleverLandingError: the store has refused too many.
+        """
+        log.error("The day %s of school %s did not land: %s", day.attendance_date, day.school_id, error)
+        with self._lock:
+            scope = self.result.scopes[chain.scope_id]
+            scope.errors.append(error)
+            scope.not_landed.add(day.attendance_date)
+            self._refusals += not isinstance(error, CleverPartitionError)
+            is_the_store = self._refusals >= _REFUSALS_IN_A_ROW
+        if is_the_store:
+            raise error
 
     @staticmethod
     def _decoded(body: bytes, walk: _Walk) -> AttendancePage:
@@ -272,7 +317,7 @@ class Pull:
             self.result.unknown_values.update(walk.check.unknown_values)
             newest = walk.days.newest_date
             scope.newest_date = max(filter(None, (newest, scope.newest_date)), default=None)
-            if chain.whole and walk.days.complete_days:
+            if walk.is_covered and walk.days.complete_days:
                 scope.covered.append(walk.days.complete_days)
 
 
