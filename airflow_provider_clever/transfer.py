@@ -8,7 +8,7 @@ import platform
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -38,6 +38,10 @@ from airflow_provider_clever.syncs import last_sync_text, sync_text
 log = logging.getLogger(__name__)
 
 _NAMED: Final = ("airflow-provider-clever", "pyarrow")
+
+
+def _none_known(_: str) -> Collection[str]:
+    return ()
 
 
 @dataclass(slots=True)
@@ -88,7 +92,7 @@ class Transfer:
         rows = pull.rows(limit)
         result = pull.result
         after = self._client.get_district()
-        schools = {scope_id: _state(scope, is_known=False) for scope_id, scope in result.scopes.items()}
+        schools = {scope_id: _state(scope) for scope_id, scope in result.scopes.items()}
         summary = self._summary(before, result, schools) | receipts.totals(())
         summary |= {
             "rows": len(rows),
@@ -105,6 +109,7 @@ class Transfer:
         work: Work,
         today: date,
         write_changes: bool = False,
+        gone_schools: Callable[[str], Collection[str]] = _none_known,
     ) -> Answer:
         """Land the rows, school by school and day by day, and leave a receipt.
 
@@ -112,6 +117,8 @@ class Transfer:
         :param work: which work this is a try of.
         :param today: today (UTC), for the retention edge.
         :param write_changes: also write what changed. Default False.
+        :param gone_schools: tells, of a district's id, the schools that it is known to share no more; asked only if a
+            school is refused with 404. Default: none is known, and a school that is refused has failed.
         :raises CleverLandingError: the destination cannot be used; what had landed is intact.
         :raises CleverError: what no school could escape.
         """
@@ -132,10 +139,9 @@ class Transfer:
         district_after = LateAnswer(self._client.get_district, self._stop)
         result = pull.land(landing.land, when_fetched=district_after.ask)
         after = district_after.wait()
-        schools = {
-            scope_id: _state(scope, is_known=_only_not_found(scope) and destination.has_school(scope_id))
-            for scope_id, scope in result.scopes.items()
-        }
+        refused = {scope_id for scope_id, scope in result.scopes.items() if _only_not_found(scope)}
+        gone = refused.intersection(gone_schools(before.id)) if refused else refused
+        schools = {scope_id: _state(scope, is_gone=scope_id in gone) for scope_id, scope in result.scopes.items()}
         totals = receipts.totals(landing.outcomes)
         summary = self._summary(before, result, schools) | totals
         summary |= {"sync_after": last_sync_text(after), "quarantined": landing.rejected + landing.conflicts}
@@ -269,9 +275,9 @@ def _only_not_found(scope: ScopeResult) -> bool:
     return bool(scope.errors) and all(isinstance(error, CleverNotFoundError) for error in scope.errors)
 
 
-def _state(scope: ScopeResult, *, is_known: bool) -> SchoolState:
+def _state(scope: ScopeResult, *, is_gone: bool = False) -> SchoolState:
     if scope.errors:
-        return "gone" if is_known else "failed"
+        return "gone" if is_gone else "failed"
     return "landed" if scope.received else "empty"
 
 

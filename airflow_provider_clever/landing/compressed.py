@@ -30,6 +30,6 @@ def read_gzipped_json(data: bytes) -> Any:
     """
     try:
         return json.loads(gzip.decompress(data))
-    except (OSError, EOFError, zlib.error) as error:  # three ways in which gzip says "damaged"
+    except (OSError, EOFError, zlib.error, RecursionError) as error:  # gzip's ways to say "damaged"; json's, too deep
         msg = f"not whole gzipped JSON ({type(error).__name__})"
         raise ValueError(msg) from None

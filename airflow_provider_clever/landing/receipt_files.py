@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.exceptions import CleverError, CleverLandingError
 from airflow_provider_clever.landing import changes, layout
 from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.landing.objects import Objects
@@ -29,7 +29,7 @@ def write_receipt(destination: "Destination", receipt: Receipt) -> str:
         receipt = replace(receipt, changes=_all_changes(destination, receipt))
 
     def next_data(data: bytes | None) -> bytes:
-        known = _read(receipt.path, data) if data else None
+        known = _read(receipt.path, data, receipt.district_id) if data else None
         return gzipped_json((unite(known, receipt) if known else receipt).to_json())
 
     destination.objects.update(receipt.path, next_data)
@@ -63,16 +63,39 @@ def read_receipts(
                 found = objects.read(path)
                 if found is None:
                     continue
-                yield _read(path, found[0])
+                yield _read(path, found[0], district_id)
             except CleverLandingError:
                 if damaged is None:
                     raise
                 damaged.append(path)
 
 
-def _read(path: str, data: bytes) -> Receipt:
+def read_receipt(path: str, data: bytes, district_id: str) -> Receipt:
+    """The receipt that stands at a path.
+
+    :param path: relative to the destination.
+    :param district_id: the district whose folder it lies in.
+    :raises ValueError: it cannot be read, or speaks of another district or another work than its path does.
+    """
+    receipt = Receipt.from_json(read_gzipped_json(data))
+    receipt.check()
     try:
-        return Receipt.from_json(read_gzipped_json(data))
+        own_path = receipt.path
+    except CleverError:
+        msg = "it names no work that could have a receipt"
+        raise ValueError(msg) from None
+    if receipt.district_id != district_id:
+        msg = f"it speaks of district {receipt.district_id}: somebody copied it"
+        raise ValueError(msg)
+    if own_path != path:
+        msg = f"it belongs at {own_path}: somebody copied or moved it"
+        raise ValueError(msg)
+    return receipt
+
+
+def _read(path: str, data: bytes, district_id: str) -> Receipt:
+    try:
+        return read_receipt(path, data, district_id)
     except ValueError as error:
-        msg = f"receipt {path} cannot be read: {error}. Restore it, or move it away and pull its days again"
+        msg = f"receipt {path} cannot be used: {error}. Restore it, or move it away and pull its days again"
         raise CleverLandingError(msg) from None

@@ -7,12 +7,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from airflow_provider_clever.landing import changes, layout
 from airflow_provider_clever.landing.day_ranges import DayRange, covers, joined
 from airflow_provider_clever.landing.merge import COUNT_NAMES, Counts
 from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.models import moment_from_text
 
 if TYPE_CHECKING:
     from airflow_provider_clever.landing.store import PartitionOutcome
@@ -62,7 +64,7 @@ class SchoolReceipt:
     """What became of one school.
 
     :param state: ``landed``; ``empty``: covered, but Clever has no attendance in the range; ``failed``: see ``error``;
-        ``gone``: landed before, and now 404 at Clever.
+        ``gone``: refused, and the ledger knows that the district no longer shares it.
     :param covered: the days that a complete, unfiltered walk of the whole school has covered and landed, as ranges.
     :param written: changed partitions by attendance date.
     :param unchanged: the other partitions that were compared, by attendance date: first 16 digits of the content hash.
@@ -78,6 +80,19 @@ class SchoolReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """What one of several tries covered, and when.
+
+    :param covered: the days that it covered itself, by school.
+    """
+
+    finished_at: str
+    sync_before: str | None
+    settled: bool
+    covered: dict[str, tuple[DayRange, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What one task run did, all its tries together.
 
@@ -85,6 +100,7 @@ class Receipt:
     :param changes: paths of the change records of all tries, relative to the destination; None: no feed was written.
     :param totals: figures of the run, as in its summary.
     :param versions: of what wrote the files.
+    :param tries: what each try covered by itself, if that makes a difference; empty: the last one covered everything.
     """
 
     district_id: str
@@ -99,12 +115,27 @@ class Receipt:
     changes: tuple[str, ...] | None = None
     totals: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    tries: tuple[Try, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property
     def path(self) -> str:
         """Where it is kept, relative to the destination; the same for every try of the same work."""
         return receipt_path(self.district_id, self.work)
+
+    def check(self) -> None:
+        """See that its moments and days can be read.
+
+        :raises ValueError: one cannot.
+        """
+        syncs = (self.sync_before, self.sync_after, *(one.sync_before for one in self.tries))
+        for moment in (self.finished_at, *(one.finished_at for one in self.tries), *filter(None, syncs)):
+            moment_from_text(moment)
+        of_tries = (days for one in self.tries for days in one.covered.values())
+        for ranges in (*(school.covered for school in self.schools.values()), *of_tries):
+            for days in ranges:
+                date.fromisoformat(days.start)
+                date.fromisoformat(days.end)
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as values that JSON has a form for."""
@@ -130,6 +161,7 @@ class Receipt:
                     "asked": Asked(**asked),
                     "schools": schools,
                     "changes": _tuple(known["changes"]),
+                    "tries": tuple(_try(one) for one in known.get("tries", ())),
                 }
             )
         except (KeyError, TypeError, AttributeError):
@@ -141,9 +173,17 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _try(document: dict[str, Any]) -> Try:
+    return Try(**document | {"covered": {school_id: _ranges(days) for school_id, days in document["covered"].items()}})
+
+
+def _ranges(document: Iterable[Any]) -> tuple[DayRange, ...]:
+    return tuple(DayRange(*days) for days in document)
+
+
 def _school(document: dict[str, Any]) -> SchoolReceipt:
     written = {day: WrittenPartition(**partition) for day, partition in document["written"].items()}
-    covered = tuple(DayRange(*days) for days in document["covered"])
+    covered = _ranges(document["covered"])
     return SchoolReceipt(**document | {"written": written, "covered": covered})
 
 
@@ -239,6 +279,7 @@ def unite(earlier: Receipt, later: Receipt) -> Receipt:
         later,
         schools=schools,
         changes=_united_changes(earlier.changes, later.changes),
+        tries=_united_tries(earlier, later),
         totals=later.totals | {name: earlier.totals.get(name, 0) + later.totals.get(name, 0) for name in _SUMMED},
     )
     if not all(
@@ -249,6 +290,38 @@ def unite(earlier: Receipt, later: Receipt) -> Receipt:
         oldest = None if None in syncs else min(filter(None, syncs))
         return replace(united, sync_before=oldest, settled=earlier.settled and later.settled and len(set(syncs)) == 1)
     return united
+
+
+def _united_tries(earlier: Receipt, later: Receipt) -> tuple[Try, ...]:
+    """What each try covered, but for tries that a later one has outdone; none if that leaves the later one alone.
+
+    A task may be cleared months later: what its first try covered, its last one can no longer see at Clever, and days
+    that a try did not cover itself must not count as covered at its sync.
+    """
+    last = _one_try(later)
+    kept = tuple(one for one in earlier.tries or (_one_try(earlier),) if any(one.covered.values()))
+    kept = tuple(one for one in kept if not _outdoes(last, one))
+    if not kept:
+        return ()
+    return (*kept, last) if any(last.covered.values()) else kept
+
+
+def _one_try(receipt: Receipt) -> Try:
+    return Try(
+        finished_at=receipt.finished_at,
+        sync_before=receipt.sync_before,
+        settled=receipt.settled,
+        covered={school_id: school.covered for school_id, school in receipt.schools.items() if school.covered},
+    )
+
+
+def _outdoes(later: Try, earlier: Try) -> bool:
+    # Of one date, for Clever forgets a day with each: what the earlier try still saw, the later one might not.
+    return (
+        later.settled
+        and later.finished_at[:10] == earlier.finished_at[:10]
+        and all(covers(later.covered.get(school_id, ()), days) for school_id, days in earlier.covered.items())
+    )
 
 
 def _united_school(earlier: SchoolReceipt | None, later: SchoolReceipt | None) -> SchoolReceipt:

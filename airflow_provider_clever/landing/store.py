@@ -202,15 +202,6 @@ class Destination:
         """
         return quarantine.quarantine(self.objects, self.district_id, rejected, today=today)
 
-    def has_school(self, school_id: str) -> bool:
-        """Whether anything of a school has ever landed here. Lists up to one folder a day, so ask it rarely.
-
-        :raises CleverLandingError: if the destination cannot be listed.
-        """
-        days = self.objects.names(layout.landed_prefix(self.district_id))
-        name = f"/school-{layout.checked_id(school_id, 'school id')}{layout.EXTENSIONS[self.file_format]}"
-        return any(f"{day}{name}" in self.objects.names(day) for day in reversed(days))
-
     def _refuse_strangers(self, day: PulledDay) -> None:
         expected = {
             "district_id": self.district_id,

@@ -5,28 +5,26 @@ reads that night's alone; and if it is lost, one call makes it anew.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.landing import layout
-from airflow_provider_clever.landing.compressed import read_gzipped_json
 from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipts import Receipt, SchoolReceipt
+from airflow_provider_clever.landing.receipt_files import read_receipt
+from airflow_provider_clever.landing.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import (
     CoverageFile,
     CoverageFormatError,
     FoldedMonth,
-    Tally,
     from_json,
     to_json,
     total,
 )
-from airflow_provider_clever.ledger.covered import CorrectionRules, Coverage, PullFacts, SchoolPull, watermark
-from airflow_provider_clever.ledger.spans import Span
-from airflow_provider_clever.syncs import sync_moment, sync_text
+from airflow_provider_clever.ledger.covered import CorrectionRules, Coverage, watermark
+from airflow_provider_clever.ledger.told import Told, told_by
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -37,10 +35,11 @@ _NAMED_MONTHS: Final = 2
 """For how many of the newest months coverage keeps receipts by name; of older ones it keeps sums."""
 
 _WATCHED_DAYS: Final = 250
-"""Receipts filed under months longer ago speak of days that Clever has long forgotten: nobody looks for new ones."""
+"""Receipts filed under months longer ago speak of days that Clever has long forgotten: nobody looks for new ones.
 
-_TOO_SHORT_WEEKDAYS: Final = 5
-"""A pull of fewer weekdays may have met a holiday, and says little about how many rows a school has."""
+A run of such a month that is cleared names its own receipts, and those are read."""
+
+_REBUILD: Final = "make it again from the receipts with `clever-attendance status DESTINATION --rebuild`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +117,24 @@ def current_coverage(objects: Objects, district_id: str, listing: Listing) -> Co
     return file
 
 
+def receipts_at(objects: Objects, district_id: str, paths: Iterable[str]) -> list[Receipt]:
+    """The receipts at these paths, without those that cannot be used.
+
+    :param paths: relative to the destination.
+    :raises CleverLandingError: the destination cannot be read.
+    """
+    return [receipt for _, receipt in _usable_receipts(objects, paths, district_id)]
+
+
 def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
     """Make coverage anew from all receipts; for when it was lost, damaged or doubted.
 
     :raises CleverLandingError: the destination cannot be read or written.
     """
     folders = objects.names(layout.our_path(district_id, "receipts"))
-    months = {_last_part(folder): _read_all(objects, objects.names(folder)) for folder in folders}
+    months = {
+        _last_part(folder): _read_all(objects, objects.names(folder), district_id, listing.today) for folder in folders
+    }
     return _write(objects, district_id, listing, months, keep=False)
 
 
@@ -132,52 +142,62 @@ def _parsed(data: bytes | None, district_id: str) -> CoverageFile:
     if data is None:
         return CoverageFile(Coverage(district_id))
     try:
-        return from_json(data)
+        file = from_json(data)
     except CoverageFormatError as error:
         raise CleverLandingError(
             f"{coverage_path(district_id)} cannot be used: {error}. Upgrade airflow-provider-clever if a newer version "
-            "wrote it; else make it anew from the receipts with `clever-attendance status DESTINATION --rebuild`"
+            f"wrote it; else {_REBUILD}"
         ) from None
+    if file.coverage.district_id != district_id:
+        raise CleverLandingError(
+            f"{coverage_path(district_id)} is that of another district, {file.coverage.district_id}: somebody copied "
+            f"it. Nothing of it was used; {_REBUILD}"
+        )
+    return file
 
 
-def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[str]) -> dict[str, dict[str, Receipt]]:
+def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[str]) -> dict[str, dict[str, Told]]:
     """The receipts to take in, by month and name."""
     district_id = file.coverage.district_id
     oldest = (today - timedelta(days=_WATCHED_DAYS)).strftime("%Y-%m")
-    found: dict[str, dict[str, Receipt]] = {}
+    months_again = {path.rsplit("/", 2)[-2] for path in again}
+    found: dict[str, dict[str, Told]] = {}
     for folder in objects.names(layout.our_path(district_id, "receipts")):
         month = _last_part(folder)
-        if month < oldest:
+        if month < oldest and month not in months_again:
             continue
         paths = objects.names(folder)
         known = file.receipts.get(month)
         if known is not None and known.names is not None:
             paths = [path for path in paths if _last_part(path) not in known.names or path in again]
-        elif known is not None and known.count == len(paths):
-            paths = [path for path in paths if path in again]
-        found[month] = _read_all(objects, paths)
+        elif known is not None and known.count == len(paths) and month not in months_again:
+            paths = []
+        found[month] = _read_all(objects, paths, district_id, today)
     return found
 
 
-def _read_all(objects: Objects, paths: Iterable[str]) -> dict[str, Receipt]:
-    return {_last_part(path): receipt for path in paths if (receipt := _read(objects, path))}
+def _read_all(objects: Objects, paths: Iterable[str], district_id: str, today: date) -> dict[str, Told]:
+    receipts = _usable_receipts(objects, paths, district_id)
+    return {_last_part(path): told_by(receipt, today) for path, receipt in receipts}
 
 
-def _read(objects: Objects, path: str) -> Receipt | None:
-    found = objects.read(path)
-    try:
-        return Receipt.from_json(read_gzipped_json(found[0])) if found else None
-    except ValueError as error:
-        # Without it some days count as not covered and are pulled again, which is safe; the verify command names it.
-        log.warning("Receipt %s cannot be read (%s); what it says does not count", path, error)
-        return None
+def _usable_receipts(objects: Objects, paths: Iterable[str], district_id: str) -> Iterator[tuple[str, Receipt]]:
+    for path in paths:
+        found = objects.read(path)
+        if found is None:
+            continue
+        try:
+            yield path, read_receipt(path, found[0], district_id)
+        except ValueError as error:
+            # Without it some days count as not covered and are pulled again, which is safe; verify names it.
+            log.warning("Receipt %s cannot be used (%s); what it says does not count", path, error)
 
 
 def _write(
     objects: Objects,
     district_id: str,
     listing: Listing,
-    months: Mapping[str, Mapping[str, Receipt]],
+    months: Mapping[str, Mapping[str, Told]],
     *,
     keep: bool,
 ) -> CoverageFile:
@@ -208,15 +228,15 @@ def _start(data: bytes | None, district_id: str, *, keep: bool) -> CoverageFile:
     for school_id, school in old.schools.items():
         if school.first_seen:
             new.school(school_id).seen(school.first_seen, school.name, school.named_at)
-        new.school(school_id).listed_on = school.listed_on
+        new.school(school_id).listed_on, new.school(school_id).unlisted_on = school.listed_on, school.unlisted_on
     return CoverageFile(new)
 
 
-def _fold(file: CoverageFile, month: str, receipts: Mapping[str, Receipt]) -> None:
-    for receipt in receipts.values():
-        file.coverage.fold(pull_facts(receipt))
+def _fold(file: CoverageFile, month: str, receipts: Mapping[str, Told]) -> None:
+    for told in receipts.values():
+        file.coverage.fold(told.facts)
     known = file.receipts.get(month)
-    tallies = {name: _tally(receipt) for name, receipt in receipts.items()}
+    tallies = {name: told.tally for name, told in receipts.items()}
     if known is None or known.names is not None:
         file.receipts[month] = FoldedMonth.of({**(known.names or {} if known else {}), **tallies})
     elif len(tallies) >= known.count:  # an old month was read again, whole
@@ -232,56 +252,6 @@ def _finish(file: CoverageFile, listing: Listing) -> None:
     for month in sorted(file.receipts)[:-_NAMED_MONTHS]:
         folded = file.receipts[month]
         file.receipts[month] = FoldedMonth(None, folded.count, folded.tally)
-
-
-def pull_facts(receipt: Receipt) -> PullFacts:
-    """What a receipt says about coverage."""
-    days = [school.written.keys() | school.unchanged.keys() for school in receipt.schools.values()]
-    newest = max((max(found) for found in days if found), default=None)
-    return PullFacts(
-        finished_at=_canonical(receipt.finished_at) or "",
-        sync_before=_canonical(receipt.sync_before),
-        sync_after=_canonical(receipt.sync_after),
-        is_settled=receipt.settled,
-        schools=tuple(
-            _school_pull(school_id, school, is_whole=receipt.asked.whole)
-            for school_id, school in receipt.schools.items()
-            if receipt.asked.section_ids is None
-        ),
-        newest_day=date.fromisoformat(newest) if newest else None,
-    )
-
-
-def _school_pull(school_id: str, school: SchoolReceipt, *, is_whole: bool) -> SchoolPull:
-    covered = tuple(Span(date.fromisoformat(days.start), date.fromisoformat(days.end)) for days in school.covered)
-    return SchoolPull(
-        school_id=school_id,
-        covered=covered if is_whole else (),
-        rows_per_weekday=_rows_per_weekday(school, sum(span.weekdays for span in covered)),
-        name=school.name,
-        failure=school.error or "it failed" if school.state == "failed" else "",
-        is_gone=school.state == "gone",
-    )
-
-
-def _rows_per_weekday(school: SchoolReceipt, weekdays: int) -> float | None:
-    if weekdays < _TOO_SHORT_WEEKDAYS:
-        return None
-    if school.state == "empty":
-        return 0.0
-    # Of unchanged partitions a receipt does not say how many rows they hold; they are taken for average ones.
-    rows = [partition.rows for partition in school.written.values()]
-    partitions = len(rows) + len(school.unchanged)
-    return partitions * sum(rows) / len(rows) / weekdays if rows else None
-
-
-def _tally(receipt: Receipt) -> Tally:
-    return Tally(*(int(receipt.totals.get(name, 0)) for name in Tally._fields))
-
-
-def _canonical(instant: str | None) -> str | None:
-    moment = sync_moment(instant)
-    return None if moment is None else sync_text(moment)
 
 
 def _last_part(path: str) -> str:

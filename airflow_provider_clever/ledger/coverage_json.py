@@ -94,7 +94,7 @@ def from_json(data: bytes) -> CoverageFile:
         document = json.loads(data)
         if document["schema_version"] == SCHEMA_VERSION:
             return _file(document)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise CoverageFormatError("it is damaged") from None
     raise CoverageFormatError(
         f"it has schema version {document['schema_version']!r}, this package reads {SCHEMA_VERSION}"
@@ -107,10 +107,10 @@ def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, A
         "named_at": school.named_at,
         "first_seen": _text(school.first_seen),
         "listed_on": _text(school.listed_on),
+        "unlisted_on": _text(school.unlisted_on),
         "landed_at": school.landed_at,
         "failed_at": school.failed_at,
         "failure": school.failure,
-        "gone_at": school.gone_at,
         "rows_per_weekday": school.rows_per_weekday,
         "measured_at": school.measured_at,
         "covered": [[_text(span.first), _text(span.last), numbers[cover]] for span, cover in _covered_spans(school)],
@@ -135,11 +135,12 @@ def _month(folded: FoldedMonth) -> dict[str, Any]:
 def _file(document: Mapping[str, Any]) -> CoverageFile:
     covers = [Cover(bool(settled), str(pulled_at), str(sync)) for settled, pulled_at, sync in document["covers"]]
     pulled_at, sync = document["last_sync"]
+    listed_on = _date(document["listed_on"])
     coverage = Coverage(
         district_id=str(document["district_id"]),
         timezone=str(document["timezone"]),
-        schools={school_id: _read_school(facts, covers) for school_id, facts in document["schools"].items()},
-        listed_on=_date(document["listed_on"]),
+        schools={school_id: _read_school(facts, covers, listed_on) for school_id, facts in document["schools"].items()},
+        listed_on=listed_on,
         newest_day=_date(document["newest_day"]),
         last_sync=(str(pulled_at), str(sync)),
         watermark=document["watermark"],
@@ -147,21 +148,25 @@ def _file(document: Mapping[str, Any]) -> CoverageFile:
     return CoverageFile(coverage, {month: _read_month(facts) for month, facts in document["receipts"].items()})
 
 
-def _read_school(facts: Mapping[str, Any], covers: list[Cover]) -> SchoolCoverage:
+def _read_school(facts: Mapping[str, Any], covers: list[Cover], listed_on: date | None) -> SchoolCoverage:
     days: dict[date, Cover] = {}
     for first, last, number in facts["covered"]:
         days |= dict.fromkeys(Span(date.fromisoformat(first), date.fromisoformat(last)), covers[number])
     rows = facts.get("rows_per_weekday")
+    school_listed_on = _date(facts.get("listed_on"))
+    unlisted_on = _date(facts.get("unlisted_on"))
+    if unlisted_on is None and school_listed_on and listed_on and school_listed_on < listed_on:
+        unlisted_on = listed_on  # version 0.1.0 wrote no such field: all we know is that the newest list left it out
     return SchoolCoverage(
         name=facts.get("name", ""),
         named_at=facts.get("named_at", ""),
         first_seen=_date(facts.get("first_seen")),
-        listed_on=_date(facts.get("listed_on")),
+        listed_on=school_listed_on,
+        unlisted_on=unlisted_on,
         days=days,
         landed_at=facts.get("landed_at", ""),
         failed_at=facts.get("failed_at", ""),
         failure=facts.get("failure", ""),
-        gone_at=facts.get("gone_at", ""),
         rows_per_weekday=None if rows is None else float(rows),
         measured_at=facts.get("measured_at", ""),
     )

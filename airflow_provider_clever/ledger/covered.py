@@ -38,7 +38,6 @@ class SchoolPull:
     :param rows_per_weekday: how many rows a weekday has; None: the pull was too short to tell.
     :param name: as the pull saw it.
     :param failure: why the rest of what was asked for is missing; empty: nothing is.
-    :param is_gone: the school was landed before and is no longer shared.
     """
 
     school_id: str
@@ -46,7 +45,6 @@ class SchoolPull:
     rows_per_weekday: float | None = None
     name: str = ""
     failure: str = ""
-    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +54,7 @@ class PullFacts:
     :param sync_before: the district's last sync before the first page, None if it had none.
     :param sync_after: the same after the last page.
     :param is_settled: whether no sync landed in between.
+    :param tries: if it took several, what each of them covered, as pulls of their own; then ``schools`` cover nothing.
     """
 
     finished_at: str
@@ -64,6 +63,7 @@ class PullFacts:
     is_settled: bool
     schools: tuple[SchoolPull, ...]
     newest_day: date | None = None
+    tries: tuple["PullFacts", ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,12 +73,12 @@ class SchoolCoverage:
     :param name: as last seen.
     :param named_at: when that was.
     :param first_seen: when we first knew of it: from then on, losing a day of it is our fault.
-    :param listed_on: the last date on which the district shared it.
+    :param listed_on: the last date on which the district's list of schools named it.
+    :param unlisted_on: the date of the first list since then that did not name it; None: no list has left it out.
     :param days: the best pull of each day.
     :param landed_at: when the last pull ended that went well.
     :param failed_at: when the last one ended that did not.
     :param failure: what went wrong then.
-    :param gone_at: when Clever last said that there is no such school for us.
     :param rows_per_weekday: as last measured; None: not yet.
     :param measured_at: when that was.
     """
@@ -87,11 +87,11 @@ class SchoolCoverage:
     named_at: str = ""
     first_seen: date | None = None
     listed_on: date | None = None
+    unlisted_on: date | None = None
     days: dict[date, Cover] = field(default_factory=dict)
     landed_at: str = ""
     failed_at: str = ""
     failure: str = ""
-    gone_at: str = ""
     rows_per_weekday: float | None = None
     measured_at: str = ""
 
@@ -119,6 +119,17 @@ class SchoolCoverage:
             return []
         last = min(first_retained(today) - ONE_DAY, shared_until or date.max)
         return self.gaps(Span(first_retained(self.first_seen), last))
+
+    def listed(self, day: date) -> None:
+        """Note that the district's list of this date names the school."""
+        self.listed_on = max(filter(None, (self.listed_on, day)))
+        if self.unlisted_on is not None and self.unlisted_on <= self.listed_on:
+            self.unlisted_on = None
+
+    def unlisted(self, day: date) -> None:
+        """Note that the district's list of this date does not name the school."""
+        if self.listed_on is None or self.listed_on < day:
+            self.unlisted_on = min(filter(None, (self.unlisted_on, day)))
 
     def seen(self, day: date, name: str, at: str) -> None:
         """Note that we knew of the school on this date, and under which name."""
@@ -153,10 +164,12 @@ class Coverage:
         return self.schools.setdefault(school_id, SchoolCoverage())
 
     def is_gone(self, school_id: str) -> bool:
-        """Whether the district no longer shares a school, by its list of schools or by a 404."""
-        school = self.schools[school_id]
-        is_unlisted = bool(self.listed_on and (school.listed_on is None or school.listed_on < self.listed_on))
-        return is_unlisted or school.gone_at > school.landed_at
+        """Whether the district no longer shares a school: two lists of different days in a row do not name it.
+
+        One list may be wrong, and a 404 may be about attendance alone: a school that is listed and refused is failing.
+        """
+        since = self.schools[school_id].unlisted_on
+        return since is not None and self.listed_on is not None and since < self.listed_on
 
     def shared_schools(self) -> dict[str, SchoolCoverage]:
         """The schools that the district shares, as far as we know."""
@@ -172,20 +185,23 @@ class Coverage:
         for school_id, name in names.items():
             school = self.school(school_id)
             school.seen(today, name, today.isoformat())
-            school.listed_on = max(filter(None, (school.listed_on, today)))
+            school.listed(today)
+        for school_id in self.schools.keys() - names.keys():
+            self.schools[school_id].unlisted(today)
 
     def fold(self, facts: PullFacts) -> None:
         """Take in what a pull did."""
-        sync = facts.sync_before or NEVER_SYNCED
-        cover = Cover(facts.is_settled, facts.finished_at, sync)
-        pulled_on = moment_from_text(facts.finished_at).date()
         self.last_sync = max(self.last_sync, (facts.finished_at, facts.sync_after or NEVER_SYNCED))
         self.newest_day = max(filter(None, (self.newest_day, facts.newest_day)), default=None)
+        for part in (facts, *facts.tries):
+            cover = Cover(part.is_settled, part.finished_at, part.sync_before or NEVER_SYNCED)
+            pulled_on = moment_from_text(part.finished_at).date()
+            for pull in part.schools:
+                school = self.school(pull.school_id)
+                school.seen(pulled_on, pull.name, part.finished_at)
+                _fold_days(school, pull.covered, cover, first_retained(pulled_on))
         for pull in facts.schools:
-            school = self.school(pull.school_id)
-            school.seen(pulled_on, pull.name, facts.finished_at)
-            _fold_days(school, pull.covered, cover, first_retained(pulled_on))
-            _fold_outcome(school, pull, facts.finished_at)
+            _fold_outcome(self.school(pull.school_id), pull, facts.finished_at)
 
 
 def _fold_days(school: SchoolCoverage, covered: Iterable[Span], cover: Cover, first_day: date) -> None:
@@ -197,9 +213,7 @@ def _fold_days(school: SchoolCoverage, covered: Iterable[Span], cover: Cover, fi
 
 
 def _fold_outcome(school: SchoolCoverage, pull: SchoolPull, finished_at: str) -> None:
-    if pull.is_gone:
-        school.gone_at = max(school.gone_at, finished_at)
-    elif pull.failure:
+    if pull.failure:
         school.failed_at, school.failure = max((school.failed_at, school.failure), (finished_at, pull.failure))
     else:
         school.landed_at = max(school.landed_at, finished_at)
@@ -228,11 +242,12 @@ class CorrectionRules:
     def is_done(self, day: date, cover: Cover) -> bool:
         """Whether a later sync is no longer expected to change this day.
 
-        It is the sync that counts, not the calendar: while a district's uploads fail, or ours do, no day gets old.
+        It is the sync that counts, not the calendar: while a district's uploads fail, or ours do, no day gets old. A
+        sync cannot be younger than the pull that saw it, so a stamp from the future counts as the pull's own moment.
         """
         if cover.sync == NEVER_SYNCED:
             return False
-        return self.local_date(cover.sync) >= day + timedelta(days=self.lookback_days)
+        return self.local_date(min(cover.sync, cover.pulled_at)) >= day + timedelta(days=self.lookback_days)
 
 
 def watermark(coverage: Coverage, today: date, rules: CorrectionRules) -> str | None:

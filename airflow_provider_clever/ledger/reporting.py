@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from airflow_provider_clever.landing.day_ranges import days as days_of
+from airflow_provider_clever.landing.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
 from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, SchoolCoverage, about_to_be_lost
 from airflow_provider_clever.ledger.planner import Plan
@@ -121,7 +123,7 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
         ),
         lost=_of_schools(coverage, _lost(coverage, today)),
         failing=tuple(
-            SchoolDays(school_id, school.name, tuple(gaps[school_id]), school.failure)
+            SchoolDays(school_id, school.name, tuple(gaps[school_id]), _with_since(school.failure, school))
             for school_id, school in sorted(shared.items())
             if school.is_failing
         ),
@@ -136,8 +138,13 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
 
 
 def _last_shared(school: SchoolCoverage) -> str:
-    since = school.gone_at[:10]
-    return f"Clever has answered 404 since {since}" if since else f"last shared on {school.listed_on}"
+    before = f", last listed on {school.listed_on}" if school.listed_on else ""
+    return f"not in Clever's list of schools since {school.unlisted_on}{before}"
+
+
+def _with_since(failure: str, school: SchoolCoverage) -> str:
+    since = f"last pulled to its end on {school.landed_at[:10]}" if school.landed_at else "never pulled to its end"
+    return f"{failure.rstrip('.')} ({since})"
 
 
 def _lost(coverage: Coverage, today: date) -> dict[str, list[Span]]:
@@ -156,27 +163,32 @@ def _of_schools(coverage: Coverage, spans: Mapping[str, Sequence[Span]]) -> tupl
 
 
 def not_pulled(
-    coverage: Coverage, planned: Sequence[PlannedPull], *, since: str, today: date
+    coverage: Coverage, planned: Sequence[PlannedPull], receipts: Sequence[Receipt], *, today: date
 ) -> tuple[SchoolDays, ...]:
-    """What was planned and has not been pulled since: by school, with the reason if it is known.
+    """What was planned for a run and was not pulled by it: by school, with the reason if it is known.
 
-    :param since: when it was planned, as ``syncs.sync_text`` writes it.
+    The run's own receipts tell, and no clock: a day that another sync landed on was pulled, though it is due again.
+
+    :param receipts: those that the run's pulls have left.
     :param today: the date in the district.
     """
     floor = first_retained(today)
-    missing: dict[str, set[date]] = {}
+    wanted: dict[str, set[date]] = {}
     for pull in planned:
         for school_id in pull.school_ids:
-            days = coverage.school(school_id).days
-            late = {day for day in pull.span if day >= floor and (day not in days or days[day].pulled_at < since)}
-            missing.setdefault(school_id, set()).update(late)
-    return tuple(
-        SchoolDays(
-            school_id, school.name, tuple(spans_of(days)), school.failure if school.failed_at >= since else _NO_TRACE
-        )
-        for school_id, days in sorted(missing.items())
-        if days and not ((school := coverage.school(school_id)).gone_at >= since)
-    )
+            wanted.setdefault(school_id, set()).update(day for day in pull.span if day >= floor)
+    found = []
+    for school_id, days in sorted(wanted.items()):
+        told = [receipt.schools[school_id] for receipt in receipts if school_id in receipt.schools]
+        pulled = {date.fromisoformat(day) for school in told for day in days_of(school.covered)}
+        errors = [school.error or "it failed" for school in told if school.state == "failed"]
+        # A task that was cleared keeps what its first try covered, and fails all the same if its last one does.
+        late = days - pulled or (days if errors else set())
+        if late:
+            school = coverage.school(school_id)
+            words = _with_since(errors[0], school) if errors else _NO_TRACE
+            found.append(SchoolDays(school_id, school.name, tuple(spans_of(late)), words))
+    return tuple(found)
 
 
 _NO_TRACE: Final = "its task ended before it had anything to say; look at that task's log"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_clever.exceptions import CleverDataError, CleverSettingsError
+from airflow_provider_clever.exceptions import CleverDataError, CleverLandingError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.operators.ledger import CleverAttendanceCoverageOperator, CleverAttendancePlanOperator
@@ -16,6 +16,8 @@ from airflow_provider_clever.operators.run_facts import facts_from_context
 from airflow_provider_clever.windows import run_window
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow_provider_clever.landing.store import Destination
     from airflow_provider_clever.landing.work import Work
     from airflow_provider_clever.pull.question import Question
@@ -184,8 +186,23 @@ class CleverAttendanceOperator(BaseOperator):
 
     def _to_destination(self, transfer: "Transfer", work: "Work") -> "Answer":
         return transfer.land(
-            self._destination_of, work=work, today=datetime.now(UTC).date(), write_changes=self.write_changes
+            self._destination_of,
+            work=work,
+            today=datetime.now(UTC).date(),
+            write_changes=self.write_changes,
+            gone_schools=self._gone_schools,
         )
+
+    def _gone_schools(self, district_id: str) -> "Collection[str]":
+        """The schools that the ledger at the destination knows to be shared no more; none, if there is no ledger."""
+        from airflow_provider_clever.ledger.coverage import read_coverage
+
+        try:
+            coverage = read_coverage(self._destination_of(district_id).objects, district_id).coverage
+        except CleverLandingError as error:
+            self.log.warning("Whether a school is shared no more cannot be told: %s", error)
+            return ()
+        return [school_id for school_id in coverage.schools if coverage.is_gone(school_id)]
 
     def _destination_of(self, district_id: str) -> "Destination":
         from airflow.sdk import ObjectStoragePath

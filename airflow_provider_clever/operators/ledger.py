@@ -209,7 +209,7 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
             return summary
 
     def _record(self, context: Context) -> tuple[dict[str, Any], list[str]]:
-        from airflow_provider_clever.ledger.coverage import Listing, record_coverage
+        from airflow_provider_clever.ledger.coverage import Listing, receipts_at, record_coverage
         from airflow_provider_clever.ledger.reporting import PlannedPull, district_report, not_pulled, problems
 
         ti = context["ti"]
@@ -219,14 +219,15 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
         zone = self._zone(facts_from_context(context))
         today = self._today(zone)
         schools, district_id, trouble = self._schools(plan.get("district_id"))
+        objects, receipts = self._objects(), [one["receipt"] for one in pulled if one.get("receipt")]
         file = record_coverage(
-            self._objects(),
+            objects,
             district_id,
             Listing(today=today, timezone=zone_name(zone), schools=schools, rules=self._rules(zone)),
-            receipts=[one["receipt"] for one in pulled if one.get("receipt")],
+            receipts=receipts,
         )
         report = district_report(file, today)
-        unpulled = not_pulled(file.coverage, planned, since=plan.get("planned_at", ""), today=today)
+        unpulled = not_pulled(file.coverage, planned, receipts_at(objects, district_id, receipts), today=today)
         found = problems(unpulled, report, is_whole=not plan.get("asked_for", False))
         if not plan:
             found.insert(0, f"Task {self.plan_task_id} left no plan, so nothing was pulled: see its log")

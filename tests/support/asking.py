@@ -1,7 +1,7 @@
 """One pull from the sandbox in one call, and what it landed as an independent engine reads it."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -69,6 +69,7 @@ def ask(
     max_concurrency: int = 8,
     work: str = "the work",
     write_changes: bool = False,
+    gone_schools: Callable[[str], Collection[str]] = lambda _: (),
     stop: threading.Event | None = None,
     **question: Any,
 ) -> Answer:
@@ -90,6 +91,7 @@ def ask(
             work=Work(work_id(work), f"{today:%Y-%m}"),
             today=today,
             write_changes=write_changes,
+            gone_schools=gone_schools,
         )
 
 

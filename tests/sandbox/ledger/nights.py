@@ -47,6 +47,7 @@ class Nights:
         self.district_id = self.sandbox.district(self.district).id
         self.objects = Objects(fsspec.filesystem("file"), str(self.folder))
         self.nights = 0
+        self.receipts: list[str] = []
 
     @property
     def today(self) -> date:
@@ -78,15 +79,18 @@ class Nights:
         """Plan, pull, record; what fails is left to the next night. Gives what was planned."""
         found = self.survey(asked=asked)
         self.nights += 1
+        self.receipts.clear()
         for number, task in enumerate(found.plan.tasks):
             before_each_pull()
             work = Work(work_id(self.nights, number), self.today.strftime("%Y-%m"))
             question = Question(first_day=task.span.first, last_day=task.span.last, school_ids=task.school_ids)
             with self.client() as client:
                 try:
-                    Transfer(client, question, stop=threading.Event()).land(self.lands, work=work, today=self.today)
+                    transfer = Transfer(client, question, stop=threading.Event())
+                    answer = transfer.land(self.lands, work=work, today=self.today)
                 except CleverError:
                     continue
+            self.receipts.append(answer.summary["receipt"])
             self._finished_now(work)
         self.record(found)
         return found

@@ -155,16 +155,19 @@ def test_a_school_whose_attendance_is_refused_fails_alone(sandbox: Sandbox, tmp_
     assert isinstance(answer.problem, CleverAuthError)
 
 
-def test_a_school_that_had_landed_and_is_no_longer_shared_is_gone_and_no_failure(sandbox: Sandbox, tmp_path: Path):
+def test_a_school_that_is_refused_has_failed_unless_it_is_known_to_be_gone(sandbox: Sandbox, tmp_path: Path):
     school_ids = sandbox.district("small").school_ids
     ask(sandbox, tmp_path)
     before = files(tmp_path)
     sandbox.share(school_ids[0], shared=False)
 
-    answer = ask(sandbox, tmp_path, school_ids=school_ids, work="another night")
+    refused = ask(sandbox, tmp_path, school_ids=school_ids, work="another night")
+    assert refused.summary["schools_failed"] == [school_ids[0]]
+    assert isinstance(refused.problem, CleverNotFoundError)
 
-    assert answer.summary["schools_gone"] == [school_ids[0]]
-    assert answer.problem is None
+    known = ask(sandbox, tmp_path, school_ids=school_ids, work="3", gone_schools=lambda _: school_ids[:1])
+    assert known.summary["schools_gone"] == [school_ids[0]]
+    assert known.problem is None
     assert files(tmp_path) == before
 
 

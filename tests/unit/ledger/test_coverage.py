@@ -18,6 +18,7 @@ from airflow_provider_clever.landing.objects import Objects
 from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.ledger import coverage as ledger
+from airflow_provider_clever.ledger import told
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, from_json, to_json
 from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.spans import Span, first_retained
@@ -99,11 +100,11 @@ def test_receipts_add_up_to_the_same_in_any_order_and_however_often(
         receipts.append(receipt(day, first, last, number=number, after=TODAY if unsettled else None, a=school))
     whole, halves = Coverage(DISTRICT), Coverage(DISTRICT)
     for one in receipts:
-        whole.fold(ledger.pull_facts(one))
+        whole.fold(told.pull_facts(one, TODAY))
     shuffled = receipts + receipts[::2]
     rng.shuffle(shuffled)  # type: ignore[attr-defined]  # a Random
     for one in shuffled:
-        halves.fold(ledger.pull_facts(one))
+        halves.fold(told.pull_facts(one, TODAY))
     assert to_json(CoverageFile(whole)) == to_json(CoverageFile(halves))
     assert from_json(to_json(CoverageFile(whole))).coverage == whole
 
@@ -243,21 +244,23 @@ def test_a_pull_that_a_sync_landed_on_does_not_move_the_watermark() -> None:
     assert watermark(ALL, shaken) == at(date(2026, 11, 20), 22)
 
 
-def test_a_school_that_failed_holds_the_watermark_and_one_that_is_gone_does_not() -> None:
+def test_a_school_that_failed_holds_the_watermark_also_if_a_404_was_once_called_gone() -> None:
     covered = SchoolReceipt(state="landed", covered=(DayRange("2026-05-01", "2026-11-20"),))
     young = SchoolReceipt(state="landed", covered=(DayRange("2026-11-06", "2026-11-23"),))
     both = receipt(date(2026, 11, 20), TODAY, TODAY, a=covered, b=covered)
-    for state, expected in (("failed", date(2026, 11, 20)), ("gone", TODAY)):
-        night = receipt(TODAY, TODAY, TODAY, number=1, a=young, b=SchoolReceipt(state=state, error="no"))  # type: ignore[arg-type]  # one of its words
+    for state, expected in (("failed", date(2026, 11, 20)), ("gone", date(2026, 11, 20)), ("landed", TODAY)):
+        refused = SchoolReceipt(state=state, error="no")  # type: ignore[arg-type]  # one of its words
+        night = receipt(TODAY, TODAY, TODAY, number=1, a=young, b=young if state == "landed" else refused)
         assert watermark(both, night, schools=("a", "b")) == at(expected, 22)
 
 
-def test_a_school_that_the_district_no_longer_lists_does_not_hold_the_watermark() -> None:
+def test_a_school_that_two_lists_of_different_days_left_out_does_not_hold_the_watermark() -> None:
     covered = SchoolReceipt(state="landed", covered=(DayRange("2026-05-01", "2026-11-20"),))
     objects = destination([receipt(date(2026, 11, 20), TODAY, TODAY, a=covered, b=covered)])
     names = {"a": "", "b": ""}
     ledger.record_coverage(objects, DISTRICT, ledger.Listing(today=date(2026, 11, 20), schools=names))
     keep(objects, receipt(TODAY, date(2026, 11, 6), TODAY, number=1))
+    assert record(objects, TODAY - timedelta(days=1)).coverage.watermark == at(date(2026, 11, 20), 22)
     file = record(objects)
     assert file.coverage.is_gone("b")
     assert file.coverage.watermark == at(TODAY, 22)
@@ -275,16 +278,16 @@ def test_rows_per_weekday_are_measured_where_a_pull_was_long_enough() -> None:
     school = SchoolReceipt(
         state="landed", covered=week, written=written, unchanged={"2026-11-19": "x", "2026-11-20": "x"}
     )
-    (pull,) = ledger.pull_facts(receipt(TODAY, TODAY, TODAY, a=school)).schools
+    (pull,) = told.pull_facts(receipt(TODAY, TODAY, TODAY, a=school), TODAY).schools
     assert pull.rows_per_weekday == 100.0
     short = replace(school, covered=(DayRange("2026-11-16", "2026-11-17"),))
-    (pull,) = ledger.pull_facts(receipt(TODAY, TODAY, TODAY, a=short)).schools
+    (pull,) = told.pull_facts(receipt(TODAY, TODAY, TODAY, a=short), TODAY).schools
     assert pull.rows_per_weekday is None
 
 
 def test_a_section_pull_covers_nothing() -> None:
     one = receipt(TODAY, TODAY, TODAY)
     for asked in (replace(one.asked, whole=False), replace(one.asked, section_ids=("s",))):
-        facts = ledger.pull_facts(replace(one, asked=asked))
+        facts = told.pull_facts(replace(one, asked=asked), TODAY)
         assert all(not school.covered for school in facts.schools)
-    assert ledger.pull_facts(one).schools[0].covered == (Span(TODAY, TODAY),)
+    assert told.pull_facts(one, TODAY).schools[0].covered == (Span(TODAY, TODAY),)

@@ -1,0 +1,113 @@
+"""What one receipt tells the ledger: which days a pull covered, when, at which sync, and how it went. Pure."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time
+from typing import Final, NamedTuple
+
+from airflow_provider_clever.landing.day_ranges import DayRange
+from airflow_provider_clever.landing.receipts import Receipt, SchoolReceipt, Try
+from airflow_provider_clever.ledger.coverage_json import Tally
+from airflow_provider_clever.ledger.covered import PullFacts, SchoolPull
+from airflow_provider_clever.ledger.spans import ONE_DAY, Span
+from airflow_provider_clever.models import moment_from_text
+from airflow_provider_clever.syncs import sync_moment, sync_text
+
+_TOO_SHORT_WEEKDAYS: Final = 5
+"""A pull of fewer weekdays may have met a holiday, and says little about how many rows a school has."""
+
+
+class Told(NamedTuple):
+    """What one receipt says: which days were covered, and what was counted."""
+
+    facts: PullFacts
+    tally: Tally
+
+
+def told_by(receipt: Receipt, today: date) -> Told:
+    """What a receipt says.
+
+    :param today: the date in the district.
+    """
+    return Told(pull_facts(receipt, today), _tally(receipt))
+
+
+def pull_facts(receipt: Receipt, today: date) -> PullFacts:
+    """What a receipt says about coverage.
+
+    :param today: the date in the district.
+    """
+    days = [school.written.keys() | school.unchanged.keys() for school in receipt.schools.values()]
+    newest = max((max(found) for found in days if found), default=None)
+    return PullFacts(
+        finished_at=_pulled_at(receipt, today),
+        sync_before=_canonical(receipt.sync_before),
+        sync_after=_canonical(receipt.sync_after),
+        is_settled=receipt.settled,
+        schools=tuple(
+            _school_pull(school_id, school, is_whole=receipt.asked.whole, has_tries=bool(receipt.tries))
+            for school_id, school in receipt.schools.items()
+            if receipt.asked.section_ids is None
+        ),
+        newest_day=date.fromisoformat(newest) if newest else None,
+        tries=tuple(_try_facts(one, today) for one in receipt.tries) if receipt.asked.whole else (),
+    )
+
+
+def _try_facts(one: Try, today: date) -> PullFacts:
+    return PullFacts(
+        finished_at=_pulled_at(one, today),
+        sync_before=_canonical(one.sync_before),
+        sync_after=None,
+        is_settled=one.settled,
+        schools=tuple(SchoolPull(school_id=school_id, covered=_spans(days)) for school_id, days in one.covered.items()),
+    )
+
+
+def _pulled_at(pull: Receipt | Try, today: date) -> str:
+    """When a pull ended, as far as its worker's clock can be believed.
+
+    It cannot have ended after the present day, or a day before the sync that it saw. A moment from the future would
+    outdo every later pull; one from long ago would count days as lost that Clever had forgotten before we came.
+    """
+    moment, sync = moment_from_text(pull.finished_at), sync_moment(pull.sync_before)
+    # A calendar day ends last on the islands of UTC-12.
+    latest = datetime.combine(today + ONE_DAY, time(12), UTC)
+    if sync is not None and moment + ONE_DAY < sync <= latest:
+        moment = sync
+    return sync_text(min(moment, latest))
+
+
+def _spans(ranges: Iterable[DayRange]) -> tuple[Span, ...]:
+    return tuple(Span(date.fromisoformat(days.start), date.fromisoformat(days.end)) for days in ranges)
+
+
+def _school_pull(school_id: str, school: SchoolReceipt, *, is_whole: bool, has_tries: bool) -> SchoolPull:
+    covered = _spans(school.covered)
+    return SchoolPull(
+        school_id=school_id,
+        covered=covered if is_whole and not has_tries else (),
+        rows_per_weekday=_rows_per_weekday(school, sum(span.weekdays for span in covered)),
+        name=school.name,
+        # "gone" is what version 0.1.0 called a school that had landed before and was refused.
+        failure=school.error or "it failed" if school.state in ("failed", "gone") else "",
+    )
+
+
+def _rows_per_weekday(school: SchoolReceipt, weekdays: int) -> float | None:
+    if weekdays < _TOO_SHORT_WEEKDAYS:
+        return None
+    if school.state == "empty":
+        return 0.0
+    # Of unchanged partitions a receipt does not say how many rows they hold; they are taken for average ones.
+    rows = [partition.rows for partition in school.written.values()]
+    partitions = len(rows) + len(school.unchanged)
+    return partitions * sum(rows) / len(rows) / weekdays if rows else None
+
+
+def _tally(receipt: Receipt) -> Tally:
+    return Tally(*(int(receipt.totals.get(name, 0)) for name in Tally._fields))
+
+
+def _canonical(instant: str | None) -> str | None:
+    moment = sync_moment(instant)
+    return None if moment is None else sync_text(moment)
