@@ -9,10 +9,12 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 STORY = -m pytest --verbose --log-cli-level=INFO $(PYTEST_ARGS)
 CELERY := .venvs/celery
+SANDBOX := ./airflow_provider_clever/sandbox
 BENCH_ARGS ?=
 CHROMIUM ?=
 # One set of versions for every supported Python; no index is named, so that any mirror will do.
 PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url --no-emit-find-links \
+  --no-emit-package airflow-provider-clever --no-emit-package clever-sandbox \
   --custom-compile-command "make requirements"
 
 SHELL := /bin/bash
@@ -25,7 +27,7 @@ help: ## what can be asked for
 
 setup: $(READY) ## the environment alone (the others make it when it is missing)
 
-$(READY): requirements/setup.txt requirements/dev.txt pyproject.toml
+$(READY): requirements/setup.txt requirements/dev.txt pyproject.toml $(SANDBOX)/pyproject.toml
 	@if ! [ -x $(BIN)/python ]; then \
 	  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	    { echo "Python 3.11 or later is needed, and '$(PYTHON)' is not. Name one: make PYTHON=python3.11"; exit 1; }; \
@@ -39,7 +41,7 @@ $(READY): requirements/setup.txt requirements/dev.txt pyproject.toml
 	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/setup.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
 	  -r requirements/setup.txt -r requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . --editable $(SANDBOX)
 	@touch $@
 
 demo: $(READY) ## real Airflow pulls a district's attendance from the sandbox and lands it
@@ -116,7 +118,7 @@ bench: $(READY) ## measurements against other tools (35 minutes); BENCH_ARGS=--q
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--upgrade takes the newest of everything
-	@$(PIN) pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	@$(PIN) pyproject.toml --extra parquet --extra s3 --group dev -o requirements/dev.txt
 	@for wanted in $(wildcard requirements/*.in); do $(PIN) $$wanted -o $${wanted%.in}.txt; done
 	@git diff --stat -- requirements
 

@@ -1,6 +1,7 @@
 """``clever-attendance``: what is due, how districts stand, and whether what landed is still so; and the sandbox."""
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -37,11 +38,11 @@ _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "sat
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and give the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["sandbox"]:
-        _become_the_sandbox(given[1:])
-    options = _parser().parse_args(given)
-    command: Callable[[argparse.Namespace], int] = options.command
     try:
+        if given[:1] == ["sandbox"]:
+            _become_the_sandbox(given[1:])
+        options = _parser().parse_args(given)
+        command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except CleverError as error:
         print(f"clever-attendance: {error}", file=sys.stderr)
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _become_the_sandbox(arguments: list[str]) -> None:
+    if importlib.util.find_spec("airflow_provider_clever.sandbox") is None:
+        raise CleverSettingsError("The sandbox is not installed. Run: pip install 'airflow-provider-clever[sandbox]'")
     # Nothing of ours imports the sandbox: it has to be able to contradict us.
     os.execv(sys.executable, [sys.executable, "-m", "airflow_provider_clever.sandbox", *arguments])  # noqa: S606 - our own interpreter, no shell
 

@@ -15,11 +15,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from .app import Stage
-from .calendar import is_school_day, parse_timestamp, timestamp_text
 from .expected import Due, count_by_status, days_due
 from .fault_effects import KINDS
 from .faults import parse_fault
 from .rows import row_key
+from .school_calendar import is_school_day, parse_timestamp, timestamp_text
 from .uploads import sync
 from .world import District, School, World, WorldPlan
 

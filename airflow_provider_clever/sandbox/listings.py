@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from .answers import RefusalError
-from .calendar import timestamp_text
 from .identity import object_id
 from .knobs import Knobs
 from .query import parse_limit
+from .school_calendar import timestamp_text
 from .world import District, School, World
 
 MAX_LIMIT = 10_000

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
-from .calendar import UPLOAD_TIME, parse_timestamp, timestamp_text
 from .identity import MISSING_PART, draw
 from .profiles import SchoolPlan
 from .roster import DAY_MARK, Roster
+from .school_calendar import UPLOAD_TIME, parse_timestamp, timestamp_text
 
 NOT_SENT = 255
 EDITED_AFTER = timedelta(days=5)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
-from .calendar import parse_timestamp, school_days, timestamp_text
 from .identity import pick
+from .school_calendar import parse_timestamp, school_days, timestamp_text
 from .world import District, LateLoad, School, World, history_dates
 
 CORRECTIONS = (("absent", "MED"), ("present", None), ("tardy", "BUS"), ("absent", "corrigé ✔"), ("present", "ILL"))

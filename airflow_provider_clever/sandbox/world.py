@@ -11,13 +11,13 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 
 from . import profiles
-from .calendar import Clock, add_months, last_school_days, parse_timestamp
 from .identity import digits_id, draw, object_id
 from .knobs import Knobs
 from .profiles import DistrictPlan, SchoolPlan
 from .roster import Change, Roster, build_roster
 from .rows import Block, DayFacts, base_block, created_by_nightly_upload, row_bytes, row_key, with_collisions
 from .rows import with_overlay as laid_over
+from .school_calendar import Clock, add_months, last_school_days, parse_timestamp
 
 ROWS_KEPT = 120_000
 """Rows of rendered days held in memory: about 50 MB, however large the districts are."""

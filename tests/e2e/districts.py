@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from airflow_provider_clever.sandbox.calendar import last_school_days
+from airflow_provider_clever.sandbox.school_calendar import last_school_days
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.support.airflow import ROOT, AirflowHome, AirflowStack
 from tests.support.sandbox import Sandbox

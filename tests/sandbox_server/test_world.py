@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_clever.sandbox.calendar import add_months, is_school_day
 from airflow_provider_clever.sandbox.expected import Due, days_due
 from airflow_provider_clever.sandbox.knobs import Knobs
+from airflow_provider_clever.sandbox.school_calendar import add_months, is_school_day
 from airflow_provider_clever.sandbox.world import District, World, WorldPlan
 
 TODAY = date(2026, 11, 23)

@@ -6,12 +6,14 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
+SANDBOX = ROOT / "airflow_provider_clever/sandbox"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PINNED = sorted(ROOT.glob("requirements/*.txt"))
 PIN = re.compile(r"^[A-Za-z0-9._-]+(\[[A-Za-z0-9,_-]+\])?==[^ ]+( ; .+)?$")
@@ -56,18 +58,40 @@ def test_every_requirement_is_pinned_and_names_no_index(file: Path) -> None:
     assert [pin for pin in pins(file) if not PIN.match(pin)] == []
 
 
+OURS = {"airflow-provider-clever", "clever-sandbox"}
+
+
+def of(project: Path) -> dict[str, Any]:
+    return tomllib.loads((project / "pyproject.toml").read_text())
+
+
 def test_every_dependency_that_pyproject_names_is_pinned() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, sandbox = of(ROOT), of(SANDBOX)
     named = [
         *project["project"]["dependencies"],
         *(line for extra in project["project"]["optional-dependencies"].values() for line in extra),
-        *project["dependency-groups"]["dev"],
+        *(line for group in project["dependency-groups"].values() for line in group if isinstance(line, str)),
+        *sandbox["project"]["dependencies"],
     ]
-    development = map(Requirement, pins(ROOT / "requirements/dev.txt"))
-    pinned = {canonicalize_name(requirement.name): requirement.specifier for requirement in development}
+    pinned: dict[str, list[str]] = {}
+    for file in ("dev", "wheel"):
+        for requirement in map(Requirement, pins(ROOT / f"requirements/{file}.txt")):
+            pinned.setdefault(canonicalize_name(requirement.name), []).extend(s.version for s in requirement.specifier)
     for requirement in map(Requirement, named):
-        (pin,) = pinned[canonicalize_name(requirement.name)]
-        assert requirement.specifier.contains(pin.version), f"run `make requirements`: {requirement}"
+        if requirement.name not in OURS:
+            versions = pinned[canonicalize_name(requirement.name)]
+            assert all(map(requirement.specifier.contains, versions)), f"run `make requirements`: {requirement}"
+
+
+def test_the_sandbox_is_released_with_the_provider_that_asks_for_it() -> None:
+    version = of(SANDBOX)["project"]["version"]
+    assert version == of(ROOT)["project"]["version"]
+    assert of(ROOT)["project"]["optional-dependencies"]["sandbox"] == [f"clever-sandbox=={version}"]
+
+
+def test_no_module_of_the_sandbox_hides_one_of_the_standard_library() -> None:
+    # Its folder is the root of a project, so a builder may put it first on the path.
+    assert sorted({file.stem for file in SANDBOX.glob("*.py")} & sys.stdlib_module_names) == []
 
 
 def test_the_commands_that_the_readme_gives_are_targets_of_the_makefile() -> None:
@@ -80,19 +104,28 @@ def test_the_commands_that_the_readme_gives_are_targets_of_the_makefile() -> Non
     assert {command.removeprefix("make ") for command in commands} <= targets
 
 
-def test_the_wheel_carries_the_package_its_licence_and_its_entry_points(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
-    (wheel,) = tmp_path.glob("*.whl")
+def built(project: Path, folder: Path) -> tuple[set[str], str]:
+    """The names of the files in a project's wheel, and its entry points."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=project, check=True, capture_output=True, timeout=60)
+    (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
-        declared = archive.read(entry_points).decode()
+        return names, archive.read(entry_points).decode()
+
+
+def test_two_wheels_carry_the_package_between_them_each_with_its_licence_and_its_entry_points(tmp_path: Path) -> None:
+    provider, provider_declares = built(ROOT, tmp_path / "provider")
+    sandbox, sandbox_declares = built(SANDBOX, tmp_path / "sandbox")
     package = {str(path.relative_to(ROOT)) for path in (ROOT / "airflow_provider_clever").rglob("*.py")}
-    assert package | {"airflow_provider_clever/py.typed"} <= names
-    assert {name.split("/")[0] for name in names - package} <= {
-        "airflow_provider_clever",
-        entry_points.split("/")[0],
-    }
-    assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert "[apache_airflow_provider]" in declared
+    of_sandbox = {name for name in package if name.startswith("airflow_provider_clever/sandbox/")}
+    for names, modules in ((provider, package - of_sandbox), (sandbox, of_sandbox)):
+        assert {name for name in names if name.endswith(".py")} == modules
+        assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert provider & sandbox == set()
+    assert "airflow_provider_clever/py.typed" in provider
+    assert "[apache_airflow_provider]" in provider_declares
+    assert "clever-attendance" in provider_declares
+    assert "clever-sandbox" in sandbox_declares
+    assert "clever-sandbox" not in provider_declares
