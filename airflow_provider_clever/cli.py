@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.ledger.zones import zone_named
+from airflow_provider_clever.models import is_clever_id
 from airflow_provider_clever.settings import CleverSettings
+from airflow_provider_clever.terminal_errors import in_words
+from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -29,7 +32,11 @@ OK: Final = 0
 FOUND: Final = 1
 """Something is wrong: a day is about to be lost, or what landed is damaged."""
 COULD_NOT: Final = 2
-"""The question could not be answered."""
+"""The question could not be answered; nothing to look at is no answer."""
+INTERRUPTED: Final = 130
+"""Ctrl+C, as shells number it."""
+CLOSED_PIPE: Final = 141
+"""Whoever read the output has stopped reading, as `| head` does; as shells number it."""
 
 _SHOWN_SCHOOLS: Final = 40
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -42,13 +49,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[:1] == ["sandbox"]:
             _become_the_sandbox(given[1:])
         options = _parser().parse_args(given)
-        command: Callable[[argparse.Namespace], int] = options.command
-        return command(options)
-    except CleverError as error:
-        print(f"clever-attendance: {error}", file=sys.stderr)
-        return COULD_NOT
+        code: int = options.command(options)
+        if sys.stdout:
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:
+        _write_no_more()
+        return CLOSED_PIPE
+    except Exception as error:  # noqa: BLE001 - who types a command is helped by words, never by a traceback
+        _write_no_more()
+        _complain(in_words(error))
+        return COULD_NOT
+    return code
+
+
+def _complain(text: str) -> None:
+    print(f"clever-attendance: {text}", file=sys.stderr)
+
+
+def _write_no_more() -> None:
+    """Drop what was not written: the interpreter would try again at its end, and fail with words of its own."""
+    with suppress(OSError, ValueError, AttributeError):  # what stands for the output in a test has no file number
+        sys.stdout.flush()
+        return
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _become_the_sandbox(arguments: list[str]) -> None:
@@ -67,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--from", dest="first", type=_date, metavar="DATE", help="first day to look at")
     plan.add_argument("--to", dest="last", type=_date, metavar="DATE", help="last day to look at, included")
     plan.add_argument("--timezone", default="", metavar="ZONE", help="the district's zone (default: as last recorded)")
-    plan.add_argument("--lookback-days", type=int, default=14, metavar="DAYS", help="as in the DAG (default 14)")
+    plan.add_argument("--lookback-days", type=_days, default=14, metavar="DAYS", help="as in the DAG (default 14)")
     plan.add_argument("--sweep-weekday", default="sunday", choices=(*_WEEKDAYS, "never"), metavar="DAY")
     plan.add_argument("--conn-id", default="clever_default", help="Airflow connection (default clever_default)")
     plan.add_argument("--all", action="store_true", help=f"show every school, not only {_SHOWN_SCHOOLS} that are due")
@@ -89,6 +115,7 @@ def _command(commands: Any, name: str, command: Callable[[argparse.Namespace], i
         "--district",
         dest="districts" if several else "district",
         action="append" if several else "store",
+        type=_district,
         metavar="ID",
         help="only this district (may be repeated)" if several else "which district (default: the connection's)",
     )
@@ -105,6 +132,18 @@ def _date(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as YYYY-MM-DD") from None
 
 
+def _district(text: str) -> str:
+    if not is_clever_id(text):  # an empty one may be a variable that was not set: it must not mean every district
+        raise argparse.ArgumentTypeError(f"{text!r} is no district's id")
+    return text
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > LONGEST_LOOKBACK_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 0 to {LONGEST_LOOKBACK_DAYS}")
+    return int(text)
+
+
 # --- where things are -------------------------------------------------------------------------------------------------
 
 
@@ -116,10 +155,11 @@ def resolve_destination(url: str) -> "tuple[AbstractFileSystem, str]":
     authority = url.partition("://")[2].partition("/")[0]
     try:
         if "@" in authority:
-            from airflow.sdk import ObjectStoragePath
+            with _airflow_on_stderr():
+                from airflow.sdk import ObjectStoragePath
 
-            path = ObjectStoragePath(url)
-            return path.fs, path.path
+                path = ObjectStoragePath(url)
+                return path.fs, path.path
         from fsspec.core import url_to_fs
 
         found: tuple[AbstractFileSystem, str] = url_to_fs(url)
@@ -127,6 +167,13 @@ def resolve_destination(url: str) -> "tuple[AbstractFileSystem, str]":
         kind = url.partition("://")[0]
         raise CleverSettingsError(f"Destinations of kind {kind} cannot be used here: {error}") from None
     return found
+
+
+@contextmanager
+def _airflow_on_stderr() -> Iterator[None]:
+    """Airflow logs to the output that it finds when it is imported; ours may be a JSON document for a program."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def _objects(options: argparse.Namespace) -> "Objects":
@@ -138,20 +185,35 @@ def _objects(options: argparse.Namespace) -> "Objects":
 
 
 def _settings(conn_id: str, district_id: str | None) -> CleverSettings:
-    plain = os.environ.get(f"AIRFLOW_CONN_{conn_id.upper()}", "")
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    plain = os.environ.get(variable, "")
     if plain.startswith("{"):
         try:
             fields = json.loads(plain)
-        except ValueError:
-            raise CleverSettingsError(f"AIRFLOW_CONN_{conn_id.upper()} is no JSON.") from None
+            extra = fields.get("extra") or {}
+            extra = json.loads(extra) if isinstance(extra, str) else extra
+        except (ValueError, RecursionError):
+            raise CleverSettingsError(
+                f"{variable} is no JSON. Write it as an Airflow connection: "
+                '{"conn_type": "clever", "login": "CLIENT ID", "password": "CLIENT SECRET"}.'
+            ) from None
+        if not isinstance(extra, dict):
+            raise CleverSettingsError(f"{variable}: extra is no JSON object.")
         names = ("host", "schema", "port", "login", "password")
-        extra = fields.get("extra") or {}
-        extra = json.loads(extra) if isinstance(extra, str) else extra
         connection: Any = SimpleNamespace(**{name: fields.get(name) for name in names}, extra_dejson=extra)
         return CleverSettings.from_connection(connection, district_id)
-    from airflow_provider_clever.hooks.clever import CleverHook
+    try:
+        with _airflow_on_stderr():
+            from airflow_provider_clever.hooks.clever import CleverHook
 
-    return CleverHook(conn_id, district_id).get_settings()
+            return CleverHook(conn_id, district_id).get_settings()
+    except CleverError:
+        raise
+    except Exception as error:  # noqa: BLE001 - no such connection, no database, no Airflow: each has its own kinds
+        raise CleverSettingsError(
+            f"Airflow gives no connection {conn_id} here ({type(error).__name__}). Set {variable} as JSON, make the "
+            "connection in this Airflow, or name another one with --conn-id."
+        ) from None
 
 
 # --- plan -------------------------------------------------------------------------------------------------------------
@@ -203,19 +265,44 @@ def _rules(zone: Any, lookback_days: int) -> "CorrectionRules":
 
 
 def _status(options: argparse.Namespace) -> int:
-    from airflow_provider_clever.ledger.coverage import ledger_districts
+    from airflow_provider_clever.landing.verify import districts_at
 
     objects = _objects(options)
-    reports = [_report(objects, district_id, options) for district_id in options.districts or ledger_districts(objects)]
+    districts = _chosen(options, districts_at(objects))
+    reports, problems = [], []
+    for district_id in districts:
+        try:
+            reports.append(_report(objects, district_id, options))
+        except CleverError as error:
+            problems.append(str(error))
     if options.json:
         print(json.dumps([report.to_json() for report in reports], indent=2))
-    elif not reports:
-        print(f"Nothing has landed at {options.destination} yet.")
-    else:
+    elif reports:
         from airflow_provider_clever.terminal import show_status
 
         show_status(reports)
+    for problem in problems:
+        _complain(problem)
+    if problems:
+        return COULD_NOT
     return FOUND if any(report.about_to_be_lost for report in reports) else OK
+
+
+def _chosen(options: argparse.Namespace, found: Sequence[str]) -> Sequence[str]:
+    """The districts to look at, in order.
+
+    :raises CleverSettingsError: nothing has landed, or nothing of a district that was named.
+    """
+    if not found:
+        raise CleverSettingsError(
+            f"Nothing has landed at {options.destination}: no district has a folder there. Check the destination."
+        )
+    unknown = sorted({*(options.districts or ())} - {*found})
+    if unknown:
+        raise CleverSettingsError(
+            f"Nothing of {', '.join(unknown)} has landed at {options.destination}. There are: {', '.join(found)}."
+        )
+    return list(dict.fromkeys(options.districts or found))
 
 
 def _report(objects: "Objects", district_id: str, options: argparse.Namespace) -> "DistrictReport":
@@ -226,19 +313,27 @@ def _report(objects: "Objects", district_id: str, options: argparse.Namespace) -
         rebuild_coverage(objects, district_id, Listing(today=options.today or datetime.now(UTC).date()))
     zone = zone_named(read_coverage(objects, district_id).coverage.timezone)
     today = options.today or datetime.now(zone).date()
-    return district_report(current_coverage(objects, district_id, Listing(today=today)), today)
+    file = current_coverage(objects, district_id, Listing(today=today))
+    if not file.coverage.schools:
+        raise CleverSettingsError(
+            f"Nothing is known of district {district_id} at {options.destination}: there is no receipt of a pull. "
+            "Pull it, or restore its folder below _clever/."
+        )
+    return district_report(file, today)
 
 
 # --- verify -----------------------------------------------------------------------------------------------------------
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from airflow_provider_clever.landing.verify import verify
+    from airflow_provider_clever.landing.objects import Objects
+    from airflow_provider_clever.landing.verify import districts_at, verify
     from airflow_provider_clever.terminal import progress_bar, show_findings
 
     fs, root = resolve_destination(options.destination)
+    districts = _chosen(options, districts_at(Objects(fs, root, single_writer=True)))
     with progress_bar(is_wanted=not options.json) as progress, _details(options.details) as details:
-        report = verify(fs, root, districts=options.districts, progress=progress, details=details)
+        report = verify(fs, root, districts=districts, progress=progress, details=details)
     if options.json:
         facts = {"ok": report.ok, "districts": report.districts, "counts": report.counts}
         print(

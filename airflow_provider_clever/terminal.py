@@ -138,7 +138,16 @@ def progress_bar(*, is_wanted: bool) -> Iterator[Callable[[int, int], None] | No
 
 def _console() -> Console:
     # In a pipe there is no width to keep to: nothing may be cut off.
-    return Console() if sys.stdout.isatty() else Console(width=200)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return _PlainConsole() if is_terminal else _PlainConsole(width=200)
+
+
+class _PlainConsole(Console):
+    """A console that leaves it to its caller what a closed pipe means; rich would exit with a code of ours."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while the error is handled."""
+        raise  # noqa: PLE0704 - it is handled in the caller's frame
 
 
 def _table(*headers: str, numbers: Sequence[str]) -> Table:

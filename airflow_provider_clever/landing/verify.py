@@ -122,7 +122,7 @@ def verify(
     :raises CleverLandingError: if the destination cannot be read.
     """
     objects = Objects(fs, root, single_writer=True)
-    chosen = tuple(sorted(districts)) if districts is not None else _districts(objects)
+    chosen = tuple(sorted(districts)) if districts is not None else districts_at(objects)
     folders = [(district, folder) for district in chosen for folder in objects.names(layout.landed_prefix(district))]
     tally = _Tally(details)
     done = 0
@@ -162,7 +162,11 @@ class _Tally:
                 self._details(finding)
 
 
-def _districts(objects: Objects) -> tuple[str, ...]:
+def districts_at(objects: Objects) -> tuple[str, ...]:
+    """The districts that have a folder at a destination.
+
+    :raises CleverLandingError: it cannot be listed.
+    """
     names = [name for folder in ("attendance", "_clever") for name in objects.names(folder)]
     found = {name.rpartition("/district=")[2] for name in names if "/district=" in name}
     return tuple(sorted(found))

@@ -72,14 +72,6 @@ def read_coverage(objects: Objects, district_id: str) -> CoverageFile:
     return _parsed(found and found[0], district_id)
 
 
-def ledger_districts(objects: Objects) -> list[str]:
-    """The districts that have landed anything at a destination.
-
-    :raises CleverLandingError: it cannot be read.
-    """
-    return sorted(name.partition("/district=")[2] for name in objects.names("_clever") if "/district=" in name)
-
-
 def read_watermark(fs: "AbstractFileSystem", root: str, district_id: str) -> str | None:
     """The sync up to which a district is covered, ISO-8601 UTC; None: not everything is covered yet.
 

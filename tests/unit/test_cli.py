@@ -99,11 +99,6 @@ def test_status_writes_nothing_unless_it_is_to_rebuild(lake: Objects, run: Calla
     assert lake.read(coverage_path(DISTRICT)) is not None
 
 
-def test_status_of_an_empty_destination_says_so(tmp_path: Path, run: Callable[..., Told]) -> None:
-    code, out, _ = run("status", tmp_path)
-    assert (code, out) == (0, f"Nothing has landed at {tmp_path} yet.\n")
-
-
 def test_a_school_named_like_markup_is_shown_as_it_is(lake: Objects, run: Callable[..., Told]) -> None:
     failed = SchoolReceipt(state="failed", name="[bold]Birch[/]", error="Clever answered 500")
     landed(lake, "2026-11-23", "2026-11-23", b=failed)

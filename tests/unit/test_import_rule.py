@@ -25,7 +25,7 @@ LAYERS = (
     ("triggers",),
     ("sensors", "operators"),
     ("dags",),
-    ("terminal",),
+    ("terminal", "terminal_errors"),
     ("cli",),
 )
 ALONE = ("sandbox", "get_provider_info")
