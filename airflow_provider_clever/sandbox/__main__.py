@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from .app import Stage
 from .knobs import Knobs
 from .server import LOOPBACK, SandboxServer, write_ready_file
 from .world import World, WorldPlan
+
+MOST_PORT = 65_535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,21 +85,52 @@ def greeting(url: str, world: World) -> str:
     return "\n".join(lines)
 
 
+def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else None
+        if number is None or number < least or (most is not None and number > most):
+            bounds = f"{least} or more" if most is None else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {bounds}")
+        return number
+
+    return read
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clever-sandbox", description="A stand-in for the Clever API, on loopback.")
     add = parser.add_argument
     add("--host", default="127.0.0.1", choices=LOOPBACK, help="loopback address (default 127.0.0.1)")
-    add("--port", type=int, default=8900, help="port; 0 picks a free one (default 8900)")
+    add("--port", type=_whole_number(0, MOST_PORT), default=8900, help="port; 0 picks a free one (default 8900)")
     add("--seed", type=int, default=7, help="the same seed and date give the same world (default 7)")
     add("--today", type=date.fromisoformat, help="the sandbox's date, YYYY-MM-DD (default: today in UTC)")
-    add("--rate-limit", type=int, default=1200, help="requests per window and token (default 1200)")
-    add("--window-seconds", type=float, default=60.0, help="length of a rate-limit window (default 60)")
-    add("--latency-ms", type=int, default=0, help="delay of each answer in milliseconds (default 0)")
+    add("--rate-limit", type=_whole_number(1), default=1200, help="requests per window and token (default 1200)")
+    add("--window-seconds", type=_positive, default=60.0, help="length of a rate-limit window (default 60)")
+    add("--latency-ms", type=_whole_number(0), default=0, help="delay of each answer in milliseconds (default 0)")
     add("--districts", help="characters to include, with commas (default: all)")
-    add("--extra-districts", type=int, default=0, help="tiny districts to add (default 0)")
-    add("--large-schools", type=int, default=40, help="schools of the large district (default 40)")
-    add("--large-school-days", type=int, default=120, help="school days of the large district (default 120)")
-    add("--large-students", type=int, default=250, help="students per school of the large district (default 250)")
+    add("--extra-districts", type=_whole_number(0), default=0, help="tiny districts to add (default 0)")
+    add("--large-schools", type=_whole_number(1), default=40, help="schools of the large district (default 40)")
+    add(
+        "--large-school-days",
+        type=_whole_number(1),
+        default=120,
+        help="school days of the large district (default 120)",
+    )
+    add(
+        "--large-students",
+        type=_whole_number(1),
+        default=250,
+        help="students per school of the large district (default 250)",
+    )
     add("--ready-file", type=Path, help="write url, port and pid as JSON here once requests are accepted")
     add("--quiet", action="store_true", help="print nothing at the start")
     return parser

@@ -22,6 +22,8 @@ from .journal import Entry, Journal
 from .knobs import Knobs
 from .limits import RateLimiter, Window
 from .routes import answer, family_of
+from .statement import PATHS as STATEMENT_PATHS
+from .statement import statement_app
 from .world import World, WorldPlan
 
 SLOW_PARTS = 20
@@ -63,12 +65,15 @@ class CleverApp:
     """
 
     def __init__(self, stage: Stage, control: ASGIApp) -> None:
-        self.stage, self.control = stage, control
+        self.stage, self.control, self.statement = stage, control, statement_app()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["path"].startswith("/_sandbox"):
             await self.control(scope, receive, send)
+            return
+        if scope["path"] in STATEMENT_PATHS:
+            await self.statement(scope, receive, send)
             return
         headers = dict(scope["headers"])
         received = Received(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -9,12 +10,17 @@ from datetime import datetime, timedelta
 from .answers import RefusalError
 from .identity import object_id
 from .knobs import Knobs
-from .query import parse_limit
+from .query import parse_choice, parse_limit
 from .school_calendar import timestamp_text
 from .world import District, School, World
 
 MAX_LIMIT = 10_000
 ROSTER_SYNCED = "2026-08-01T09:00:00.000Z"
+COUNT_CHOICES = ("", "true", "false", "undefined")
+ROLES = ("contact", "district_admin", "staff", "student", "teacher")
+ROLES_OF_A_SCHOOL = ("staff", "student", "teacher")
+EVENT_RECORD_TYPES = ("courses", "districts", "resources", "schools", "sections", "terms", "users")
+ID = re.compile(r"[0-9a-f]{24}")
 Record = dict[str, object]
 
 
@@ -28,12 +34,8 @@ def listing(records: Sequence[Record], kind: str, path: str, params: Mapping[str
 
     :raises RefusalError: the limit or the cursors are wrong.
     """
-    if params.get("count") == "true":
-        return {"count": len(records), "links": [{"rel": "self", "uri": f"{path}?count=true"}]}
     limit = parse_limit(params, knobs.default_limit, MAX_LIMIT, over="413")
-    after, before = params.get("starting_after"), params.get("ending_before")
-    if after and before:
-        raise RefusalError(400, "starting_after and ending_before cannot be used together")
+    after, before = _cursors(params, knobs)
     ids = [str(record["id"]) for record in records]
     if before:
         last = bisect_left(ids, before)
@@ -43,24 +45,55 @@ def listing(records: Sequence[Record], kind: str, path: str, params: Mapping[str
         chosen = records[first : first + limit]
     more = len(records) > 0 and chosen and chosen[-1]["id"] != ids[-1]
     is_full = len(chosen) == limit and (knobs.next_link == "when_full" or bool(more))
-    links = _links(path, params, [str(record["id"]) for record in chosen], is_full=is_full)
+    asked = [("starting_after", after)] if after else [("ending_before", before)] if before else []
+    links = _links(path, params, asked, [str(record["id"]) for record in chosen], is_full=is_full)
     data = [{"data": record, "uri": f"/v3.1/{kind}/{record['id']}"} for record in chosen]
     return {"data": data, "links": links}
 
 
-def _links(path: str, params: Mapping[str, str], ids: list[str], *, is_full: bool) -> list[dict[str, str]]:
-    after, before = params.get("starting_after"), params.get("ending_before")
+def counted(total: int, path: str, params: Mapping[str, str]) -> Record | None:
+    """Give the number of records instead of them, if ``count`` asks for that (clever-api.md 2.6).
+
+    :raises RefusalError: ``count`` has a value that is not documented.
+    """
+    if parse_choice(params, "count", COUNT_CHOICES) != "true":
+        return None
+    return {"count": total, "links": [{"rel": "self", "uri": f"{path}?count=true"}]}
+
+
+def _cursors(params: Mapping[str, str], knobs: Knobs) -> tuple[str | None, str | None]:
+    """Read the cursors of a roster list, which are ids (clever-api.md O7 leaves open what any other text does).
+
+    :raises RefusalError: there are two, or one is no id, and the knobs do not let that pass.
+    """
+    given = {name: params[name] for name in ("starting_after", "ending_before") if name in params}
+    for name, cursor in list(given.items()):
+        if not ID.fullmatch(cursor):
+            if knobs.bad_cursor == "reject":
+                raise RefusalError(400, f"{name} in query is not a valid cursor")
+            del given[name]
+    if len(given) == 2:
+        if knobs.both_cursors == "reject":
+            raise RefusalError(400, "starting_after and ending_before cannot be used together")
+        del given["ending_before"]
+    return given.get("starting_after"), given.get("ending_before")
+
+
+def _links(
+    path: str, params: Mapping[str, str], asked: list[tuple[str, str]], ids: list[str], *, is_full: bool
+) -> list[dict[str, str]]:
     kept = [(name, text) for name, text in params.items() if name not in ("starting_after", "ending_before")]
 
     def link(rel: str, name: str | None = None, text: str | None = None) -> dict[str, str]:
         query = "&".join(f"{key}={value}" for key, value in kept + ([(name, text)] if name else []))
         return {"rel": rel, "uri": f"{path}?{query}" if query else path}
 
-    links = [link("self", *(("starting_after", after) if after else ("ending_before", before) if before else ()))]
-    if is_full and not before and ids:
+    direction, cursor = asked[0] if asked else ("", "")
+    links = [link("self", direction, cursor) if asked else link("self")]
+    if is_full and direction != "ending_before" and ids:
         links.append(link("next", "starting_after", ids[-1]))
-    if after or (before and is_full):
-        links.append(link("prev", "ending_before", ids[0] if ids else after))
+    if direction == "starting_after" or (direction and is_full):
+        links.append(link("prev", "ending_before", ids[0] if ids else cursor))
     return links
 
 
@@ -73,7 +106,7 @@ def district_record(world: World, district: District) -> Record:
         "sis_type": "sftp",
         "launch_date": "2024-07-01",
         "portal_url": f"https://clever.com/in/sandbox-{district.plan.character}",
-        "login_methods": ["clever"],
+        "login_methods": ["Clever Passwords"],
         "state": "paused" if district.paused else "running",
         "error": "",
         "nces_id": None,
@@ -149,15 +182,21 @@ def section_records(world: World, schools: Sequence[School]) -> list[Record]:
     return sorted(records, key=lambda record: str(record["id"]))
 
 
-def user_records(world: World, schools: Sequence[School], role: str | None) -> list[Record]:
-    """List students and teachers of some schools, in id order."""
+def user_records(
+    world: World, schools: Sequence[School], role: str | None, *, primary_only: bool = False
+) -> list[Record]:
+    """List students and teachers of some schools, in id order.
+
+    :param primary_only: Leave out students whose own school is by now another one (clever-api.md 2.4).
+    """
     users: dict[str, Record] = {}
     for school in schools:
         roster = school.roster
         hidden = () if world.knobs.show_unshared_students else roster.hidden_students
         if role in (None, "student"):
+            left = {school.change.leaving} if primary_only else set()
             for student in [*roster.students, *roster.late]:
-                if student not in hidden:
+                if student not in hidden and student not in left:
                     users[student] = _user(school, student, "student")
         if role in (None, "teacher"):
             for section in roster.sections:
@@ -177,8 +216,16 @@ def _user(school: School, user_id: str, role: str) -> Record:
     }
 
 
-def event_records(world: World, district: District) -> list[Record]:
-    """List a few roster events, oldest first; there is no attendance event (clever-api.md 2.5)."""
+def event_records(
+    world: World, district: District, *, school_id: str | None = None, record_types: Sequence[str] = ()
+) -> list[Record]:
+    """List a few roster events, oldest first; there is no attendance event (clever-api.md 2.5).
+
+    :param school_id: Only those about this school.
+    :param record_types: Only those about such records; none: all.
+    """
+    if record_types and "schools" not in record_types:
+        return []
     moment = timestamp_text(world.clock.now - timedelta(days=20))
     return [
         {
@@ -188,4 +235,5 @@ def event_records(world: World, district: District) -> list[Record]:
             "data": {"object": school_record(school), "previous_attributes": {"name": "Old name"}},
         }
         for number, school in enumerate(district.shared_schools(), start=1)
+        if school_id in (None, school.id)
     ]

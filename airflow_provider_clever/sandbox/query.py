@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -77,9 +77,7 @@ def parse_query(params: Mapping[str, str], knobs: Knobs) -> AttendanceQuery:
     if is_reversed and knobs.reversed_range == "reject":
         raise RefusalError(400, "date_range_start must not be after date_range_end")
     _check_span(start, end, knobs.max_span_days)
-    status = params.get("attendance_status")
-    if status is not None and status not in STATUSES:
-        raise RefusalError(400, f"attendance_status in query should be one of [{' '.join(STATUSES)}]")
+    status = parse_choice(params, "attendance_status", STATUSES)
     after, before = (_parse_cursor(params, name, knobs) for name in ("starting_after", "ending_before"))
     if after and before:
         if knobs.both_cursors == "reject":
@@ -98,6 +96,17 @@ def parse_query(params: Mapping[str, str], knobs: Knobs) -> AttendanceQuery:
         asked_cursor=(cursor_name, params[cursor_name]) if cursor_name else None,
         is_empty=is_reversed,
     )
+
+
+def parse_choice(params: Mapping[str, str], name: str, choices: Sequence[str]) -> str | None:
+    """Read a parameter that takes one of a few texts.
+
+    :raises RefusalError: it has another value.
+    """
+    value = params.get(name)
+    if value is not None and value not in choices:
+        raise RefusalError(400, f"{name} in query should be one of [{' '.join(choices)}]")
+    return value
 
 
 def parse_limit(params: Mapping[str, str], default: int, most: int, *, over: str) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl
 
 from . import listings, oauth
 from .answers import Answer, Delivery, RefusalError, compact, error, html
 from .faults import Received
 from .knobs import Knobs
 from .pages import Scope, attendance_body, select
-from .query import AttendanceQuery, parse_query
+from .query import AttendanceQuery, parse_choice, parse_query
 from .withholding import attendance_vanished, listed_schools
 from .world import District, School, World
 
@@ -28,6 +29,7 @@ class Ask:
     path: str
     params: Mapping[str, str]
     ids: tuple[str, ...]
+    query: str = ""
 
 
 def family_of(path: str) -> str:
@@ -43,7 +45,9 @@ def answer(world: World, received: Received, params: Mapping[str, str]) -> Answe
     """Answer one request to a Clever route."""
     style = world.knobs.error_content_type
     if received.method != "GET":
-        return error(405, "Method not allowed", style)
+        refused = error(405, "Method not allowed", style)
+        refused.headers.append(("Allow", "GET"))
+        return refused
     route = _oauth if received.family == "oauth" else _v31
     try:
         return route(world, received, params)
@@ -67,7 +71,7 @@ def _v31(world: World, received: Received, params: Mapping[str, str]) -> Answer:
     district = _authorized(world, received)
     if received.token.startswith(USER_TOKEN_PREFIX) and match.re not in USER_ROUTES:
         return html(404)
-    return ROUTES[match.re](Ask(world, district, received.path, params, match.groups()))
+    return ROUTES[match.re](Ask(world, district, received.path, params, match.groups(), received.query))
 
 
 def _authorized(world: World, received: Received) -> District:
@@ -148,9 +152,9 @@ def _timed_out(knobs: Knobs) -> Answer:
 
 
 def _districts(ask: Ask) -> Answer:
+    if count := listings.counted(1, ask.path, ask.params):
+        return _ok(count)
     links = [{"rel": "self", "uri": ask.path}]
-    if ask.params.get("count") == "true":
-        return _ok({"count": 1, "links": links})
     record = listings.district_record(ask.world, ask.district)
     uri = f"/v3.1/districts/{ask.district.id}"
     return _ok({"data": [{"data": record, "uri": uri}], "links": links})
@@ -168,6 +172,9 @@ def _list_of(kind: str, records: Callable[[Ask, list[School]], list[listings.Rec
     def route(ask: Ask) -> Answer:
         schools = [_school(ask)] if ask.ids else ask.district.shared_schools()
         found = records(ask, schools)
+        # Lists below a school have no count, and neither have events (clever-api.md 2.4, 2.6).
+        if not ask.ids and kind != "events" and (count := listings.counted(len(found), ask.path, ask.params)):
+            return _ok(count)
         return _ok(listings.listing(found, kind, ask.path, ask.params, ask.world.knobs))
 
     return route
@@ -175,7 +182,8 @@ def _list_of(kind: str, records: Callable[[Ask, list[School]], list[listings.Rec
 
 def _one_of(kind: str, records: Callable[[Ask, list[School]], list[listings.Record]]) -> Callable[[Ask], Answer]:
     def route(ask: Ask) -> Answer:
-        found = next((r for r in records(ask, ask.district.shared_schools()) if r["id"] == ask.ids[0]), None)
+        every = records(replace(ask, params={}, query="", ids=()), ask.district.shared_schools())
+        found = next((record for record in every if record["id"] == ask.ids[0]), None)
         if found is None:
             raise RefusalError(404, f"{kind} {ask.ids[0]} not found")
         return _ok(listings.one(found, ask.path))
@@ -193,11 +201,17 @@ def _section_records(ask: Ask, schools: list[School]) -> list[listings.Record]:
 
 
 def _user_records(ask: Ask, schools: list[School]) -> list[listings.Record]:
-    return listings.user_records(ask.world, schools, ask.params.get("role"))
+    nested = bool(ask.ids)
+    role = parse_choice(ask.params, "role", listings.ROLES_OF_A_SCHOOL if nested else listings.ROLES)
+    primary = parse_choice(ask.params, "primary", ("", "true")) if nested else None
+    return listings.user_records(ask.world, schools, role, primary_only=primary == "true")
 
 
 def _event_records(ask: Ask, _: list[School]) -> list[listings.Record]:
-    return listings.event_records(ask.world, ask.district)
+    wanted = [text for name, text in parse_qsl(ask.query, keep_blank_values=True) if name == "record_type"]
+    for record_type in wanted:
+        parse_choice({"record_type": record_type}, "record_type", listings.EVENT_RECORD_TYPES)
+    return listings.event_records(ask.world, ask.district, school_id=ask.params.get("school"), record_types=wanted)
 
 
 def _me(ask: Ask) -> Answer:
