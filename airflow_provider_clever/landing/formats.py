@@ -197,8 +197,8 @@ def require_libraries(file_format: str) -> None:
         import pyarrow.parquet  # noqa: F401 - only whether it is there
     except ImportError:
         msg = (
-            "file_format='parquet' needs pyarrow, which is not installed: install airflow-provider-clever[parquet], "
-            "or set file_format='jsonl'"
+            "file_format='parquet' needs pyarrow, which is not installed. Run: pip install "
+            "'airflow-provider-clever[parquet]', or set file_format='jsonl'"
         )
         raise CleverSettingsError(msg) from None
 

@@ -128,8 +128,8 @@ class _Decision(NamedTuple):
 class Destination:
     """One district's place in a lake. Safe to use from several threads.
 
-    :param fs: any fsspec file system; ``ObjectStoragePath(url).fs`` is one.
-    :param root: the destination's path on it; ``ObjectStoragePath(url).path``.
+    :param fs: any fsspec file system; ``hooks.destinations.open_destination(url).fs`` is one.
+    :param root: the destination's path on it; ``open_destination(url).root``.
     :param district_id: whose attendance. Rows of another district are refused.
     :param file_format: ``"parquet"`` or ``"jsonl"``.
     :param single_writer: True if the user answers for it that never more than one task writes here; it admits stores
