@@ -40,6 +40,7 @@ class AttendancePage:
     :param unknown_values: field -> number of usable rows with a value there that Clever does not document.
     :param surrogates_replaced: number of broken letters that became U+FFFD.
     :param next_link: link to the next page; None on the last.
+    :param prev_link: link to the page before; None if Clever gave none, as on the first page.
     """
 
     rows: list[dict[str, Any]]
@@ -48,6 +49,7 @@ class AttendancePage:
     unknown_values: Mapping[str, int]
     surrogates_replaced: int
     next_link: str | None
+    prev_link: str | None = None
 
     def __repr__(self) -> str:
         last = ", last" if self.next_link is None else ""
@@ -57,6 +59,14 @@ class AttendancePage:
     def next_cursor(self) -> str | None:
         """Give what to pass as ``starting_after`` for the next page; None on the last."""
         return None if self.next_link is None else cursor_in(urlsplit(self.next_link).query)
+
+    @property
+    def prev_cursor(self) -> str | None:
+        """Give what to pass as ``ending_before`` for the page before; None if Clever gave no link to one.
+
+        The page before may turn out to be empty: Clever does not promise that something precedes (clever-api.md 3.3).
+        """
+        return None if self.prev_link is None else cursor_in(urlsplit(self.prev_link).query, "ending_before")
 
 
 def decode_page(body: bytes, page: int = 1) -> AttendancePage:
@@ -74,9 +84,16 @@ def decode_page(body: bytes, page: int = 1) -> AttendancePage:
         columns = _columns_at_once(rows)
     except (KeyError, ValueError):
         rows, columns, rejected = _columns_row_by_row(rows, page)
+    links = envelope.get("links")
     return AttendancePage(
-        rows, columns, rejected, _count_unknown(columns), replaced, link_called_next(envelope.get("links"))
+        rows, columns, rejected, _count_unknown(columns), replaced, link_called_next(links), _prev_link(links)
     )
+
+
+def _prev_link(links: list[Any] | None) -> str | None:
+    """Give the address of the ``prev`` link. Nothing depends on it, so one that is none counts as missing."""
+    found = (link.get("uri") for link in links or [] if link.get("rel") == "prev")
+    return next((address for address in found if isinstance(address, str)), None)
 
 
 # --- whole columns --------------------------------------------------------------------------------------------------
