@@ -12,11 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.landing.destination_url import path_as_url
 from airflow_provider_clever.ledger.zones import zone_named
-from airflow_provider_clever.models import is_clever_id
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.terminal_errors import in_words
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS

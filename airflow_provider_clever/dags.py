@@ -11,11 +11,11 @@ import pendulum
 from airflow.sdk import DAG, Param, TriggerRule
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from airflow_provider_clever.attendance.values import CleverId, Text
 from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.landing.destination_url import check_before_rendering
 from airflow_provider_clever.ledger.zones import zone_named
-from airflow_provider_clever.models import CleverId, Text
 from airflow_provider_clever.operators.clever import CleverAttendanceOperator
 from airflow_provider_clever.operators.ledger import (
     CleverAttendanceCoverageOperator,

@@ -6,8 +6,9 @@ from typing import Final
 from urllib.parse import quote, unquote, urlencode
 
 from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.attendance.schema import ATTENDANCE_STATUSES
+from airflow_provider_clever.attendance.values import date_from_text, is_clever_id
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.models import ATTENDANCE_STATUSES, date_from_text, is_clever_id
 
 ATTENDANCE_LIMIT: Final = 1000
 """Most rows that a page of attendance may have (clever-api.md 2.6)."""

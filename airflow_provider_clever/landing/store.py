@@ -2,10 +2,10 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
 from airflow_provider_clever import batches
 from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
@@ -14,16 +14,19 @@ from airflow_provider_clever.landing.changes import ChangeRecord
 from airflow_provider_clever.landing.formats import (
     FORMATS,
     DamagedPartitionError,
+    Mark,
     NewerPartitionError,
     require_libraries,
 )
 from airflow_provider_clever.landing.merge import Counts, Prepared
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError, swap_waits, too_contended
 from airflow_provider_clever.landing.work import Work
-from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay, RejectedRow, Rows
+from airflow_provider_clever.models import PULLED_COLUMNS, PulledDay, RejectedRow, Rows
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+Found = TypeVar("Found")
 
 _CANONICAL: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
 
@@ -232,21 +235,22 @@ class Destination:
         )
         if previous is None:
             return _first(outcome, pull, context)
-        before = self._hash(path, previous)
-        if before == pull.fresh_hash:
-            unchanged = replace(outcome, outcome="unchanged", rows=batches.length(pull.fresh), content_hash=before)
-            return _Decision(unchanged)
+        mark = self._read(path, previous, self._format.read_mark)
+        if mark == Mark(pull.fresh_hash, batches.length(pull.fresh)):
+            return _Decision(replace(outcome, outcome="unchanged", rows=mark.rows, content_hash=mark.content_hash))
+        landed = self._read(path, previous, self._format.read)
         merged = merge.merge(
-            self._landed(path, previous),
+            landed.columns,
             pull.prepared,
             missing_since=context.missing_since if day.whole else None,
             expired=merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today),
         )
-        after = rows.content_hash(merged.columns)
-        outcome = replace(outcome, rows=batches.length(merged.columns), content_hash=after, counts=merged.counts)
-        if after == before:
-            return _Decision(replace(outcome, outcome="unchanged"))
-        return _Decision(replace(outcome, outcome="written"), merged.columns, before, merged.changes)
+        outcome = replace(outcome, rows=batches.length(merged.columns), counts=merged.counts)
+        # The rows decide, in today's columns: a newer schema or another hash of the same rows is no reason to write.
+        if merged.columns == landed.columns:
+            return _Decision(replace(outcome, outcome="unchanged", content_hash=landed.content_hash))
+        outcome = replace(outcome, outcome="written", content_hash=rows.content_hash(merged.columns))
+        return _Decision(outcome, merged.columns, landed.content_hash, merged.changes)
 
     def _keep_changes(self, decision: _Decision, context: PullContext) -> PartitionOutcome:
         outcome = decision.outcome
@@ -266,15 +270,9 @@ class Destination:
         )
         return replace(outcome, change=record)
 
-    def _hash(self, path: str, data: bytes) -> str:
+    def _read(self, path: str, data: bytes, read: Callable[[bytes], Found]) -> Found:
         try:
-            return self._format.read_hash(data)
-        except DamagedPartitionError as error:
-            raise self._damaged(path, error) from None
-
-    def _landed(self, path: str, data: bytes) -> Columns:
-        try:
-            return self._format.read(data).columns
+            return read(data)
         except DamagedPartitionError as error:
             raise self._damaged(path, error) from None
 
