@@ -78,6 +78,13 @@ class CleverDataError(CleverError):
     permanent = True
 
 
+class CleverWithheldError(CleverError):
+    """Look, and answer: rows that had landed did not come back. They stand as they were, and their days are due again.
+
+    Trying again may help, because what was withheld in passing comes with the next try.
+    """
+
+
 class CleverLandingError(CleverError):
     """Mend the destination (path, rights, space), then run again: what had landed before is intact."""
 

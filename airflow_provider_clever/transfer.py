@@ -7,10 +7,9 @@ import logging
 import platform
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -20,24 +19,33 @@ from airflow_provider_clever.exceptions import (
     CleverError,
     CleverNotFoundError,
     CleverSettingsError,
+    CleverWithheldError,
 )
-from airflow_provider_clever.landing import day_ranges, receipts
+from airflow_provider_clever.landing import receipts
+from airflow_provider_clever.landing.absence import AbsenceRules, SchoolEvidence
+from airflow_provider_clever.landing.answers import HOW_TO_ANSWER, Withheld, note, read_answers
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.receipt_files import write_receipt
-from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, SchoolState
-from airflow_provider_clever.landing.store import Destination, PartitionOutcome, PullContext
+from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolState
+from airflow_provider_clever.landing.store import Destination, PullContext
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.memory import keep_freed_memory, spare_memory
-from airflow_provider_clever.models import District, PulledDay, RejectedRow
+from airflow_provider_clever.models import District, RejectedRow
 from airflow_provider_clever.pull.chains import Scope
 from airflow_provider_clever.pull.late_answers import LateAnswer
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.pull.run import Pull, PullResult, ScopeResult
+from airflow_provider_clever.pull.stopping import stopped
+from airflow_provider_clever.settling import Landing, Settling, mark_all
 from airflow_provider_clever.syncs import last_sync_text, sync_text
 
 log = logging.getLogger(__name__)
 
 _NAMED: Final = ("airflow-provider-clever", "pyarrow")
+_NAMED_SCHOOLS: Final = 10
+"""How many schools a message names; the summary has them all."""
+_LIST_HOLDS: Final = timedelta(hours=6)
+"""For how long the list of schools that a run has fetched is good for marking; a task that was cleared comes later."""
 
 
 def _none_known(_: str) -> Collection[str]:
@@ -65,10 +73,17 @@ class Transfer:
     :param question: what to ask.
     :param stop: set it, from any thread, to end the transfer at once; give the client the same.
     :param max_concurrency: requests side by side; default 16.
+    :param clock: gives the present instant. Default: this machine's.
     """
 
     def __init__(
-        self, client: CleverClient, question: Question, *, stop: threading.Event, max_concurrency: int = 16
+        self,
+        client: CleverClient,
+        question: Question,
+        *,
+        stop: threading.Event,
+        max_concurrency: int = 16,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if max_concurrency < 1:
             raise CleverSettingsError("max_concurrency must be at least 1.")
@@ -78,6 +93,7 @@ class Transfer:
         self._max_concurrency = max_concurrency
         self._started = time.monotonic()
         self._rejected = 0
+        self._clock = clock
 
     def rows(self, *, limit: int) -> Answer:
         """The rows themselves, values as Clever's text.
@@ -88,7 +104,7 @@ class Transfer:
         """
         before = self._client.get_district()
         names = self._school_names()
-        pull = self._pull(before, names, self._count_rejected)
+        pull = self._pull(before, list(names), self._count_rejected)
         rows = pull.rows(limit)
         result = pull.result
         after = self._client.get_district()
@@ -110,8 +126,10 @@ class Transfer:
         today: date,
         write_changes: bool = False,
         gone_schools: Callable[[str], Collection[str]] = _none_known,
+        absence: AbsenceRules | None = None,
+        listed_at: datetime | None = None,
     ) -> Answer:
-        """Land the rows, school by school and day by day, and leave a receipt.
+        """Land the rows, school by school and day by day, mark what is gone, and leave a receipt.
 
         :param destination_of: makes the destination of a district from its id.
         :param work: which work this is a try of.
@@ -119,6 +137,9 @@ class Transfer:
         :param write_changes: also write what changed. Default False.
         :param gone_schools: tells, of a district's id, the schools that it is known to share no more; asked only if a
             school is refused with 404. Default: none is known, and a school that is refused has failed.
+        :param absence: how many rows may be gone before that is doubted. Default: as :class:`AbsenceRules` says.
+        :param listed_at: when this run fetched the list of schools that the question's schools are from. Default: it
+            has not; then the list is fetched if there is anything to mark.
         :raises CleverLandingError: the destination cannot be used; what had landed is intact.
         :raises CleverError: what no school could escape.
         """
@@ -132,19 +153,34 @@ class Transfer:
         spare_memory()
         keep_freed_memory()
         destination.check()
-        names = self._school_names()
+        answers = read_answers(destination.objects, before.id)
+        names: Mapping[str, str] = self._school_names()
         context = PullContext(today=today, sync_before=last_sync_text(before), work=work, write_changes=write_changes)
-        landing = _Landing(destination, context)
-        pull = self._pull(before, names, landing.set_aside)
+        landing = Landing(destination, context, answers)
+        pull = self._pull(before, list(names), landing.set_aside)
         district_after = LateAnswer(self._client.get_district, self._stop)
         result = pull.land(landing.land, when_fetched=district_after.ask)
+        settling = Settling(_ended_whole(landing.evidence, result), absence or AbsenceRules(), answers, work.id)
+        names = self._listed(settling, names, listed_at)
+        if settling.to_confirm:
+            self._walk_again(settling, before, landing, result, absence or AbsenceRules())
+            district_after = LateAnswer(self._client.get_district, self._stop)
+            district_after.ask()
+        mark_all(landing, settling, self._stop)
+        _uncover(result, landing, settling)
+        now = sync_text(self._clock())
+        window = DayRange(self._question.first_day.isoformat(), self._question.last_day.isoformat())
+        withheld = note(destination.objects, answers, work.id, settling.settled(window, names, now))
         after = district_after.wait()
         refused = {scope_id for scope_id, scope in result.scopes.items() if _only_not_found(scope)}
         gone = refused.intersection(gone_schools(before.id)) if refused else refused
         schools = {scope_id: _state(scope, is_gone=scope_id in gone) for scope_id, scope in result.scopes.items()}
-        totals = receipts.totals(landing.outcomes)
+        schools |= {id_: state for id_, state in settling.states().items() if schools[id_] not in ("failed", "gone")}
+        withheld = {id_: one for id_, one in (withheld | settling.unsettled(now)).items() if id_ in settling.states()}
+        totals = receipts.totals(landing.outcomes, landing.later)
         summary = self._summary(before, result, schools) | totals
         summary |= {"sync_after": last_sync_text(after), "quarantined": landing.rejected + landing.conflicts}
+        summary["withheld"] = [_told(id_, names, one) for id_, one in withheld.items()]
         summary["receipt"] = write_receipt(
             destination,
             Receipt(
@@ -152,26 +188,64 @@ class Transfer:
                 work=work,
                 asked=self._asked(),
                 file_format=destination.file_format,
-                finished_at=sync_text(datetime.now(UTC)),
+                finished_at=now,
                 sync_before=last_sync_text(before),
                 sync_after=last_sync_text(after),
                 settled=last_sync_text(before) == last_sync_text(after),
                 schools=landing.school_receipts(
-                    result, schools, names, is_by_school=self._question.scope is Scope.SCHOOL
+                    result.scopes, schools, names, withheld, is_by_school=self._question.scope is Scope.SCHOOL
                 ),
                 changes=() if write_changes else None,
                 totals={name: value for name, value in summary.items() if isinstance(value, int | float)},
                 versions=_versions(),
             ),
         )
-        return Answer(summary, problem=_problem(result, schools, landing.newly_quarantined))
+        return Answer(summary, problem=_problem(result, schools, landing.newly_quarantined, summary["withheld"]))
+
+    def _listed(self, settling: Settling, names: Mapping[str, str], listed_at: datetime | None) -> Mapping[str, str]:
+        """The names of the schools, as far as this run knows them; nothing is marked of one that is not listed."""
+        is_recent = listed_at is not None and self._clock() - listed_at < _LIST_HOLDS
+        if settling.has_to_mark and not names and (settling.to_confirm or not is_recent):
+            names = {school.id: school.name for school in self._client.iter_schools()}
+        if names:
+            settling.leave_unlisted(names)
+        return names
+
+    def _walk_again(
+        self, settling: Settling, before: District, landing: Landing, result: PullResult, rules: AbsenceRules
+    ) -> None:
+        """Ask once more, over fresh connections and after a pause, of the schools of which too much did not come."""
+        schools = settling.to_confirm
+        log.warning(
+            "Much of what had landed did not come back, of %d schools; asking again in %.0f seconds before anything is "
+            "concluded: %s",
+            len(schools),
+            rules.confirm_seconds,
+            ", ".join(schools[:10]),
+        )
+        if self._stop.wait(rules.confirm_seconds):
+            raise stopped()
+        again = landing.again()
+        found = self._pull(before, schools, again.set_aside).land(again.land)
+        landing.take_in(again)
+        ended = [school_id for school_id, scope in found.scopes.items() if not scope.errors]
+        settling.confirm(again.evidence, ended=ended)
+        for school_id, scope in found.scopes.items():
+            first = result.scopes[school_id]
+            first.errors += scope.errors
+            first.received = max(first.received, scope.received)
+            first.pages += scope.pages
+            first.newest_date = max(filter(None, (first.newest_date, scope.newest_date)), default=None)
 
     def _pull(
-        self, district: District, names: Mapping[str, str], set_aside: Callable[[str, Sequence[RejectedRow]], object]
+        self,
+        district: District,
+        school_ids: Sequence[str],
+        set_aside: Callable[[str, Sequence[RejectedRow]], object],
     ) -> Pull:
         return Pull(
             self._client,
-            self._question.chains(list(names), max_concurrency=self._max_concurrency),
+            self._question.chains(school_ids, max_concurrency=self._max_concurrency),
             district_id=district.id,
             set_aside=set_aside,
             stop=self._stop,
@@ -213,62 +287,31 @@ class Transfer:
             "schools_failed": _in_state(schools, "failed"),
             "schools_gone": _in_state(schools, "gone"),
             "schools_empty": _in_state(schools, "empty"),
+            "schools_withheld": _in_state(schools, "withheld"),
+            "schools_unsettled": _in_state(schools, "unsettled"),
             "unknown_values": dict(result.unknown_values),
             "surrogates_replaced": result.surrogates_replaced,
             "equal_keys": result.equal_keys,
         }
 
 
-class _Landing:
-    """Lands days from several threads, and remembers what came of them."""
+def _ended_whole(evidence: Mapping[str, SchoolEvidence], result: PullResult) -> dict[str, SchoolEvidence]:
+    """What is known of the schools that were walked to their end."""
+    return {id_: one for id_, one in evidence.items() if id_ in result.scopes and not result.scopes[id_].errors}
 
-    def __init__(self, destination: Destination, context: PullContext) -> None:
-        self._destination = destination
-        self._context = context
-        self._lock = threading.Lock()
-        self.outcomes: list[PartitionOutcome] = []
-        self.rejected = 0
-        self.conflicts = 0
-        self.newly_quarantined = 0
 
-    def land(self, day: PulledDay) -> None:
-        outcome = self._destination.land(day, context=self._context)
-        with self._lock:
-            self.outcomes.append(outcome)
-            self.conflicts += len(outcome.rejected)
-        new = self._quarantine(outcome.rejected)
-        with self._lock:
-            self.newly_quarantined += new
+def _uncover(result: PullResult, landing: Landing, settling: Settling) -> None:
+    """Take back that days are covered: of schools of which nothing was concluded, or that broke off in doubt."""
+    for school_id, scope in result.scopes.items():
+        found = landing.evidence.get(school_id)
+        is_open = bool(scope.errors and found and any(day.fresh for day in found.days.values()))
+        if is_open or school_id in settling.states():
+            scope.covered = []
 
-    def set_aside(self, scope_id: str, rejected: Sequence[RejectedRow]) -> None:
-        with self._lock:
-            self.rejected += len(rejected)
-        new = self._quarantine(rejected)
-        with self._lock:
-            self.newly_quarantined += new
-        log.warning("%d rows of %s were quarantined, %d of them for the first time", len(rejected), scope_id, new)
 
-    def school_receipts(
-        self, result: PullResult, states: Mapping[str, SchoolState], names: Mapping[str, str], *, is_by_school: bool
-    ) -> dict[str, SchoolReceipt]:
-        by_school: dict[str, list[PartitionOutcome]] = defaultdict(list)
-        for outcome in self.outcomes:
-            by_school[outcome.school_id].append(outcome)
-        self.outcomes = []  # a long pull has thousands; from here on each school's go as its receipt is made
-        receipts_made = {}
-        for school_id in sorted({*by_school, *(states if is_by_school else ())}):
-            scope = result.scopes.get(school_id, ScopeResult(school_id))
-            receipts_made[school_id] = receipts.school_receipt(
-                by_school.pop(school_id, ()),
-                state=states.get(school_id, "landed"),
-                name=names.get(school_id, ""),
-                covered=day_ranges.without([DayRange(*days) for days in scope.covered], scope.not_landed),
-                error=str(scope.errors[0]) if scope.errors else None,
-            )
-        return receipts_made
-
-    def _quarantine(self, rejected: Sequence[RejectedRow]) -> int:
-        return self._destination.quarantine(rejected, today=self._context.today) if rejected else 0
+def _told(school_id: str, names: Mapping[str, str], withheld: Withheld) -> dict[str, Any]:
+    """What is withheld of a school as plain JSON."""
+    return {"school_id": school_id, "name": names.get(school_id, ""), "words": str(withheld), **asdict(withheld)}
 
 
 def _only_not_found(scope: ScopeResult) -> bool:
@@ -285,8 +328,15 @@ def _in_state(schools: Mapping[str, SchoolState], state: SchoolState) -> list[st
     return [school_id for school_id, found in schools.items() if found == state]
 
 
-def _problem(result: PullResult, schools: Mapping[str, SchoolState], quarantined: int) -> CleverError | None:
-    """What makes a run a failure: schools that failed, or nothing but schools that are gone; then, rows set aside."""
+def _problem(
+    result: PullResult,
+    schools: Mapping[str, SchoolState],
+    quarantined: int,
+    withheld: Sequence[Mapping[str, Any]] = (),
+) -> CleverError | None:
+    """What makes a run a failure: schools that failed, or nothing but schools that are gone; what was withheld; then,
+    rows set aside.
+    """
     bad = _in_state(schools, "failed")
     if schools and len(_in_state(schools, "gone")) == len(schools):
         bad = list(schools)
@@ -296,6 +346,15 @@ def _problem(result: PullResult, schools: Mapping[str, SchoolState], quarantined
             log.error("%s was not pulled and landed to its end: %s", scope_id, result.scopes[scope_id].errors[0])
         # One that another try may mend goes first, so that there is another try.
         return min(errors, key=lambda error: error.permanent)
+    doubted = [one for one in withheld if schools[one["school_id"]] == "withheld"]
+    for one in withheld:
+        log.warning("%s: nothing was marked, and these days are due again", _shown(one))
+    if doubted:
+        return CleverWithheldError(
+            f"{len(doubted)} schools are withheld: {'; '.join(map(_shown, doubted[:_NAMED_SCHOOLS]))}"
+            f"{'; and more' if len(doubted) > _NAMED_SCHOOLS else ''}. The rows stand as they were, nothing was "
+            f"marked, and these days are due again. {HOW_TO_ANSWER}"
+        )
     if quarantined:
         return CleverDataError(
             f"{quarantined} rows were set aside because they cannot land; all others have landed. Look at them in the "
@@ -303,6 +362,12 @@ def _problem(result: PullResult, schools: Mapping[str, SchoolState], quarantined
             "set fail_on_quarantine=False."
         )
     return None
+
+
+def _shown(withheld: Mapping[str, Any]) -> str:
+    school = f"{withheld['name']} ({withheld['school_id']})" if withheld["name"] else withheld["school_id"]
+    reason = f" ({withheld['reason']})" if withheld["reason"] else ""
+    return f"{school}: {withheld['words']}{reason}"
 
 
 def _versions() -> dict[str, str]:

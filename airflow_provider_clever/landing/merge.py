@@ -1,4 +1,7 @@
-"""Previous rows and pulled rows make the next rows: added, replaced by a newer version, or marked; never removed.
+"""Previous rows and pulled rows make the next rows: added, or replaced by a newer version; never removed.
+
+Rows that a pull did not return stay as they are. Marking them is a step of its own, :func:`mark`, taken once it is
+clear that they are gone (absence.py).
 
 Pure: no clock, no storage. See "Merge" in docs/reference/landed-files.md for the rules in the user's words.
 """
@@ -11,6 +14,7 @@ from typing import Final, NamedTuple
 
 from airflow_provider_clever.batches import length
 from airflow_provider_clever.landing import rows
+from airflow_provider_clever.landing.absence import DayEvidence, token, tokens_of
 from airflow_provider_clever.landing.rows import Key, Row
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
 
@@ -20,7 +24,9 @@ RETAINED_MONTHS: Final = 6
 EDGE_DAYS: Final = 14
 """How long before that a disappearance is no longer taken for a deletion: nobody says to the day when Clever purges."""
 
-_MODIFIED: Final = PULLED_COLUMNS.index("last_modified")  # in landed rows too
+_STUDENT: Final = PULLED_COLUMNS.index("student_id")  # this and the next two stand there in landed rows too
+_CREATED: Final = PULLED_COLUMNS.index("created")
+_MODIFIED: Final = PULLED_COLUMNS.index("last_modified")
 _MARK: Final = LANDED_COLUMNS.index("missing_since")
 
 
@@ -31,7 +37,7 @@ class Counts:
     :param added: keys that had not been landed.
     :param changed: landed rows that a version not older than theirs replaced.
     :param stale: landed rows that stayed because the pulled version was older.
-    :param missing: landed rows newly marked, because Clever no longer has them.
+    :param missing: landed rows newly marked, because Clever no longer has them (only :func:`mark` counts these).
     :param returned: marked rows that Clever has again.
     :param expired: landed rows that Clever no longer has and that stay unmarked, being past the retention edge.
     :param conflicts: pulled rows set aside for a newer one of the same key.
@@ -77,11 +83,15 @@ class Change(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """The next rows of a partition, and how they differ from the previous ones."""
+    """The next rows of a partition, and how they differ from the previous ones.
+
+    :param unseen: keys of previous rows, marked ones among them, that are not among the pulled ones.
+    """
 
     columns: Columns
     counts: Counts
     changes: list[Change]
+    unseen: frozenset[Key] = frozenset()
 
     def __repr__(self) -> str:
         return f"Merged({length(self.columns)} rows, {self.counts})"
@@ -120,24 +130,19 @@ def _age(row: Row) -> tuple[str, tuple[str, ...]]:
     return row[_MODIFIED] or "", tuple(value or "" for value in row)
 
 
-def merge(previous: Columns, pulled: Prepared, *, missing_since: str | None, expired: bool = False) -> Merged:
+def merge(previous: Columns, pulled: Prepared) -> Merged:
     """The rows that shall stand after this pull, sorted by key.
 
     :param previous: the landed rows, in LANDED_COLUMNS; possibly none.
     :param pulled: the pull.
-    :param missing_since: what to mark landed rows with that are not among the pulled ones; None: mark nothing, because
-        the pull was not a whole one.
-    :param expired: True if the partition is past the retention edge: then such rows are counted and left alone.
     """
     counts = dict.fromkeys(COUNT_NAMES, 0)
     counts.update(conflicts=len(pulled.conflicts), duplicates=pulled.duplicates)
     next_rows = dict(zip(rows.keys(previous), _rows(LANDED_COLUMNS, previous), strict=True))
-    unseen = next_rows.keys() - set(pulled.keys) if missing_since is not None else set()
+    unseen = frozenset(next_rows.keys() - set(pulled.keys))
     changes = _take_pulled(next_rows, pulled, counts)
-    if unseen:
-        changes += _mark_unseen(next_rows, sorted(unseen), missing_since or "", counts, expired=expired)
     ordered = [row for _, row in sorted(next_rows.items(), key=itemgetter(0))]
-    return Merged(_columns(LANDED_COLUMNS, ordered), Counts(**counts), changes)
+    return Merged(_columns(LANDED_COLUMNS, ordered), Counts(**counts), changes, unseen)
 
 
 def _take_pulled(next_rows: dict[Key, Row], pulled: Prepared, counts: dict[str, int]) -> list[Change]:
@@ -167,20 +172,64 @@ def _newer(landed: Row, fresh: Row, counts: dict[str, int]) -> Row:
     return fresh
 
 
-def _mark_unseen(
-    next_rows: dict[Key, Row], unseen: list[Key], missing_since: str, counts: dict[str, int], *, expired: bool
-) -> list[Change]:
-    unmarked = [key for key in unseen if next_rows[key][_MARK] is None]
-    if expired:
-        counts["expired"] += len(unmarked)
-        return []
-    changes = []
-    for key in unmarked:
-        landed = next_rows[key]
-        next_rows[key] = (*landed[:_MARK], missing_since, *landed[_MARK + 1 :])
-        changes.append(Change(landed, next_rows[key]))
-    counts["missing"] += len(changes)
-    return changes
+def evidence(previous: Columns, unseen: frozenset[Key], *, missing_since: str, asked_at: str) -> DayEvidence:
+    """What a whole pull of a day says about the rows that stood there before it.
+
+    A row that is marked with this very sync counts as one that stood there and did not come back: a try of this work
+    that was killed has marked it, and its retry must decide as it did.
+
+    :param previous: the landed rows before the pull, in LANDED_COLUMNS.
+    :param unseen: keys of those that were not among the pulled ones.
+    :param missing_since: what this pull would mark rows with.
+    :param asked_at: when the first page of the walk was asked for.
+    """
+    live = fresh = 0
+    tokens = []
+    for key, row in zip(rows.keys(previous), _rows(LANDED_COLUMNS, previous), strict=True):
+        is_unseen = key in unseen
+        if row[_MARK] is not None and not (is_unseen and row[_MARK] == missing_since):
+            continue
+        live += 1
+        if is_unseen:
+            fresh += row[_MARK] is None
+            tokens.append(_token(row))
+    return DayEvidence(live=live, unseen=len(tokens), fresh=fresh, tokens=b"".join(tokens), asked_at=asked_at)
+
+
+def mark(previous: Columns, found: DayEvidence, *, missing_since: str) -> Merged:
+    """Mark the rows that a pull did not return, if they are still what they were then.
+
+    Left alone are rows that came, changed or were marked since, and rows that Clever first saw, or last changed, after
+    the walk that missed them had begun.
+
+    :param previous: the landed rows, in LANDED_COLUMNS.
+    :param found: which rows; its tokens name them.
+    :param missing_since: the mark.
+    """
+    wanted = tokens_of(found) if found.asked_at else set()
+    next_rows, changes = [], []
+    for row in _rows(LANDED_COLUMNS, previous):
+        after = row
+        if row[_MARK] is None and _age_of(row) <= found.asked_at and _token(row) in wanted:
+            after = (*row[:_MARK], missing_since, *row[_MARK + 1 :])
+            changes.append(Change(row, after))
+        next_rows.append(after)
+    return Merged(_columns(LANDED_COLUMNS, next_rows), Counts(missing=len(changes)), changes)
+
+
+def unmarked(previous: Columns, unseen: frozenset[Key]) -> int:
+    """How many of these rows are not marked."""
+    marks = zip(rows.keys(previous), previous["missing_since"], strict=True)
+    return sum(mark is None and key in unseen for key, mark in marks)
+
+
+def _age_of(row: Row) -> str:
+    """When Clever last touched a row; the empty text if it does not say."""
+    return max(row[_CREATED] or "", row[_MODIFIED] or "")
+
+
+def _token(row: Row) -> bytes:
+    return token(row[_STUDENT] or "", (*row[:_MARK], *row[_MARK + 1 :]))
 
 
 def is_past_edge(attendance_date: date, today: date) -> bool:

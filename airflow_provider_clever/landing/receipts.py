@@ -10,18 +10,19 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.landing import changes, layout
+from airflow_provider_clever.landing.answers import Withheld
 from airflow_provider_clever.landing.day_ranges import DayRange, covers, joined
 from airflow_provider_clever.landing.merge import COUNT_NAMES, Counts
 from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.models import moment_from_text
 
 if TYPE_CHECKING:
     from airflow_provider_clever.landing.store import PartitionOutcome
 
 SCHEMA_VERSION: Final = 1
 
-SchoolState: TypeAlias = Literal["landed", "empty", "failed", "gone"]
+SchoolState: TypeAlias = Literal["landed", "empty", "failed", "gone", "withheld", "unsettled"]
 
 _SUMMED: Final = frozenset({"added", "changed", "missing", "returned", "quarantined", "requests", "seconds"})
 """Totals that are effects or costs of a try, so that those of two tries add up; the others describe what was found."""
@@ -64,11 +65,14 @@ class SchoolReceipt:
     """What became of one school.
 
     :param state: ``landed``; ``empty``: covered, but Clever has no attendance in the range; ``failed``: see ``error``;
-        ``gone``: refused, and the ledger knows that the district no longer shares it.
+        ``gone``: refused, and the ledger knows that the district no longer shares it; ``withheld`` and ``unsettled``:
+        rows that had landed did not come back, and nothing was concluded from it (see ``withheld``); of the latter too
+        little is known to judge.
     :param covered: the days that a complete, unfiltered walk of the whole school has covered and landed, as ranges.
     :param written: changed partitions by attendance date.
     :param unchanged: the other partitions that were compared, by attendance date: first 16 digits of the content hash.
     :param error: what went wrong, without student data.
+    :param withheld: the rows that did not come back.
     """
 
     state: SchoolState
@@ -77,6 +81,7 @@ class SchoolReceipt:
     written: dict[str, WrittenPartition] = field(default_factory=dict)
     unchanged: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+    withheld: Withheld | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +189,8 @@ def _ranges(document: Iterable[Any]) -> tuple[DayRange, ...]:
 def _school(document: dict[str, Any]) -> SchoolReceipt:
     written = {day: WrittenPartition(**partition) for day, partition in document["written"].items()}
     covered = _ranges(document["covered"])
-    return SchoolReceipt(**document | {"written": written, "covered": covered})
+    withheld = document.get("withheld") and Withheld.from_json(document["withheld"])
+    return SchoolReceipt(**document | {"written": written, "covered": covered, "withheld": withheld})
 
 
 def work_id(*identity: object) -> str:
@@ -204,12 +210,13 @@ def school_receipt(
     name: str = "",
     covered: Sequence[DayRange] = (),
     error: str | None = None,
+    withheld: Withheld | None = None,
 ) -> SchoolReceipt:
     """Sum up what landing one school's days has done.
 
     :param outcomes: in the order in which they happened; a day may occur more than once.
     """
-    receipt = SchoolReceipt(state=state, name=name, covered=joined(covered), error=error)
+    receipt = SchoolReceipt(state=state, name=name, covered=joined(covered), error=error, withheld=withheld)
     for outcome in outcomes:
         receipt = _with_later(receipt, _one(outcome))
     return receipt
@@ -252,17 +259,36 @@ def _nonzero(counts: Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in COUNT_NAMES if getattr(counts, name)}
 
 
-def totals(outcomes: Iterable["PartitionOutcome"]) -> dict[str, float]:
-    """The figures of a run that landing knows: rows, partitions, written, unchanged, and all counts."""
+def totals(outcomes: Iterable["PartitionOutcome"], later: Iterable["PartitionOutcome"] = ()) -> dict[str, float]:
+    """The figures of a run that landing knows: rows, partitions, written, unchanged, and all counts.
+
+    :param outcomes: of landing each day.
+    :param later: what was done to partitions that were landed already: a second walk, marks. It adds to what was
+        counted, and a partition that it writes is written, but none of them is one partition more.
+    """
     sums: dict[str, float] = dict.fromkeys(("rows", "partitions", "written", "unchanged", *COUNT_NAMES), 0)
+    stands: dict[str, str] = {}
     for outcome in outcomes:
-        sums["rows"] += outcome.received
-        sums["partitions"] += outcome.content_hash is not None
-        sums["written"] += outcome.outcome == "written"
-        sums["unchanged"] += outcome.outcome == "unchanged"
-        for name, value in _nonzero(outcome.counts).items():
-            sums[name] += value
+        _count(sums, outcome)
+        if outcome.content_hash is not None:
+            sums["partitions"] += 1
+            sums[outcome.outcome] += 1
+            stands[outcome.path] = outcome.outcome
+    for outcome in later:
+        _count(sums, outcome)
+        before = stands.get(outcome.path)
+        if outcome.outcome == "written" and before != "written":
+            sums["partitions"] += before is None
+            sums["unchanged"] -= before == "unchanged"
+            sums["written"] += 1
+            stands[outcome.path] = "written"
     return sums
+
+
+def _count(sums: dict[str, float], outcome: "PartitionOutcome") -> None:
+    sums["rows"] += outcome.received
+    for name, value in _nonzero(outcome.counts).items():
+        sums[name] += value
 
 
 def unite(earlier: Receipt, later: Receipt) -> Receipt:
@@ -331,7 +357,14 @@ def _united_school(earlier: SchoolReceipt | None, later: SchoolReceipt | None) -
         return only
     both = _with_later(earlier, later)
     covered = joined([*earlier.covered, *later.covered])
-    return replace(both, state=later.state, name=later.name or earlier.name, covered=covered, error=later.error)
+    return replace(
+        both,
+        state=later.state,
+        name=later.name or earlier.name,
+        covered=covered,
+        error=later.error,
+        withheld=later.withheld,
+    )
 
 
 def _united_changes(earlier: tuple[str, ...] | None, later: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -5,28 +5,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from airflow_provider_clever import batches
 from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
 from airflow_provider_clever.landing import changes, layout, merge, preflight, quarantine, rows, usual_days
+from airflow_provider_clever.landing.absence import DayEvidence
 from airflow_provider_clever.landing.changes import ChangeRecord
 from airflow_provider_clever.landing.formats import (
     FORMATS,
     DamagedPartitionError,
-    Mark,
     NewerPartitionError,
     require_libraries,
 )
 from airflow_provider_clever.landing.merge import Counts, Prepared
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError, swap_waits, too_contended
 from airflow_provider_clever.landing.work import Work
-from airflow_provider_clever.models import PULLED_COLUMNS, PulledDay, RejectedRow, Rows
+from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay, RejectedRow, Rows
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-
-Found = TypeVar("Found")
 
 _CANONICAL: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
 
@@ -72,6 +70,7 @@ class PartitionOutcome:
     :param content_hash: of the rows that stand there now; None if there is no partition.
     :param rejected: rows set aside for a newer one of the same key; they belong in quarantine.
     :param change: where the rows before and after were kept, if they were.
+    :param evidence: how many of the rows that stood there came back; None: nothing follows from those that did not.
     """
 
     path: str
@@ -84,6 +83,7 @@ class PartitionOutcome:
     counts: Counts
     rejected: tuple[RejectedRow, ...] = field(default=(), repr=False)
     change: ChangeRecord | None = None
+    evidence: DayEvidence | None = field(default=None, repr=False)
 
 
 class _Pull(NamedTuple):
@@ -131,8 +131,8 @@ class _Decision(NamedTuple):
 class Destination:
     """One district's place in a lake. Safe to use from several threads.
 
-    :param fs: any fsspec file system; ``hooks.destinations.open_destination(url).fs`` is one.
-    :param root: the destination's path on it; ``open_destination(url).root``.
+    :param fs: any fsspec file system; ``ObjectStoragePath(url).fs`` is one.
+    :param root: the destination's path on it; ``ObjectStoragePath(url).path``.
     :param district_id: whose attendance. Rows of another district are refused.
     :param file_format: ``"parquet"`` or ``"jsonl"``.
     :param single_writer: True if the user answers for it that never more than one task writes here; it admits stores
@@ -166,7 +166,7 @@ class Destination:
         preflight.check(self.objects, self.district_id, self.file_format)
 
     def land(self, day: PulledDay, *, context: PullContext) -> PartitionOutcome:
-        """Merge one school's day into its partition.
+        """Merge one school's day into its partition. Rows that did not come back stay as they are: see :meth:`mark`.
 
         :param day: what was pulled.
         :param context: what the pull knows besides.
@@ -177,10 +177,43 @@ class Destination:
         path = layout.partition_path(self.district_id, day.attendance_date, day.school_id, self.file_format)
         self._refuse_strangers(day)
         pull = _pull(day.columns)
+        return self._swap(path, lambda previous: self._decide(path, day, pull, previous, context), context)
+
+    def mark(
+        self, school_id: str, attendance_date: str, found: DayEvidence, *, context: PullContext
+    ) -> PartitionOutcome:
+        """Mark the rows of one school's day that a pull did not return, if they are still as they were then.
+
+        :param found: which rows.
+        :param context: as when the day was landed.
+        :raises CleverLandingError: if the destination does not take it; then the partition is as it was.
+        """
+        path = layout.partition_path(self.district_id, attendance_date, school_id, self.file_format)
+        outcome = PartitionOutcome(
+            path=path,
+            school_id=school_id,
+            attendance_date=attendance_date,
+            outcome="absent",
+            rows=0,
+            received=0,
+            content_hash=None,
+            counts=Counts(),
+        )
+
+        def decide(previous: bytes | None) -> _Decision:
+            if previous is None:
+                return _Decision(outcome)
+            marked = merge.mark(self._landed(path, previous), found, missing_since=context.missing_since)
+            return _merged(outcome, marked, self._hash(path, previous))
+
+        return self._swap(path, decide, context)
+
+    def _swap(self, path: str, decide: Callable[[bytes | None], "_Decision"], context: PullContext) -> PartitionOutcome:
+        """Read a partition, write what is decided of it if nobody has written it since; otherwise again."""
         made: dict[str | None, PartitionOutcome] = {}
         for wait_seconds in swap_waits():
             found = self.objects.read(path)
-            decision = self._decide(path, day, pull, found and found[0], context)
+            decision = decide(found and found[0])
             if decision.columns is None:
                 # Our own write may have arrived although the store's answer to it got lost.
                 return made.get(decision.outcome.content_hash, decision.outcome)
@@ -235,22 +268,24 @@ class Destination:
         )
         if previous is None:
             return _first(outcome, pull, context)
-        mark = self._read(path, previous, self._format.read_mark)
-        if mark == Mark(pull.fresh_hash, batches.length(pull.fresh)):
-            return _Decision(replace(outcome, outcome="unchanged", rows=mark.rows, content_hash=mark.content_hash))
-        landed = self._read(path, previous, self._format.read)
-        merged = merge.merge(
-            landed.columns,
-            pull.prepared,
-            missing_since=context.missing_since if day.whole else None,
-            expired=merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today),
-        )
-        outcome = replace(outcome, rows=batches.length(merged.columns), counts=merged.counts)
-        # The rows decide, in today's columns: a newer schema or another hash of the same rows is no reason to write.
-        if merged.columns == landed.columns:
-            return _Decision(replace(outcome, outcome="unchanged", content_hash=landed.content_hash))
-        outcome = replace(outcome, outcome="written", content_hash=rows.content_hash(merged.columns))
-        return _Decision(outcome, merged.columns, landed.content_hash, merged.changes)
+        before = self._hash(path, previous)
+        # Past the retention edge Clever may have forgotten rows, so nothing follows from their absence.
+        expired = merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today)
+        is_telling = day.whole and not expired
+        if before == pull.fresh_hash:
+            count = batches.length(pull.fresh)
+            evidence = DayEvidence(live=count, asked_at=day.asked_at) if is_telling else None
+            same = replace(outcome, outcome="unchanged", rows=count, content_hash=before, evidence=evidence)
+            return _Decision(same)
+        landed = self._landed(path, previous)
+        merged = merge.merge(landed, pull.prepared)
+        if is_telling:
+            found = merge.evidence(landed, merged.unseen, missing_since=context.missing_since, asked_at=day.asked_at)
+            outcome = replace(outcome, evidence=found)
+        elif day.whole:
+            counts = replace(merged.counts, expired=merge.unmarked(landed, merged.unseen))
+            merged = merged._replace(counts=counts)
+        return _merged(outcome, merged, before)
 
     def _keep_changes(self, decision: _Decision, context: PullContext) -> PartitionOutcome:
         outcome = decision.outcome
@@ -270,9 +305,15 @@ class Destination:
         )
         return replace(outcome, change=record)
 
-    def _read(self, path: str, data: bytes, read: Callable[[bytes], Found]) -> Found:
+    def _hash(self, path: str, data: bytes) -> str:
         try:
-            return read(data)
+            return self._format.read_hash(data)
+        except DamagedPartitionError as error:
+            raise self._damaged(path, error) from None
+
+    def _landed(self, path: str, data: bytes) -> Columns:
+        try:
+            return self._format.read(data).columns
         except DamagedPartitionError as error:
             raise self._damaged(path, error) from None
 
@@ -297,6 +338,15 @@ def _pull(pulled: Rows) -> _Pull:
         return _Pull(fresh, rows.content_hash(fresh), prepared)
     except UnicodeEncodeError:
         return _pull(rows.without_surrogates(pulled))
+
+
+def _merged(outcome: PartitionOutcome, merged: merge.Merged, before: str) -> _Decision:
+    """What to do about a partition that stood there before."""
+    after = rows.content_hash(merged.columns)
+    outcome = replace(outcome, rows=batches.length(merged.columns), content_hash=after, counts=merged.counts)
+    if after == before:
+        return _Decision(replace(outcome, outcome="unchanged"))
+    return _Decision(replace(outcome, outcome="written"), merged.columns, before, merged.changes)
 
 
 def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Decision:

@@ -11,6 +11,9 @@ from airflow_provider_clever.pull.chains import Chain
 _FOR_NOW = "9999-12-31"
 """Until the next page says on which day it begins."""
 
+_NEVER = "9999-12-32"
+"""Until the end of the walk."""
+
 
 class DayAssembler:
     """One walk's rows in, its days out.
@@ -30,6 +33,8 @@ class DayAssembler:
         self._parts: list[Rows] = []
         self._doubtful_until = ""
         self.newest_date: str | None = None
+        self.asked_at = ""
+        """When the walk's first page was asked for, canonical UTC text; empty: not known."""
 
     def add(
         self, rows: Rows, days: Iterable[tuple[int, int, str]] | None = None, *, has_rejected: bool = False
@@ -45,7 +50,7 @@ class DayAssembler:
             rows = _sorted_by_date(batches.as_columns(rows))
             days = _stretches(rows["attendance_date"])
         if has_rejected:
-            self._doubtful_until = _FOR_NOW
+            self._doubtful_until = max(self._doubtful_until, _FOR_NOW)
         elif self._doubtful_until == _FOR_NOW and batches.length(rows):
             self._doubtful_until = str(batches.value(rows, "attendance_date", 0))
         for start, end, day in days:
@@ -56,6 +61,10 @@ class DayAssembler:
                 continue
             yield from self._close_until(day)
             self._parts.append(part)
+
+    def doubt(self) -> None:
+        """Conclude nothing from what this walk does not bring: a page of it may answer another question."""
+        self._doubtful_until = _NEVER
 
     def finish(self) -> Iterator[PulledDay]:
         """The days that the end of the walk completes: the open one and the empty ones behind it."""
@@ -76,14 +85,14 @@ class DayAssembler:
     def _by_school(self, day: str, rows: Rows, *, whole: bool) -> Iterator[PulledDay]:
         """A school's day is one partition; a section's rows lie in the partitions of the schools that they name."""
         if self._chain.query.school_id:
-            yield PulledDay(self._chain.query.school_id, day, rows, whole)
+            yield PulledDay(self._chain.query.school_id, day, rows, whole, self.asked_at)
             return
         columns = batches.as_columns(rows)
         schools = columns["school_id"]
         for school_id in sorted({str(school) for school in schools}):
             own = [row for row, school in enumerate(schools) if school == school_id]
             picked = {name: [column[row] for row in own] for name, column in columns.items()}
-            yield PulledDay(school_id, day, picked, whole)
+            yield PulledDay(school_id, day, picked, whole, self.asked_at)
 
 
 def _sorted_by_date(columns: Columns) -> Columns:

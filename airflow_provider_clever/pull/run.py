@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import attendance_request
 from airflow_provider_clever.api.fetcher import PageFetcher
-from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.api.messages import Request, Response
 from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
 from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
@@ -35,6 +35,7 @@ from airflow_provider_clever.pull.checks import WalkCheck
 from airflow_provider_clever.pull.days import DayAssembler
 from airflow_provider_clever.pull.progress import Progress
 from airflow_provider_clever.pull.threads import WalkingThreads
+from airflow_provider_clever.syncs import sync_text
 
 ENDS_THE_PULL: Final = (CleverDataError, CleverSettingsError, CleverStoppedError)
 """Errors that no other school can escape. Any other one ends its own school's walk alone."""
@@ -117,6 +118,15 @@ class _Walk:
         self.days = DayAssembler(chain)
         self.is_broken = False
         self.is_covered = chain.whole
+        self._is_begun = False
+
+    def take(self, response: Response) -> None:
+        """Note what an answer tells besides its rows."""
+        if not self._is_begun:
+            self.days.asked_at = sync_text(response.instant) if response.instant else ""
+            self._is_begun = True
+        if not response.is_believed:
+            self.days.doubt()
 
 
 class Pull:
@@ -233,7 +243,9 @@ class Pull:
         request: Request | None = first
         try:
             while request is not None:
-                body = fetcher.fetch(request).body
+                response = fetcher.fetch(request)
+                walk.take(response)
+                body = response.body
                 request = steps.advance(body)
                 if request is None:
                     self._count_fetched(when_fetched)

@@ -1,10 +1,11 @@
 """Attendance rows for tests of landing, in which only what a test is about has to be said."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from airflow_provider_clever.landing.store import PullContext
+from airflow_provider_clever.landing.store import Destination, PartitionOutcome, PullContext
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns, PulledDay
 
 DISTRICT = "65e000000000000000000001"
@@ -12,6 +13,7 @@ SCHOOL = "555555555555555555555555"
 DAY = "2026-04-01"
 TODAY = date(2026, 4, 20)
 SYNC = "2026-04-19T03:00:00.000000Z"
+ASKED_AT = "2026-04-20T01:00:00.000000Z"
 
 
 def instant(number: int) -> str:
@@ -61,9 +63,20 @@ def day(
 ) -> PulledDay:
     """A pulled day of these rows, all made that school's and that day's."""
     found = [{**one, "school_id": school_id, "attendance_date": attendance_date} for one in rows]
-    return PulledDay(school_id, attendance_date, pulled(found), whole)
+    return PulledDay(school_id, attendance_date, pulled(found), whole, ASKED_AT)
 
 
 def context(**values: Any) -> PullContext:
     """What a pull knows."""
     return PullContext(**{"today": TODAY, "sync_before": SYNC, **values})
+
+
+def land_and_mark(lake: Destination, pulled_day: PulledDay, context: PullContext) -> PartitionOutcome:
+    """Land a day, and mark at once what did not come back, as if nothing were ever in doubt."""
+    landing = lake.land(pulled_day, context=context)
+    if landing.evidence is None or not landing.evidence.fresh:
+        return landing
+    marking = lake.mark(landing.school_id, landing.attendance_date, landing.evidence, context=context)
+    return replace(
+        marking, received=landing.received, rejected=landing.rejected, counts=landing.counts + marking.counts
+    )

@@ -24,7 +24,7 @@ from airflow_provider_clever.landing.receipts import Asked, Receipt
 from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import PulledDay
-from tests.landing.builders import DISTRICT, context, day, instant, row
+from tests.landing.builders import DISTRICT, context, day, instant, land_and_mark, row
 from tests.landing.emulators import Store
 
 SCHOOLS = ("111111111111111111111111", "6500e0000000000000000002")
@@ -68,6 +68,13 @@ def due(version: int, school: int, number: int) -> dict[str, tuple[str | None, s
     return state
 
 
+def landed_not_marked(version: int, school: int, number: int) -> dict[str, tuple[str | None, str | None]]:
+    """What stands in the partition between landing a version and marking what it did not bring."""
+    state = due(version - 1, school, number) if version else {}
+    found = {str(one["student_id"]): one["attendance_status"] for one in answer(version, school, number)}
+    return state | {student: (status, None) for student, status in found.items()}
+
+
 def days_of(version: int) -> list[PulledDay]:
     """Every school's every day in a version."""
     return [
@@ -81,7 +88,7 @@ def land(destination: Destination, version: int) -> None:
     """Land a version from four threads, as a pull does, and write its receipt last."""
     knows = context(sync_before=sync(version), work=work(version), write_changes=True)
     with ThreadPoolExecutor(4) as writers:
-        outcomes = list(writers.map(lambda pulled: destination.land(pulled, context=knows), days_of(version)))
+        outcomes = list(writers.map(lambda pulled: land_and_mark(destination, pulled, knows), days_of(version)))
     schools = {
         school_id: receipts.school_receipt(
             [outcome for outcome in outcomes if outcome.school_id == school_id],
@@ -128,7 +135,7 @@ def racer(store: Store, file_format: str, versions: tuple[int, ...], seed: int, 
     for version in versions:
         found = [pulled for pulled in days_of(version) if pulled.school_id == SCHOOLS[0]]
         for pulled in chance.sample(found, len(found)):
-            destination.land(pulled, context=context(sync_before=sync(version)))
+            land_and_mark(destination, pulled, context(sync_before=sync(version)))
 
 
 def partitions(store: Store) -> Iterator[tuple[str, bytes]]:

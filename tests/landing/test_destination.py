@@ -15,7 +15,7 @@ from airflow_provider_clever.landing.formats import FORMATS
 from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.models import RejectedRow
 from tests.landing import emulators
-from tests.landing.builders import DAY, DISTRICT, SCHOOL, TODAY, context, day, listed, row
+from tests.landing.builders import DAY, DISTRICT, SCHOOL, TODAY, context, day, land_and_mark, listed, row
 from tests.landing.emulators import Store
 
 PATH = f"attendance/district={DISTRICT}/date={DAY}/school-{SCHOOL}"
@@ -40,7 +40,7 @@ def test_a_day_lands_once_is_merged_and_is_not_written_again(any_store: Store, f
     before = everything(any_store)
     assert lake.land(day([row("a"), row("b")]), context=context()).outcome == "unchanged"
     assert everything(any_store) == before
-    second = lake.land(day([row("b", attendance_status="tardy", modified=1), row("c")]), context=context())
+    second = land_and_mark(lake, day([row("b", attendance_status="tardy", modified=1), row("c")]), context())
     assert (second.outcome, second.rows) == ("written", 3)
     assert (second.counts.added, second.counts.changed, second.counts.missing) == (1, 1, 1)
     rows = listed(FORMATS[file_format].read(everything(any_store)[PATH + end]).columns)
@@ -176,17 +176,17 @@ def test_a_sync_that_is_not_written_canonically_never_becomes_a_mark(sync: str) 
 def test_a_pull_of_a_range_that_clever_has_emptied_keeps_every_row(any_store: Store) -> None:
     lake = destination(any_store)
     lake.land(day([row("a"), row("b")]), context=context())
-    marked = lake.land(day([]), context=context())
+    marked = land_and_mark(lake, day([]), context())
     assert (marked.rows, marked.counts.missing) == (2, 2)
-    assert lake.land(day([]), context=context()).outcome == "unchanged"
+    assert land_and_mark(lake, day([]), context()).outcome == "unchanged"
 
 
 def test_past_the_retention_edge_an_empty_pull_changes_nothing(memory: Store) -> None:
     lake = destination(memory.below("edge"))
     lake.land(day([row("a")]), context=context())
-    late = lake.land(day([]), context=context(today=date(2026, 9, 17)))
+    late = land_and_mark(lake, day([]), context(today=date(2026, 9, 17)))
     assert (late.outcome, late.counts.expired) == ("unchanged", 1)
-    assert lake.land(day([]), context=context(today=date(2026, 9, 16))).counts.missing == 1
+    assert land_and_mark(lake, day([]), context(today=date(2026, 9, 16))).counts.missing == 1
 
 
 def test_it_works_with_airflows_own_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.models import LANDED_COLUMNS, TIMESTAMP_COLUMNS
-from tests.landing.builders import SYNC, context, day, listed, row
+from tests.landing.builders import SYNC, context, day, land_and_mark, listed, row
 from tests.landing.emulators import Store
 
 DISTRICTS = ("65e000000000000000000001", "000000000000000000000123")  # both read as numbers where a path is trusted
@@ -35,7 +35,7 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str, lis
             ]
             for pull in (found, found[1:]):
                 pulled = day(pull, school_id=SCHOOL, attendance_date=attendance_date)
-                outcome = lake.land(pulled, context=context(write_changes=False))
+                outcome = land_and_mark(lake, pulled, context(write_changes=False))
             assert outcome.counts.missing == 1
             for number, one in enumerate(listed(day(found, school_id=SCHOOL, attendance_date=attendance_date).columns)):
                 expected.append(_typed({**one, "missing_since": None if number else SYNC}, request.param))

@@ -16,7 +16,7 @@ from airflow_provider_clever.landing.receipts import work_id
 from airflow_provider_clever.landing.store import Destination, PartitionOutcome, PullContext
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import PulledDay
-from tests.landing.builders import DAY, DISTRICT, SCHOOL, context, day, pulled, row
+from tests.landing.builders import DAY, DISTRICT, SCHOOL, context, day, land_and_mark, pulled, row
 from tests.landing.emulators import Store
 
 Rows = list[dict[str, Any]]
@@ -87,7 +87,7 @@ def landed(
             sync_before=f"2026-04-{10 + number}T03:00:00.000000Z",
             write_changes=facts.get("write_changes", False),
         )
-        outcomes.append(lake.land(form(day(found, whole=facts.get("whole", True))), context=now))
+        outcomes.append(land_and_mark(lake, form(day(found, whole=facts.get("whole", True))), now))
         files.append(everything(store))
     return outcomes, files
 
@@ -183,5 +183,5 @@ def test_the_first_day_of_a_district_without_a_sync_lands_alike(memory: Store) -
         store = memory.below(f"no-sync-{form.__name__}")
         lake = Destination(store.filesystem(), store.root, district_id=DISTRICT)
         never = PullContext(today=context().today)
-        outcomes.append([lake.land(form(day(found)), context=never) for found in (FIRST, FIRST[1:])])
+        outcomes.append([land_and_mark(lake, form(day(found)), never) for found in (FIRST, FIRST[1:])])
     assert outcomes[0] == outcomes[1]

@@ -15,7 +15,7 @@ from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.verify import HARMLESS, KINDS, Finding, VerifyReport, verify
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import Columns, RejectedRow
-from tests.landing.builders import DISTRICT, TODAY, context, day, landed, row
+from tests.landing.builders import DISTRICT, TODAY, context, day, land_and_mark, landed, row
 from tests.landing.emulators import Store
 
 BOTH = pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
@@ -37,13 +37,14 @@ class Lake:
         schools = {}
         for school_id in SCHOOLS:
             outcomes = [
-                self.destination.land(
+                land_and_mark(
+                    self.destination,
                     day(
                         [row(f"{school_id[0]}{student}") for student in range(3)],
                         school_id=school_id,
                         attendance_date=attendance_date,
                     ),
-                    context=context(write_changes=True, work=work),
+                    context(write_changes=True, work=work),
                 )
                 for attendance_date in days
             ]
@@ -56,7 +57,7 @@ class Lake:
                 work=work,
                 asked=Asked(date_range_start=days[0], date_range_end=days[-1]),
                 file_format=self.file_format,
-                finished_at=f"2026-04-20T0{work.id[0]}",
+                finished_at=f"2026-04-20T{ord(work.id[0]) % 24:02}:00:00Z",
                 sync_before=None,
                 sync_after=None,
                 settled=True,
@@ -183,14 +184,18 @@ def test_days_that_no_complete_pull_covered_are_counted_per_school(lake: Lake) -
 def test_what_the_district_did_is_reported_and_is_not_wrong(lake: Lake) -> None:
     school = receipts.school_receipt(
         [
-            lake.destination.land(
-                day([row("10"), row("20")], school_id=SCHOOLS[0], attendance_date=DAYS[0]), context=context()
+            land_and_mark(
+                lake.destination,
+                day([row("10"), row("20")], school_id=SCHOOLS[0], attendance_date=DAYS[0]),
+                context(),
             )
         ],
         state="landed",
     )
     (first,) = read_receipts(lake.destination.objects.fs, lake.store.root, DISTRICT)
-    lake.receipt(replace(first, work=Work("d" * 32, "2026-04"), finished_at="2026-05", schools={SCHOOLS[0]: school}))
+    lake.receipt(
+        replace(first, work=Work("d" * 32, "2026-04"), finished_at="2026-05-01T00:00:00Z", schools={SCHOOLS[0]: school})
+    )
     assert lake.found() == {"missing_at_clever": 2, "in_two_schools": 1}
     assert set(lake.found()) == HARMLESS
     assert lake.verify().ok

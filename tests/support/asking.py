@@ -12,6 +12,7 @@ import fsspec
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
+from airflow_provider_clever.landing.absence import AbsenceRules
 from airflow_provider_clever.landing.receipts import work_id
 from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.work import Work
@@ -35,6 +36,8 @@ FIELDS = (
 )
 BRISK = RetryPolicy(attempts=7, backoff_seconds=0.05, longest_backoff_seconds=0.5)
 """Tests wait as often as users do, but not as long."""
+AT_ONCE = AbsenceRules(confirm_seconds=0)
+"""The same of second walks."""
 
 
 def settings_for(sandbox: Sandbox, district: str = "small", *, mode: str = "client") -> CleverSettings:
@@ -71,6 +74,8 @@ def ask(
     write_changes: bool = False,
     gone_schools: Callable[[str], Collection[str]] = lambda _: (),
     stop: threading.Event | None = None,
+    absence: AbsenceRules = AT_ONCE,
+    listed_at: datetime | None = None,
     **question: Any,
 ) -> Answer:
     """Pull from the sandbox, into rows or, with a lake, into files."""
@@ -92,6 +97,8 @@ def ask(
             today=today,
             write_changes=write_changes,
             gone_schools=gone_schools,
+            absence=absence,
+            listed_at=listed_at,
         )
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.models import (
     PULLED_COLUMNS,
     AttendanceRecord,
@@ -15,6 +14,7 @@ from airflow_provider_clever.models import (
     DistrictToken,
     PulledDay,
     RejectedRow,
+    is_clever_id,
 )
 
 ROW = {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_clever.landing import merge, rows
 from airflow_provider_clever.models import Columns
-from tests.landing.builders import SYNC, instant, landed, pulled, row
+from tests.landing.builders import ASKED_AT, SYNC, instant, landed, pulled, row
 
 ROWS = st.lists(
     st.builds(
@@ -24,27 +24,32 @@ ROWS = st.lists(
 )
 
 
-def merged(
-    previous: Columns, *pulls: list[dict[str, str | None]], whole: bool = True, expired: bool = False
-) -> Columns:
+def merge_and_mark(previous: Columns, pulled_rows: merge.Prepared, missing_since: str = SYNC) -> merge.Merged:
+    """Merge a whole pull, and mark at once what did not come back."""
+    outcome = merge.merge(previous, pulled_rows)
+    found = merge.evidence(previous, outcome.unseen, missing_since=missing_since, asked_at=ASKED_AT)
+    marked = merge.mark(outcome.columns, found, missing_since=missing_since)
+    return marked._replace(counts=outcome.counts + marked.counts, changes=outcome.changes + marked.changes)
+
+
+def merged(previous: Columns, *pulls: list[dict[str, str | None]], whole: bool = True) -> Columns:
     for pull in pulls:
-        since = SYNC if whole else None
-        previous = merge.merge(previous, merge.prepare(pulled(pull)), missing_since=since, expired=expired).columns
+        step = merge_and_mark if whole else merge.merge
+        previous = step(previous, merge.prepare(pulled(pull))).columns
     return previous
 
 
 def one_merge(
-    previous: list[dict[str, str | None]], pull: list[dict[str, str | None]], **options: bool
+    previous: list[dict[str, str | None]], pull: list[dict[str, str | None]], *, whole: bool = True
 ) -> merge.Merged:
-    whole, expired = options.get("whole", True), options.get("expired", False)
-    ready = merge.prepare(pulled(pull))
-    return merge.merge(landed(previous), ready, missing_since=SYNC if whole else None, expired=expired)
+    step = merge_and_mark if whole else merge.merge
+    return step(landed(previous), merge.prepare(pulled(pull)))
 
 
 @given(ROWS, ROWS)
 def test_merging_the_same_pull_again_changes_nothing(first: list, second: list) -> None:
     once = merged(landed([]), first, second)
-    again = merge.merge(once, merge.prepare(pulled(second)), missing_since=SYNC)
+    again = merge_and_mark(once, merge.prepare(pulled(second)))
     assert again.columns == once
     assert again.changes == []
 
@@ -56,10 +61,10 @@ def test_the_order_of_rows_within_a_pull_does_not_matter(first: list, second: li
     assert set(merge.prepare(pulled(second)).conflicts) == set(merge.prepare(pulled(shuffled)).conflicts)
 
 
-@given(ROWS, ROWS, st.booleans(), st.booleans())
-def test_keys_are_unique_and_sorted_and_never_get_fewer(first: list, second: list, whole: bool, expired: bool) -> None:
+@given(ROWS, ROWS, st.booleans())
+def test_keys_are_unique_and_sorted_and_never_get_fewer(first: list, second: list, whole: bool) -> None:
     before = merged(landed([]), first)
-    after = merged(before, second, whole=whole, expired=expired)
+    after = merged(before, second, whole=whole)
     keys = rows.keys(after)
     assert keys == sorted(set(keys))
     assert set(keys) == set(rows.keys(before)) | set(rows.keys(pulled(second)))
@@ -87,7 +92,7 @@ def test_the_newest_version_of_every_key_survives_in_whatever_order_pulls_come(f
 @given(ROWS, ROWS)
 def test_the_changes_of_a_merge_are_the_difference_between_before_and_after(first: list, second: list) -> None:
     before = merged(landed([]), first)
-    outcome = merge.merge(before, merge.prepare(pulled(second)), missing_since=SYNC)
+    outcome = merge_and_mark(before, merge.prepare(pulled(second)))
     state = dict(zip(rows.keys(before), zip(*before.values(), strict=True), strict=True))
     for change in outcome.changes:
         key = rows.keys({name: [value] for name, value in zip(before, change.after, strict=True)})[0]
@@ -119,17 +124,17 @@ def test_a_row_that_clever_no_longer_has_is_marked_once_and_unmarked_when_it_ret
     first = one_merge([row("a"), row("b")], [row("a")])
     assert first.columns["missing_since"] == [None, SYNC]
     assert first.counts == merge.Counts(missing=1)
-    later = merge.merge(first.columns, merge.prepare(pulled([row("a")])), missing_since=instant(400))
+    later = merge_and_mark(first.columns, merge.prepare(pulled([row("a")])), instant(400))
     assert later.columns == first.columns
     assert later.counts == merge.Counts()
-    back = merge.merge(first.columns, merge.prepare(pulled([row("a"), row("b")])), missing_since=SYNC)
+    back = merge_and_mark(first.columns, merge.prepare(pulled([row("a"), row("b")])))
     assert back.columns["missing_since"] == [None, None]
     assert back.counts == merge.Counts(returned=1)
 
 
 def test_a_marked_row_that_returns_in_an_older_version_is_stale_and_unmarked() -> None:
     marked = landed([{**row(attendance_status="tardy", modified=2), "missing_since": SYNC}])
-    outcome = merge.merge(marked, merge.prepare(pulled([row(modified=1)])), missing_since=SYNC)
+    outcome = merge_and_mark(marked, merge.prepare(pulled([row(modified=1)])))
     assert outcome.columns["missing_since"] == [None]
     assert outcome.columns["attendance_status"] == ["tardy"]
     assert outcome.counts == merge.Counts(stale=1, returned=1)
@@ -147,10 +152,42 @@ def test_a_pull_that_is_not_whole_marks_nothing() -> None:
     assert outcome.counts == merge.Counts(added=1)
 
 
-def test_past_the_edge_rows_are_counted_as_expired_and_left_alone() -> None:
-    outcome = one_merge([row("a"), row("b")], [row("a")], expired=True)
+def test_merging_alone_never_marks_and_says_what_did_not_come_back() -> None:
+    outcome = merge.merge(landed([row("a"), row("b")]), merge.prepare(pulled([row("a")])))
     assert outcome.columns["missing_since"] == [None, None]
-    assert outcome.counts == merge.Counts(expired=1)
+    assert outcome.unseen == {("b", "daily", "", "")}
+    assert outcome.counts == merge.Counts()
+
+
+def test_a_row_that_clever_touched_after_the_walk_began_is_never_marked() -> None:
+    later = "2026-04-20T01:00:00.000001Z"
+    for touched in ({"created": later}, {"last_modified": later}):
+        outcome = one_merge([row("a"), row("b", **touched)], [row("a")])
+        assert outcome.columns["missing_since"] == [None, None]
+    assert one_merge([row("a"), row("b", created=ASKED_AT)], [row("a")]).columns["missing_since"] == [None, SYNC]
+
+
+def test_a_row_that_came_or_changed_since_it_was_missed_is_not_marked() -> None:
+    before = landed([row("a"), row("b")])
+    missed = merge.merge(before, merge.prepare(pulled([])))
+    found = merge.evidence(before, missed.unseen, missing_since=SYNC, asked_at=ASKED_AT)
+    since = landed([row("a", attendance_status="tardy"), row("b"), row("c")])
+    assert merge.mark(since, found, missing_since=SYNC).columns["missing_since"] == [None, SYNC, None]
+
+
+def test_nothing_is_marked_if_nobody_knows_when_it_was_asked_for() -> None:
+    before = landed([row("a", created=None, last_modified=None)])
+    missed = merge.merge(before, merge.prepare(pulled([])))
+    found = merge.evidence(before, missed.unseen, missing_since=SYNC, asked_at="")
+    assert merge.mark(before, found, missing_since=SYNC).counts.missing == 0
+
+
+def test_rows_that_this_sync_marked_already_count_among_those_that_did_not_come_back() -> None:
+    earlier = {**row("c"), "missing_since": instant(1)}
+    before = landed([row("a"), {**row("b"), "missing_since": SYNC}, earlier])
+    missed = merge.merge(before, merge.prepare(pulled([])))
+    found = merge.evidence(before, missed.unseen, missing_since=SYNC, asked_at=ASKED_AT)
+    assert (found.live, found.unseen, found.fresh) == (2, 2, 1)
 
 
 def test_section_rows_without_a_section_are_told_apart_by_their_sis_id() -> None:

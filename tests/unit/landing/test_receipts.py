@@ -145,15 +145,26 @@ def test_changes_replayed_over_the_rows_before_give_the_rows_after(destination: 
     feed = context(write_changes=True, work=WORK)
     first = destination.land(day([row("a"), row("b")]), context=feed)
     second = destination.land(day([row("b", attendance_status="tardy"), row("c")]), context=feed)
-    assert first.change is not None
-    assert second.change is not None
-    documents = [changes.read_change(destination.objects, outcome.change.path) for outcome in (second, first)]
-    after = changes.replay(landed([]), documents, second.change.after)
+    assert second.evidence is not None
+    marked = destination.mark(SCHOOL, DAY, second.evidence, context=feed)
+    found = [outcome.change for outcome in (marked, second, first)]
+    documents = [changes.read_change(destination.objects, record.path) for record in found if record]
+    assert marked.change is not None
+    after = changes.replay(landed([]), documents, marked.change.after)
     assert after["student_id"] == ["a", "b", "c"]
     assert after["missing_since"] == [SYNC, None, None]
-    assert changes.replay(after, documents, second.change.after) == after
+    assert changes.replay(after, documents, marked.change.after) == after
     with pytest.raises(CleverLandingError, match="do not lead"):
-        changes.replay(landed([]), documents[:1], second.change.after)
+        changes.replay(landed([]), documents[:1], marked.change.after)
+
+
+def test_a_change_that_another_one_followed_is_in_effect() -> None:
+    """The partition stands neither where the change began nor where it led: somebody went on from there."""
+    landing, marking, lost_race = (
+        changes.ChangeRecord(f"{before}-{after}", SCHOOL, DAY, before * 16, after * 16)
+        for before, after in ("ab", "bc", "cd")
+    )
+    assert changes.in_effect([landing, marking, lost_race], {(SCHOOL, DAY): "c" * 64}) == [landing, marking]
 
 
 def test_the_receipt_lists_the_changes_of_a_try_that_was_killed_before_its_receipt(destination: Destination) -> None:

@@ -1,0 +1,236 @@
+"""Rows that a pull did not return: when that is a deletion, when it is worth a second look, and when it is a doubt.
+
+The rules in the user's words, with an example each: docs/reference/landed-files.md. Why they are these:
+docs/explanation/decisions/0024-absence-is-no-deletion-until-confirmed.md. Pure: no clock, no storage.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+
+_STUDENT_BYTES: Final = 4
+TOKEN_BYTES: Final = 16
+"""What is kept in memory of a row that did not come back: a hash of its student, and a hash of all it holds."""
+
+MOST_KEPT: Final = 100_000
+"""Of how many rows of one school tokens are kept. More are never marked unless a person has said that they may be."""
+
+MANY_SCHOOLS: Final = 3
+"""From how many schools on a loss that each of them may have by itself is looked at as one of the whole run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbsenceRules:
+    """How much may be gone before it is doubted.
+
+    :param school_percent: of a school's live rows in the pull's window. Default 10, as in Clever's own safety
+        threshold (clever-api.md 3.6).
+    :param run_percent: of the live rows of all schools of the run, where three schools or more lose some. Default 5.
+    :param students: rows of so many students may be gone whatever part of a school that is. Default 2.
+    :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
+    :raises CleverSettingsError: a figure that cannot be.
+    """
+
+    school_percent: float = 10.0
+    run_percent: float = 5.0
+    students: int = 2
+    confirm_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.school_percent <= 100 and 0 <= self.run_percent <= 100):
+            raise CleverSettingsError("most_missing_percent and most_missing_percent_of_run must be 0 to 100.")
+        if self.students < 0 or self.confirm_seconds < 0:
+            raise CleverSettingsError("most_missing_students and confirm_seconds cannot be negative.")
+
+
+class DayEvidence(NamedTuple):
+    """What whole walks of one school's day say about the rows that stood there before.
+
+    :param live: how many stood there, not marked missing.
+    :param unseen: how many of them did not come back.
+    :param fresh: how many of those are not marked yet.
+    :param tokens: name those that did not come back; None: too many to be kept.
+    :param asked_at: when the first page of the walk was asked for.
+    """
+
+    live: int
+    unseen: int = 0
+    fresh: int = 0
+    tokens: bytes | None = b""
+    asked_at: str = ""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether rows stood there and none came back."""
+        return 0 < self.live == self.unseen
+
+    def __repr__(self) -> str:
+        return f"DayEvidence({self.unseen} of {self.live} rows did not come back)"
+
+
+Days = Mapping[str, DayEvidence]
+"""One school's days, by attendance date."""
+
+
+def token(student_id: str, row: Sequence[str | None]) -> bytes:
+    """What a row is recognized by later, without keeping anything of it."""
+    student = hashlib.blake2b(student_id.encode(), digest_size=_STUDENT_BYTES).digest()
+    text = "\x1f".join(value or "" for value in row).encode()
+    return student + hashlib.blake2b(text, digest_size=TOKEN_BYTES - _STUDENT_BYTES).digest()
+
+
+def in_both(first: DayEvidence, second: DayEvidence) -> DayEvidence:
+    """What two walks say together: a row has come back if it came in either of them."""
+    if first.tokens is None or second.tokens is None:
+        unseen, fresh = min(first.unseen, second.unseen), min(first.fresh, second.fresh)
+        return first._replace(unseen=unseen, fresh=fresh, tokens=None if unseen else b"")
+    seen_by_neither = tokens_of(first) & tokens_of(second)
+    kept = b"".join(sorted(seen_by_neither))
+    fresh = min(first.fresh, len(seen_by_neither))
+    return first._replace(unseen=len(seen_by_neither), fresh=fresh, tokens=kept)
+
+
+def tokens_of(found: DayEvidence) -> set[bytes]:
+    """The tokens of the rows that did not come back; none if they were not kept."""
+    kept = found.tokens or b""
+    return {kept[at : at + TOKEN_BYTES] for at in range(0, len(kept), TOKEN_BYTES)}
+
+
+class SchoolEvidence:
+    """What one walk after another says about a school, a day at a time, in bounded memory.
+
+    :param keeps_all: keep tokens of however many rows, because a person has said that they are deleted.
+    """
+
+    def __init__(self, *, keeps_all: bool = False) -> None:
+        self.days: dict[str, DayEvidence] = {}
+        self._keeps_all = keeps_all
+        self._kept = 0
+        self._void: set[str] = set()
+
+    def add(self, day: str, found: DayEvidence | None) -> None:
+        """Take in a day.
+
+        :param found: None: nothing follows from what did not come back on this day.
+        """
+        if found is None or day in self._void:
+            self._void.add(day)
+            self.days.pop(day, None)
+            return
+        self.days[day] = found
+        self._kept += found.unseen
+        if self._kept > MOST_KEPT and not self._keeps_all:
+            self.days |= {day: one._replace(tokens=None) for day, one in self.days.items() if one.unseen}
+
+    def confirmed_by(self, again: "SchoolEvidence") -> "SchoolEvidence":
+        """What this walk and a second one say together; nothing is marked of a day that only one of them speaks of."""
+        both = SchoolEvidence(keeps_all=self._keeps_all)
+        both.days = {
+            day: in_both(found, again.days.get(day, found._replace(tokens=None))) if found.unseen else found
+            for day, found in self.days.items()
+        }
+        return both
+
+
+class Verdict(StrEnum):
+    """What follows from the rows of a school that did not come back."""
+
+    NOTHING = "nothing"
+    MARK = "mark"
+    CONFIRM = "confirm"
+    WITHHOLD = "withhold"
+    UNSETTLED = "unsettled"
+
+
+class Amount(NamedTuple):
+    """So many rows of so many."""
+
+    rows: int
+    of: int
+
+    def exceeds(self, percent: float) -> bool:
+        """Whether that is more than this part."""
+        return 100 * self.rows > percent * self.of
+
+
+def amount(days: Days) -> Amount:
+    """How many live rows of how many did not come back."""
+    return Amount(sum(found.unseen for found in days.values()), sum(found.live for found in days.values()))
+
+
+def judge(days: Days, rules: AbsenceRules, *, is_confirmed: bool) -> Verdict:
+    """What follows for one school by itself.
+
+    :param days: those of the pull's window of which whole walks can speak.
+    :param is_confirmed: whether a second walk, over a fresh connection, has found the same.
+    """
+    if not any(found.fresh for found in days.values()):
+        return Verdict.NOTHING
+    gone = [day for day, found in days.items() if found.is_gone]
+    rest = {day: found for day, found in days.items() if not found.is_gone}
+    came_back = any(found.live > found.unseen for found in days.values())
+    if came_back and _is_ordinary(days, rules):
+        is_safe = not gone or _students(days) <= rules.students
+        return Verdict.MARK if is_safe or is_confirmed else Verdict.CONFIRM
+    if not is_confirmed:
+        return Verdict.CONFIRM
+    if came_back and len(gone) == 1 and _is_ordinary(rest, rules) and days[gone[0]].tokens is not None:
+        return Verdict.MARK
+    return _doubted(days)
+
+
+def _doubted(days: Days) -> Verdict:
+    """One day says too little of what is usual for a school to call anybody."""
+    return Verdict.WITHHOLD if sum(found.live > 0 for found in days.values()) > 1 else Verdict.UNSETTLED
+
+
+def _is_ordinary(days: Days, rules: AbsenceRules) -> bool:
+    if any(found.tokens is None for found in days.values()):
+        return False
+    return not amount(days).exceeds(rules.school_percent) or _students(days) <= rules.students
+
+
+def _students(days: Days) -> int:
+    return len({found[:_STUDENT_BYTES] for one in days.values() for found in tokens_of(one)})
+
+
+def judge_run(schools: Mapping[str, Days], rules: AbsenceRules, *, confirmed: Collection[str]) -> dict[str, Verdict]:
+    """What follows for each school of a run, each by itself and all of them together.
+
+    Where many schools lose a little each, and more than the run's bound together, each of them is doubted. Days that
+    are gone as a whole do not count there: a second walk confirms them, and a district takes a snow day back in all
+    its schools at once.
+
+    :param schools: the days of each school.
+    :param confirmed: the schools that were walked a second time.
+    """
+    verdicts = {id_: judge(days, rules, is_confirmed=id_ in confirmed) for id_, days in schools.items()}
+    little = {
+        school_id: lost
+        for school_id, verdict in verdicts.items()
+        if verdict is Verdict.MARK and (lost := _outside_gone_days(schools[school_id]))
+    }
+    live = sum(amount(days).of for days in schools.values())
+    if len(little) >= MANY_SCHOOLS and Amount(sum(little.values()), live).exceeds(rules.run_percent):
+        verdicts |= {id_: _doubted(schools[id_]) if id_ in confirmed else Verdict.CONFIRM for id_ in little}
+    return verdicts
+
+
+def _outside_gone_days(days: Days) -> int:
+    return sum(found.unseen for found in days.values() if not found.is_gone)
+
+
+def unlisted(known: Collection[str], listed: Collection[str]) -> list[str] | None:
+    """The schools that a list leaves out if it leaves out so many that it cannot be believed; None: it can.
+
+    :param known: the schools that the list before named.
+    :param listed: those that it names now.
+    """
+    left_out = sorted(set(known) - set(listed))
+    if not listed or (len(left_out) >= 2 and 10 * len(left_out) > len(set(known))):
+        return left_out
+    return None
