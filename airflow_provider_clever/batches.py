@@ -9,12 +9,13 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from airflow_provider_clever.attendance.schema import FIELD_NAMES
 from airflow_provider_clever.models import PULLED_COLUMNS, Columns, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_COLUMNS: Final = PULLED_COLUMNS[:-1]
+BATCH_COLUMNS: Final = FIELD_NAMES
 """What a batch holds. Never ``_extra``: a row with a field that nobody documents is unusual."""
 
 

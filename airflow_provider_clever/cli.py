@@ -12,16 +12,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
+from airflow_provider_clever.landing.destination_url import path_as_url
 from airflow_provider_clever.ledger.zones import zone_named
-from airflow_provider_clever.models import is_clever_id
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.terminal_errors import in_words
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
 
 if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
-
     from airflow_provider_clever.landing.objects import Objects
     from airflow_provider_clever.landing.verify import Finding
     from airflow_provider_clever.ledger.covered import CorrectionRules
@@ -109,7 +109,9 @@ def _parser() -> argparse.ArgumentParser:
 def _command(commands: Any, name: str, command: Callable[[argparse.Namespace], int], help_text: str) -> Any:
     parser = commands.add_parser(name, help=help_text, description=help_text)
     parser.set_defaults(command=command)
-    parser.add_argument("destination", help="such as s3://aws_default@my-lake/clever, file:///data/clever or a path")
+    parser.add_argument(
+        "destination", help="such as s3://aws_default@my-lake/clever, file:///data/clever or /data/clever"
+    )
     several = name != "plan"
     parser.add_argument(
         "--district",
@@ -147,26 +149,10 @@ def _days(text: str) -> int:
 # --- where things are -------------------------------------------------------------------------------------------------
 
 
-def resolve_destination(url: str) -> "tuple[AbstractFileSystem, str]":
-    """The file system and the path that a destination names; Airflow is asked only where it names a connection.
-
-    :raises CleverSettingsError: there is no such kind of destination.
-    """
-    authority = url.partition("://")[2].partition("/")[0]
-    try:
-        if "@" in authority:
-            with _airflow_on_stderr():
-                from airflow.sdk import ObjectStoragePath
-
-                path = ObjectStoragePath(url)
-                return path.fs, path.path
-        from fsspec.core import url_to_fs
-
-        found: tuple[AbstractFileSystem, str] = url_to_fs(url)
-    except (ValueError, ImportError) as error:
-        kind = url.partition("://")[0]
-        raise CleverSettingsError(f"Destinations of kind {kind} cannot be used here: {error}") from None
-    return found
+def _place(options: argparse.Namespace) -> OpenDestination:
+    with _airflow_on_stderr():
+        # What reads needs no store that compares and swaps.
+        return open_destination(path_as_url(options.destination), single_writer=True)
 
 
 @contextmanager
@@ -179,9 +165,9 @@ def _airflow_on_stderr() -> Iterator[None]:
 def _objects(options: argparse.Namespace) -> "Objects":
     from airflow_provider_clever.landing.objects import Objects
 
-    fs, root = resolve_destination(options.destination)
+    place = _place(options)
     # Only --rebuild writes, and only one small file that it compares first where the store can.
-    return Objects(fs, root)
+    return Objects(place.fs, place.root)
 
 
 def _settings(conn_id: str, district_id: str | None) -> CleverSettings:
@@ -330,10 +316,10 @@ def _verify(options: argparse.Namespace) -> int:
     from airflow_provider_clever.landing.verify import districts_at, verify
     from airflow_provider_clever.terminal import progress_bar, show_findings
 
-    fs, root = resolve_destination(options.destination)
-    districts = _chosen(options, districts_at(Objects(fs, root, single_writer=True)))
+    place = _place(options)
+    districts = _chosen(options, districts_at(Objects(place.fs, place.root, single_writer=True)))
     with progress_bar(is_wanted=not options.json) as progress, _details(options.details) as details:
-        report = verify(fs, root, districts=districts, progress=progress, details=details)
+        report = verify(place.fs, place.root, districts=districts, progress=progress, details=details)
     if options.json:
         facts = {"ok": report.ok, "districts": report.districts, "counts": report.counts}
         print(

@@ -11,10 +11,11 @@ import pendulum
 from airflow.sdk import DAG, Param, TriggerRule
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from airflow_provider_clever.attendance.values import CleverId, Text
 from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.landing.destination_url import check_before_rendering
 from airflow_provider_clever.ledger.zones import zone_named
-from airflow_provider_clever.models import CleverId, Text
 from airflow_provider_clever.operators.clever import CleverAttendanceOperator
 from airflow_provider_clever.operators.ledger import (
     CleverAttendanceCoverageOperator,
@@ -57,6 +58,14 @@ def _zone(name: str) -> str:
     return name
 
 
+def _place(text: str) -> str:
+    try:
+        check_before_rendering(text)
+    except CleverSettingsError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+    return text
+
+
 class DistrictDag(BaseModel):
     """How one district is pulled. Each field is a key of the YAML file, too.
 
@@ -84,7 +93,7 @@ class DistrictDag(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     district_id: CleverId
-    destination: Text
+    destination: Annotated[Text, AfterValidator(_place)]
     name: str = ""
     dag_id: str = ""
     clever_conn_id: str = "clever_default"

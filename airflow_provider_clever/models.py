@@ -1,125 +1,22 @@
 """What Clever sends, typed; and the columns that attendance is carried in between a pull and a destination."""
 
-import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from airflow_provider_clever.attendance import schema
+from airflow_provider_clever.attendance.values import CleverId, CleverMoment, OptionalText, Text, text_or_none
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ID_PATTERN: Final = r"^[0-9A-Za-z_-]{1,64}$"
-"""What may enter a URL or a path as an id. Clever's own are 24 hex digits (clever-api.md 2.1).
-
-For a check use :func:`is_clever_id`: ``re.match`` with this pattern would let a final line break through.
-"""
-
-_ID: Final = re.compile(ID_PATTERN)
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
-)
-
-
-def is_clever_id(text: object) -> bool:
-    """Tell whether this may enter a URL or a path as an id."""
-    return isinstance(text, str) and _ID.fullmatch(text) is not None
-
-
-def date_from_text(text: object) -> date:
-    """Give the day that ``YYYY-MM-DD`` names.
-
-    :raises ValueError: it is not text of this form, or no such day. The message does not quote it.
-    """
-    if not isinstance(text, str) or not _DATE.fullmatch(text):
-        raise ValueError("not a date in the form YYYY-MM-DD")
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("not a day of the calendar") from None
-
-
-def moment_from_text(text: object) -> datetime:
-    """Give the instant, in UTC, that a timestamp of Clever's names; without an offset it is UTC (clever-api.md 2.1).
-
-    :raises ValueError: it is not a timestamp, or no such instant. The message does not quote it.
-    """
-    if not isinstance(text, str) or not _MOMENT.fullmatch(text):
-        raise ValueError("not a timestamp")
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("not an instant of the calendar") from None
-
-
-def _text_or_none(value: object) -> object:
-    return None if value == "" else value
-
-
-def _date(value: object) -> date:
-    if type(value) is date:
-        return value
-    try:
-        return date_from_text(value)
-    except ValueError as error:
-        raise PydanticCustomError("clever_date", "{reason}", {"reason": str(error)}) from None
-
-
-def _moment_or_none(value: object) -> datetime | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(UTC)
-    try:
-        return moment_from_text(value)
-    except ValueError as error:
-        raise PydanticCustomError("clever_moment", "{reason}", {"reason": str(error)}) from None
-
-
-# pydantic's own reading of dates would take the integer 1767571200 for one.
-CleverDate: TypeAlias = Annotated[date, BeforeValidator(_date)]
-CleverMoment: TypeAlias = Annotated[datetime | None, BeforeValidator(_moment_or_none)]
-CleverId: TypeAlias = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
-Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
-OptionalId: TypeAlias = Annotated[CleverId | None, BeforeValidator(_text_or_none)]
-OptionalText: TypeAlias = Annotated[str | None, BeforeValidator(_text_or_none)]
-
-ATTENDANCE_STATUSES: Final = frozenset({"present", "absent", "tardy"})
-ATTENDANCE_TYPES: Final = frozenset({"daily", "section"})
+AttendanceRecord = schema.AttendanceRecord
 
 
 class _CleverModel(BaseModel):
     # Messages of pydantic quote the input, which is an education record; hide it even if one escapes.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-
-class AttendanceRecord(_CleverModel):
-    """One statement by a district about one student, one day and one section or the whole day.
-
-    Fields as in clever-api.md 2.2. Fields that Clever adds later are kept in ``model_extra``. Its ``repr`` names the
-    school and the day only.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    attendance_date: CleverDate
-    attendance_status: Text
-    attendance_type: Text
-    created: CleverMoment = None
-    last_modified: CleverMoment = None
-    district_id: CleverId
-    school_id: CleverId
-    student_id: CleverId = Field(repr=False)
-    section_id: OptionalId = None
-    excuse_code: OptionalText = None
-    sis_id: OptionalText = None
-
-    def __repr_args__(self) -> list[tuple[str | None, object]]:
-        """Give what a log may hold."""
-        return [("school_id", self.school_id), ("attendance_date", self.attendance_date.isoformat())]
 
 
 class District(_CleverModel):
@@ -130,8 +27,8 @@ class District(_CleverModel):
     state: OptionalText = None
     last_sync: CleverMoment = None
     last_attendance_sync: CleverMoment = None
-    pause_start: Annotated[date | datetime | None, BeforeValidator(_text_or_none)] = None
-    pause_end: Annotated[date | datetime | None, BeforeValidator(_text_or_none)] = None
+    pause_start: Annotated[date | datetime | None, BeforeValidator(text_or_none)] = None
+    pause_end: Annotated[date | datetime | None, BeforeValidator(text_or_none)] = None
 
 
 class School(_CleverModel):
@@ -172,26 +69,13 @@ text compares the instants; empty optional text is None; ``_extra`` is None or a
 Rows: TypeAlias = "Columns | pa.RecordBatch"
 """Attendance rows in one of their two forms: plain columns, which hold anything, or an Arrow batch (batches.py)."""
 
-PULLED_COLUMNS: Final = (
-    "attendance_date",
-    "student_id",
-    "section_id",
-    "attendance_type",
-    "attendance_status",
-    "excuse_code",
-    "sis_id",
-    "school_id",
-    "district_id",
-    "created",
-    "last_modified",
-    "_extra",
-)
+PULLED_COLUMNS: Final = schema.PULLED_COLUMNS
 """What a pull fills."""
 
-LANDED_COLUMNS: Final = (*PULLED_COLUMNS[:-1], "missing_since", "_extra")
+LANDED_COLUMNS: Final = schema.LANDED_COLUMNS
 """What a partition holds: the pulled columns and the mark that only merging sets."""
 
-TIMESTAMP_COLUMNS: Final = frozenset({"created", "last_modified", "missing_since"})
+TIMESTAMP_COLUMNS: Final = schema.TIMESTAMP_COLUMNS
 
 
 class RejectedRow(NamedTuple):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
+from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.models import is_clever_id
 
 API_BASE: Final = "https://api.clever.com"
 AUTH_BASE: Final = "https://clever.com"

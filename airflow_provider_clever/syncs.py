@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.exceptions import CleverError, CleverProtocolError
-from airflow_provider_clever.models import District, moment_from_text
+from airflow_provider_clever.models import District
 
 
 class SyncCondition(StrEnum):

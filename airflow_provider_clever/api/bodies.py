@@ -61,11 +61,6 @@ def _without_surrogates(value: Any) -> tuple[Any, int]:
     return value, 0
 
 
-def canonical_json(value: object) -> str:
-    """Give the one spelling of a JSON value: sorted keys, no blanks, no escapes that are not needed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 def page_object(value: object) -> dict[str, Any]:
     """Give the envelope of a list answer: an object whose ``data`` is a list, null or missing (clever-api.md 2.1, O18).
 

@@ -150,12 +150,25 @@ class CleverClient:
         starting_after: str | None = None,
         ending_before: str | None = None,
     ) -> AttendancePage:
-        """Get a single page of attendance, with the API's own parameters.
+        """Get a single page of attendance, with the API's own parameters (clever-api.md 2.2, 3.3).
+
+        For a page view, say, that goes forwards and back::
+
+            week = AttendanceQuery(school_id=school, date_range_start="2026-11-16", date_range_end="2026-11-20")
+            first = client.attendance_page(week, limit=100)
+            second = client.attendance_page(week, limit=100, starting_after=first.next_cursor)
+            again = client.attendance_page(week, limit=100, ending_before=second.prev_cursor)  # the first one's rows
+
+        A cursor is enough to come back to a place: ``AttendanceQuery(school_id=school, any_day=True)`` has no dates, so
+        nothing bounds the days. A cursor names a student and a day: keep it out of logs.
 
         :param query: the question.
         :param limit: rows of the page, 1 to 1,000. Default 1,000.
         :param starting_after: cursor of the row before the page, such as :attr:`AttendancePage.next_cursor`.
-        :param ending_before: cursor of the row after the page.
+        :param ending_before: cursor of the row after the page, such as :attr:`AttendancePage.prev_cursor`. Its rows
+            ascend as well; there is no ``next_cursor``. Not both cursors.
+        :raises CleverSettingsError: limit, cursors or dates do not fit together; nothing was sent.
+        :raises CleverError: see :mod:`airflow_provider_clever.exceptions`.
         """
         request = attendance_request(
             self.settings.api_base, query, limit=limit, starting_after=starting_after, ending_before=ending_before

@@ -6,8 +6,9 @@ from typing import Final
 from urllib.parse import quote, unquote, urlencode
 
 from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.attendance.schema import ATTENDANCE_STATUSES
+from airflow_provider_clever.attendance.values import date_from_text, is_clever_id
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.models import ATTENDANCE_STATUSES, date_from_text, is_clever_id
 
 ATTENDANCE_LIMIT: Final = 1000
 """Most rows that a page of attendance may have (clever-api.md 2.6)."""
@@ -25,6 +26,8 @@ class AttendanceQuery:
     :param date_range_start: first day, included; a date or ``YYYY-MM-DD``.
     :param date_range_end: last day, included; a date or ``YYYY-MM-DD``.
     :param attendance_status: ``present``, ``absent`` or ``tardy``. Default: all of them.
+    :param any_day: True for a question without dates, which Clever documents together with a cursor (clever-api.md
+        2.2). It can be asked for a single page and with a cursor only. Default: False, and both dates are needed.
     :raises CleverSettingsError: naming everything that is wrong with it at once; nothing was sent.
     """
 
@@ -33,13 +36,16 @@ class AttendanceQuery:
     date_range_start: dt.date | str = ""
     date_range_end: dt.date | str = ""
     attendance_status: str | None = None
+    any_day: bool = False
 
     def __post_init__(self) -> None:
         problems = _scope_problems(self.school_id, self.section_id)
-        # One date alone is undocumented (clever-api.md O5), so both are always sent.
+        # One date alone is undocumented (clever-api.md O5): it is both or neither.
         for name in ("date_range_start", "date_range_end"):
             try:
-                object.__setattr__(self, name, _iso_date(getattr(self, name)))
+                object.__setattr__(
+                    self, name, _no_date(getattr(self, name)) if self.any_day else _iso_date(getattr(self, name))
+                )
             except ValueError as error:
                 problems.append(f"{name}: {error}")
         if not problems and self.start > self.end:
@@ -73,6 +79,12 @@ def _scope_problems(school_id: str | None, section_id: str | None) -> list[str]:
     return [] if is_clever_id(scope) else [f"{name}: not a Clever id (letters, digits, - and _ only)"]
 
 
+def _no_date(value: object) -> str:
+    if value not in (None, ""):
+        raise ValueError("given beside any_day; leave one of them out")
+    return ""
+
+
 def _iso_date(value: object) -> str:
     if value is None or value == "":
         raise ValueError("missing; both dates are needed")
@@ -97,13 +109,16 @@ def attendance_request(
     :param limit: rows of the page, 1 to 1,000. Default 1,000.
     :param starting_after: cursor of the row before the page, as it stands in a link, escaped or not.
     :param ending_before: cursor of the row after the page. Not both (clever-api.md O7).
-    :raises CleverSettingsError: the limit is out of range, or both cursors are given.
+    :raises CleverSettingsError: the limit is out of range, both cursors are given, or the question is for any
+        day and there is no cursor: that would ask for everything Clever still has.
     """
     if isinstance(limit, bool) or not 1 <= limit <= ATTENDANCE_LIMIT:
         raise CleverSettingsError(f"limit: must be 1 to {ATTENDANCE_LIMIT}.")
     if starting_after is not None and ending_before is not None:
         raise CleverSettingsError("Give starting_after or ending_before, not both.")
-    parts = [("date_range_start", query.start), ("date_range_end", query.end)]
+    if query.any_day and starting_after is None and ending_before is None:
+        raise CleverSettingsError("any_day: needs a cursor, and then gives one page. Give both dates instead.")
+    parts = [] if query.any_day else [("date_range_start", query.start), ("date_range_end", query.end)]
     if query.attendance_status is not None:
         parts.append(("attendance_status", query.attendance_status))
     parts.append(("limit", str(limit)))

@@ -137,11 +137,11 @@ def _query_of(link: str, request: Request) -> str:
     return parts.query
 
 
-def cursor_in(query: str) -> str | None:
+def cursor_in(query: str, parameter: str = "starting_after") -> str | None:
     """Give the cursor of a query as it stands there, or None."""
     for part in query.split("&"):
         name, _, value = part.partition("=")
-        if name == "starting_after" and value:
+        if name == parameter and value:
             return value
     return None
 

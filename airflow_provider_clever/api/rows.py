@@ -5,29 +5,27 @@ checked before; only a page with something unusual in it is judged row by row, b
 rows and give the same columns (docs/explanation/decisions/0002-pages-are-checked-by-column.md).
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from airflow_provider_clever.api.bodies import canonical_json, page_object, read_json
+from airflow_provider_clever.api.bodies import page_object, read_json
 from airflow_provider_clever.api.paging import cursor_in, link_called_next
-from airflow_provider_clever.models import (
-    ATTENDANCE_STATUSES,
-    ATTENDANCE_TYPES,
-    PULLED_COLUMNS,
-    AttendanceRecord,
-    Columns,
-    RejectedRow,
-    date_from_text,
-    moment_from_text,
+from airflow_provider_clever.attendance.schema import FIELD_NAMES, FIELDS, names
+from airflow_provider_clever.attendance.values import (
+    canonical_date,
+    canonical_json,
+    canonical_moment,
+    canonical_text,
+    text_of_moment,
 )
+from airflow_provider_clever.models import PULLED_COLUMNS, AttendanceRecord, Columns, RejectedRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ class AttendancePage:
     :param unknown_values: field -> number of usable rows with a value there that Clever does not document.
     :param surrogates_replaced: number of broken letters that became U+FFFD.
     :param next_link: link to the next page; None on the last.
+    :param prev_link: link to the page before; None if Clever gave none, as on the first page.
     """
 
     rows: list[dict[str, Any]]
@@ -48,6 +47,7 @@ class AttendancePage:
     unknown_values: Mapping[str, int]
     surrogates_replaced: int
     next_link: str | None
+    prev_link: str | None = None
 
     def __repr__(self) -> str:
         last = ", last" if self.next_link is None else ""
@@ -57,6 +57,14 @@ class AttendancePage:
     def next_cursor(self) -> str | None:
         """Give what to pass as ``starting_after`` for the next page; None on the last."""
         return None if self.next_link is None else cursor_in(urlsplit(self.next_link).query)
+
+    @property
+    def prev_cursor(self) -> str | None:
+        """Give what to pass as ``ending_before`` for the page before; None if Clever gave no link to one.
+
+        The page before may turn out to be empty: Clever does not promise that something precedes (clever-api.md 3.3).
+        """
+        return None if self.prev_link is None else cursor_in(urlsplit(self.prev_link).query, "ending_before")
 
 
 def decode_page(body: bytes, page: int = 1) -> AttendancePage:
@@ -74,9 +82,16 @@ def decode_page(body: bytes, page: int = 1) -> AttendancePage:
         columns = _columns_at_once(rows)
     except (KeyError, ValueError):
         rows, columns, rejected = _columns_row_by_row(rows, page)
+    links = envelope.get("links")
     return AttendancePage(
-        rows, columns, rejected, _count_unknown(columns), replaced, link_called_next(envelope.get("links"))
+        rows, columns, rejected, _count_unknown(columns), replaced, link_called_next(links), _prev_link(links)
     )
+
+
+def _prev_link(links: list[Any] | None) -> str | None:
+    """Give the address of the ``prev`` link. Nothing depends on it, so one that is none counts as missing."""
+    found = (link.get("uri") for link in links or [] if link.get("rel") == "prev")
+    return next((address for address in found if isinstance(address, str)), None)
 
 
 # --- whole columns --------------------------------------------------------------------------------------------------
@@ -157,50 +172,23 @@ def has_id_letters_only(letters: bytes) -> bool:
     return not letters.translate(None, _ID_LETTERS)
 
 
-def _usable_text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("not text")
-    return value
-
-
-_CLEVER_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
-
-
-def _moment_text(value: Any) -> str | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) and _CLEVER_MOMENT.fullmatch(value):
-        datetime.fromisoformat(value)
-        return f"{value[:-1]}000Z"
-    return _text_of_moment(moment_from_text(value))
-
-
-def _text_of_moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 _ids = _Ids()
 _optional_ids = _Ids(may_be_missing=True)
-_texts = _Checked(_usable_text)
-_dates = _Checked(lambda value: date_from_text(value).isoformat())
-_moments = _Checked(_moment_text)
+_texts = _Checked(canonical_text)
+_dates = _Checked(canonical_date)
+_moments = _Checked(canonical_moment)
 
 
-_REQUIRED: Final[dict[str, _Checked | _Ids]] = {
-    "attendance_date": _dates,
-    "student_id": _ids,
-    "attendance_type": _texts,
-    "attendance_status": _texts,
-    "school_id": _ids,
-    "district_id": _ids,
+_WHEN_REQUIRED: Final[Mapping[str, _Checked | _Ids]] = {"date": _dates, "id": _ids, "text": _texts}
+_WHEN_OPTIONAL: Final[Mapping[str, _Checked | _Ids]] = {"id": _optional_ids, "timestamp": _moments}
+_REQUIRED: Final = {column.name: _WHEN_REQUIRED[column.kind] for column in FIELDS if column.required}
+_FREE_TEXT: Final = names(lambda column: column.kind == "text" and not column.required, columns=FIELDS)
+_OPTIONAL: Final = {
+    column.name: _WHEN_OPTIONAL[column.kind]
+    for column in FIELDS
+    if not column.required and column.name not in _FREE_TEXT
 }
-_OPTIONAL: Final[dict[str, _Checked | _Ids]] = {
-    "section_id": _optional_ids,
-    "created": _moments,
-    "last_modified": _moments,
-}
-_FREE_TEXT: Final = ("excuse_code", "sis_id")
-_DOCUMENTED: Final = frozenset({*_REQUIRED, *_OPTIONAL, *_FREE_TEXT})
+_DOCUMENTED: Final = frozenset(FIELD_NAMES)
 _TEXT_OR_NULL: Final = frozenset({str, type(None)})
 
 
@@ -261,20 +249,14 @@ def _columns_row_by_row(rows: list[Any], page: int) -> tuple[list[dict[str, Any]
 
 
 def _canonical_row(record: AttendanceRecord, row: dict[str, Any]) -> dict[str, str | None]:
-    return {
-        "attendance_date": record.attendance_date.isoformat(),
-        "student_id": record.student_id,
-        "section_id": record.section_id,
-        "attendance_type": record.attendance_type,
-        "attendance_status": record.attendance_status,
-        "excuse_code": record.excuse_code,
-        "sis_id": record.sis_id,
-        "school_id": record.school_id,
-        "district_id": record.district_id,
-        "created": _text_of_moment(record.created),
-        "last_modified": _text_of_moment(record.last_modified),
-        "_extra": _extra(row),
-    }
+    values = {name: _canonical_text(getattr(record, name)) for name in FIELD_NAMES}
+    return {**values, "_extra": _extra(row)}
+
+
+def _canonical_text(value: date | datetime | str | None) -> str | None:
+    if isinstance(value, datetime):
+        return text_of_moment(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _reason(error: ValidationError) -> str:
@@ -286,7 +268,7 @@ def _reason(error: ValidationError) -> str:
     )
 
 
-_DOCUMENTED_VALUES: Final = {"attendance_status": ATTENDANCE_STATUSES, "attendance_type": ATTENDANCE_TYPES}
+_DOCUMENTED_VALUES: Final = {column.name: column.documented for column in FIELDS if column.documented}
 
 
 def _count_unknown(columns: Columns) -> dict[str, int]:

@@ -15,20 +15,17 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from airflow_provider_clever.api.rows import MOST_ID_LETTERS, has_id_letters_only
+from airflow_provider_clever.attendance.schema import ATTENDANCE_STATUSES, ATTENDANCE_TYPES, FIELDS, names
+from airflow_provider_clever.attendance.values import date_from_text
 from airflow_provider_clever.batches import BATCH_COLUMNS, ends_and_letters, length
-from airflow_provider_clever.models import ATTENDANCE_STATUSES, ATTENDANCE_TYPES, date_from_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_REQUIRED: Final = (
-    "attendance_date",
-    "student_id",
-    "attendance_type",
-    "attendance_status",
-    "school_id",
-    "district_id",
-)
+_REQUIRED: Final = names(lambda column: column.required, columns=FIELDS)
+_IDS: Final = names(lambda column: column.kind == "id", columns=FIELDS)
+_MAY_BE_EMPTY: Final = names(lambda column: not column.required and column.kind != "timestamp", columns=FIELDS)
+_MOMENTS: Final = names(lambda column: column.kind == "timestamp", columns=FIELDS)
 _DAY_LENGTH: Final = len("YYYY-MM-DD")
 _MOMENT_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.fffZ")
 _MOMENT_MARKS: Final = ((0, b"2"), (10, b"T"), (19, b"."), (_MOMENT_LENGTH - 1, b"Z"))
@@ -91,11 +88,11 @@ def _page(body: bytes) -> UsualPage | None:
     columns = {name: _Column.of(array) for name, array in wire.items()}
     if any(0 in columns[name].lengths for name in _REQUIRED):
         return None
-    for name in ("student_id", "school_id", "district_id", "section_id"):
+    for name in _IDS:
         columns[name].check_ids()
-    for name in ("section_id", "excuse_code", "sis_id"):
+    for name in _MAY_BE_EMPTY:
         wire[name] = columns[name].without_empty()
-    wire.update(_moments({name: columns[name] for name in ("created", "last_modified")}))
+    wire.update(_moments({name: columns[name] for name in _MOMENTS}))
     return UsualPage(
         columns=pa.record_batch([wire[name] for name in BATCH_COLUMNS], names=list(BATCH_COLUMNS)),
         days=list(_days(columns["attendance_date"])),

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, SCHEMA_VERSION, names_of, version_of
+from airflow_provider_clever.attendance.upgrade import upgrade
 from airflow_provider_clever.batches import length
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.landing import merge, rows
@@ -17,7 +19,7 @@ from airflow_provider_clever.landing.compressed import gzipped_json, read_gzippe
 from airflow_provider_clever.landing.layout import our_path
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError
 from airflow_provider_clever.landing.work import Work
-from airflow_provider_clever.models import LANDED_COLUMNS, Columns
+from airflow_provider_clever.models import Columns
 
 EMPTY: Final = "0" * 16
 """Stands for the content hash of a partition that did not exist."""
@@ -64,7 +66,7 @@ def write_change(
     school_id, attendance_date, before, after = record
     path = f"{folder(district_id, work)}/{attendance_date}.{school_id}.{before}.{after}.json.gz"
     document = {
-        "schema_version": rows.SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSION,
         "district_id": district_id,
         "school_id": school_id,
         "attendance_date": attendance_date,
@@ -106,15 +108,19 @@ def in_effect(found: Iterable[ChangeRecord], current: dict[tuple[str, str], str]
     return [record for record in found if made(record)]
 
 
-def replay(before: Columns, found: Iterable[dict[str, object]], after: str) -> Columns:
+def replay(before: Columns, found: Iterable[dict[str, object]], after: str, *, start: str | None = None) -> Columns:
     """The rows of a partition after some of these changes: those that lead from its rows to a content hash.
 
-    :param before: the rows to start from, in LANDED_COLUMNS and sorted by key.
-    :param found: change documents of this partition, in any order, lost races among them.
+    :param before: the rows to start from, sorted by key, in the columns of any schema version.
+    :param found: change documents of this partition, in any order, of any schema version, lost races among them.
     :param after: the content hash to arrive at (short).
+    :param start: the content hash to start from (short), as the last receipt or change says it. Default: that of the
+        rows. It must be given for rows that landed under an older schema and have been upgraded since.
+    :returns: the rows in today's columns.
     :raises CleverLandingError: if these changes do not lead there.
     """
-    start = short_hash(rows.content_hash(before)) if length(before) else EMPTY
+    start = start or (short_hash(rows.content_hash(before)) if length(before) else EMPTY)
+    before = upgrade(before, version_of(tuple(before)) or SCHEMA_VERSION)
     steps: dict[str, list[dict[str, object]]] = {}
     for document in found:
         steps.setdefault(str(document["before"]), []).append(document)
@@ -134,11 +140,11 @@ def replay(before: Columns, found: Iterable[dict[str, object]], after: str) -> C
 
 def _applied(columns: Columns, document: dict[str, object]) -> Columns:
     by_key = dict(zip(rows.keys(columns), zip(*columns.values(), strict=True), strict=True))
-    listed = document["changes"]
-    assert isinstance(listed, list)  # noqa: S101 - narrows the type; read_change has checked it
-    for change in listed:
-        row = {name: [change["after"][name]] for name in LANDED_COLUMNS}
-        by_key[rows.keys(row)[0]] = tuple(values[0] for values in row.values())
+    listed, version = document["changes"], document["schema_version"]
+    assert isinstance(listed, list) and isinstance(version, int)  # noqa: PT018, S101 - for mypy; read_change checks it
+    landed = {name: [change["after"][name] for change in listed] for name in names_of(version)}
+    changed = upgrade(landed, version)
+    by_key |= dict(zip(rows.keys(changed), zip(*changed.values(), strict=True), strict=True))
     ordered = [by_key[key] for key in sorted(by_key)]
     return {name: list(values) for name, values in zip(LANDED_COLUMNS, zip(*ordered, strict=True), strict=True)}
 
@@ -155,5 +161,8 @@ def read_change(objects: Objects, path: str) -> dict[str, object]:
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("changes"), list):
         msg = f"{path} is not there, or damaged: restore it, or rebuild the copy from the partitions"
+        raise CleverLandingError(msg)
+    if document.get("schema_version") not in range(1, SCHEMA_VERSION + 1):
+        msg = f"a newer version of airflow-provider-clever wrote {path}: upgrade this one, then read it again"
         raise CleverLandingError(msg)
     return document

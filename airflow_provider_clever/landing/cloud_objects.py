@@ -5,9 +5,10 @@ each class here makes two requests of its own: a GET whose answer carries the ve
 fsspec runs them in its I/O thread, so any thread may ask.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow_provider_clever.landing.objects import ABSENT, StaleVersionError, Version
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.landing.objects import ABSENT, NothingToRehearse, StaleVersionError, Version
 
 if TYPE_CHECKING:
     from fsspec.asyn import AsyncFileSystem
@@ -17,11 +18,24 @@ ANSWER_SECONDS: Final = 120.0
 still arrives after that meets its condition, like any other late one."""
 
 
-class S3Store:
-    """S3 and what speaks its language: ``If-Match`` and ``If-None-Match`` on ETags."""
+class _CloudStore(NothingToRehearse):
+    """What the three have in common.
+
+    :raises CleverSettingsError: the library has not what is called here, most of which it does not promise to keep.
+    """
+
+    needs: ClassVar[tuple[str, ...]]
 
     def __init__(self, fs: "AsyncFileSystem") -> None:
         self._fs = fs
+        if missing := [name for name in self.needs if not hasattr(fs, name)]:
+            raise _not_as_known(fs, f"it has no {', '.join(missing)}")
+
+
+class S3Store(_CloudStore):
+    """S3 and what speaks its language: ``If-Match`` and ``If-None-Match`` on ETags."""
+
+    needs = ("_call_s3", "split_path", "loop")
 
     def read(self, path: str) -> tuple[bytes, Version] | None:
         """GET the object and the ETag of the same answer."""
@@ -55,11 +69,10 @@ class S3Store:
             raise
 
 
-class GcsStore:
+class GcsStore(_CloudStore):
     """Google Cloud Storage: ``ifGenerationMatch``, where generation 0 means that there is no object."""
 
-    def __init__(self, fs: "AsyncFileSystem") -> None:
-        self._fs = fs
+    needs = ("_call", "_location", "url", "split_path", "loop")
 
     def read(self, path: str) -> tuple[bytes, Version] | None:
         """GET the object and the generation of the same answer."""
@@ -93,11 +106,10 @@ class GcsStore:
             raise StaleVersionError from None
 
 
-class AzureStore:
+class AzureStore(_CloudStore):
     """Azure Blob Storage: ``If-Match`` and ``If-None-Match`` on ETags."""
 
-    def __init__(self, fs: "AsyncFileSystem") -> None:
-        self._fs = fs
+    needs = ("service_client", "split_path", "loop")
 
     def read(self, path: str) -> tuple[bytes, Version] | None:
         """GET the blob and the ETag of the same answer (the client pins further ranges to it)."""
@@ -145,7 +157,25 @@ class AzureStore:
 def _run(fs: "AsyncFileSystem", coroutine: Any, *arguments: Any) -> Any:
     from fsspec.asyn import sync
 
-    return sync(fs.loop, coroutine, *arguments, timeout=ANSWER_SECONDS)
+    try:
+        return sync(fs.loop, coroutine, *arguments, timeout=ANSWER_SECONDS)
+    except (TypeError, AttributeError) as error:
+        raise _not_as_known(fs, type(error).__name__) from None
+
+
+def _not_as_known(fs: "AsyncFileSystem", why: str) -> CleverSettingsError:
+    from importlib.metadata import PackageNotFoundError, version
+
+    library = type(fs).__module__.partition(".")[0]
+    try:
+        installed = version(library)
+    except PackageNotFoundError:
+        installed = "of unknown version"
+    return CleverSettingsError(
+        f"{library} {installed} does not work as this release of airflow-provider-clever knows it ({why}), so it "
+        f"cannot write on condition: install the version of {library} that worked before and report this, or pass "
+        "single_writer=True if never more than one task writes there"
+    )
 
 
 def _quoted(version: Version) -> str:

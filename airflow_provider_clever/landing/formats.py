@@ -8,28 +8,28 @@ import gzip
 import zlib
 from functools import cache
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pydantic_core import from_json
 
+from airflow_provider_clever.attendance.schema import COLUMNS, LANDED_COLUMNS, SCHEMA_VERSION, names, version_of
+from airflow_provider_clever.attendance.upgrade import upgrade
 from airflow_provider_clever.batches import length
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.landing import rows, usual_days
 from airflow_provider_clever.landing.compressed import gzipped
-from airflow_provider_clever.landing.rows import PARTITION_COLUMNS
-from airflow_provider_clever.models import LANDED_COLUMNS, TIMESTAMP_COLUMNS, Columns, Rows
+from airflow_provider_clever.models import Columns, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _HASH_MARK: Final = b"clever.content_hash"
 _VERSION_MARK: Final = b"clever.schema_version"
-_HARDLY_REPEATED: Final = frozenset({"student_id", "section_id", "sis_id"})
-"""Columns whose values hardly repeat within a school day, or side by side, which zstd makes as small."""
-_FEW_VALUES: Final = PARTITION_COLUMNS | {"attendance_type", "attendance_status", "excuse_code", "missing_since"}
-"""Columns of which a dictionary leaves so little that zstd takes time and saves nothing: 1 % of a file."""
-_NEVER_NULL: Final = PARTITION_COLUMNS | {"student_id", "attendance_type"}
-"""What names the partition of a row and its place in it."""
+_DICTIONARY: Final = list(names(lambda column: column.repeats != "hardly"))
+"""Columns whose values repeat within a school day; where they hardly do, or side by side, zstd makes them as small."""
+_COMPRESSION: Final = {column.name: "none" if column.repeats == "much" else "zstd" for column in COLUMNS}
+"""Where a dictionary leaves next to nothing, zstd takes time and saves 1 % of a file."""
+_NEVER_NULL: Final = frozenset(names(lambda column: column.required))
 _TIMESTAMP_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
@@ -44,15 +44,30 @@ class NewerPartitionError(DamagedPartitionError):
 class Landed(NamedTuple):
     """What stands in a partition.
 
+    :param columns: the rows, in today's columns.
+    :param schema_version: the one that they were landed under.
+    :param content_hash: of the rows as they stand there.
     :param marked_hash: the content hash that was written with the rows; None: this format has no place for it.
     """
 
     columns: Columns
     schema_version: int
+    content_hash: str
     marked_hash: str | None
 
     def __repr__(self) -> str:
         return f"Landed({length(self.columns)} rows, schema_version={self.schema_version})"
+
+
+class Mark(NamedTuple):
+    """What can be said of a partition at the lowest cost.
+
+    :param content_hash: of its rows, as their writer said it.
+    :param rows: how many there are.
+    """
+
+    content_hash: str
+    rows: int
 
 
 class Format(Protocol):
@@ -69,8 +84,8 @@ class Format(Protocol):
         """
         ...
 
-    def read_hash(self, data: bytes) -> str:
-        """The content hash of the rows, at the lowest cost; reading decides nothing else.
+    def read_mark(self, data: bytes) -> Mark:
+        """The content hash of the rows and their number, at the lowest cost.
 
         :raises DamagedPartitionError: as :meth:`read`.
         """
@@ -85,8 +100,8 @@ class Parquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = _arrow_schema().with_metadata(
-            {_VERSION_MARK: str(rows.SCHEMA_VERSION).encode(), _HASH_MARK: content_hash.encode()}
+        schema = _arrow_schema(SCHEMA_VERSION).with_metadata(
+            {_VERSION_MARK: str(SCHEMA_VERSION).encode(), _HASH_MARK: content_hash.encode()}
         )
         if isinstance(landed, dict):
             arrays = [_array(landed[field.name], field.type) for field in schema]
@@ -97,9 +112,10 @@ class Parquet:
         pq.write_table(
             pa.Table.from_arrays(arrays, schema=schema),
             sink,
-            compression={name: "none" if name in _FEW_VALUES else "zstd" for name in LANDED_COLUMNS},
-            use_dictionary=[name for name in LANDED_COLUMNS if name not in _HARDLY_REPEATED],
+            compression=_COMPRESSION,
+            use_dictionary=_DICTIONARY,
             write_statistics=True,
+            write_page_checksum=True,
             row_group_size=length(landed) or 1,
         )
         data: bytes = sink.getvalue().to_pybytes()
@@ -111,23 +127,30 @@ class Parquet:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(pa.BufferReader(data)) as file:
+            with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
                 version, marked_hash = _marks(file.schema_arrow.metadata)
-                table = file.read(columns=list(LANDED_COLUMNS), use_threads=False)
-            if not table.schema.equals(_arrow_schema(), check_metadata=False):
-                raise DamagedPartitionError("its columns are not those of a partition")
-            columns = {name: _texts(table.column(name).combine_chunks()) for name in LANDED_COLUMNS}
-            return Landed(_usable(columns), version, marked_hash)
+                if not file.schema_arrow.equals(_arrow_schema(version), check_metadata=False):
+                    raise DamagedPartitionError("its columns are not those of a partition")
+                table = file.read(use_threads=False)
+            columns = {name: _texts(table.column(name).combine_chunks()) for name in table.column_names}
+            return _landed(columns, version, marked_hash)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
-    def read_hash(self, data: bytes) -> str:
-        """The mark that was written with the rows; only the file's footer is read."""
+    def read_mark(self, data: bytes) -> Mark:
+        """The mark that was written with the rows, and their number; only the file's footer is read.
+
+        Whoever rewrites a file with pyarrow keeps our mark without knowing it, so the number must be compared too.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            return _marks(pq.read_metadata(pa.BufferReader(data)).metadata)[1]
+            footer = pq.read_metadata(pa.BufferReader(data))
+            count = sum(footer.row_group(group).num_rows for group in range(footer.num_row_groups))
+            if count != footer.num_rows:
+                raise DamagedPartitionError("its footer contradicts itself")
+            return Mark(_marks(footer.metadata)[1], count)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
@@ -165,18 +188,16 @@ class JsonLines:
             raise DamagedPartitionError(f"not whole gzipped JSON lines ({type(error).__name__})") from None
         if not text.endswith(b"\n") and (text or not data):  # gzip takes no bytes at all for an empty file
             raise DamagedPartitionError("it is cut short")
-        names = tuple(found[0]) if found and isinstance(found[0], dict) else LANDED_COLUMNS
-        if not all(isinstance(row, dict) and tuple(row) == names for row in found):
+        found_names = tuple(found[0]) if found and isinstance(found[0], dict) else LANDED_COLUMNS
+        if not all(isinstance(row, dict) and tuple(row) == found_names for row in found):
             raise DamagedPartitionError("its lines do not have the same columns")
-        if set(names) > set(LANDED_COLUMNS):
-            raise NewerPartitionError("a newer version of airflow-provider-clever wrote it: it has more columns")
-        if names != LANDED_COLUMNS:
-            raise DamagedPartitionError("its columns are not those of a partition")
-        return Landed(_usable({name: [row[name] for row in found] for name in LANDED_COLUMNS}), 1, None)
+        columns = {name: [row[name] for row in found] for name in found_names}
+        return _landed(columns, _version_with(found_names), None)
 
-    def read_hash(self, data: bytes) -> str:
-        """The hash of the rows, computed: JSON lines have no place for a mark."""
-        return rows.content_hash(self.read(data).columns)
+    def read_mark(self, data: bytes) -> Mark:
+        """Computed from the rows: JSON lines have no place for a mark."""
+        landed = self.read(data)
+        return Mark(landed.content_hash, length(landed.columns))
 
 
 FORMATS: Final[dict[str, Format]] = {"parquet": Parquet(), "jsonl": JsonLines()}
@@ -197,8 +218,8 @@ def require_libraries(file_format: str) -> None:
         import pyarrow.parquet  # noqa: F401 - only whether it is there
     except ImportError:
         msg = (
-            "file_format='parquet' needs pyarrow, which is not installed: install airflow-provider-clever[parquet], "
-            "or set file_format='jsonl'"
+            "file_format='parquet' needs pyarrow, which is not installed. Run: pip install "
+            "'airflow-provider-clever[parquet]', or set file_format='jsonl'"
         )
         raise CleverSettingsError(msg) from None
 
@@ -207,17 +228,26 @@ def _marks(marks: dict[bytes, bytes] | None) -> tuple[int, str]:
     version, content_hash = ((marks or {}).get(name, b"") for name in (_VERSION_MARK, _HASH_MARK))
     if not version.isdigit():
         raise DamagedPartitionError("it does not carry our mark, so something else wrote it")
-    if int(version) > rows.SCHEMA_VERSION:
+    if int(version) > SCHEMA_VERSION:
         msg = (
-            f"a newer version of airflow-provider-clever wrote it (schema {int(version)}, known here: "
-            f"{rows.SCHEMA_VERSION})"
+            f"a newer version of airflow-provider-clever wrote it (schema {int(version)}, known here: {SCHEMA_VERSION})"
         )
         raise NewerPartitionError(msg)
     return int(version), content_hash.decode()
 
 
-def _usable(columns: Columns) -> Columns:
-    """The columns themselves, if every row can be merged into.
+def _version_with(found: tuple[str, ...]) -> int:
+    """The schema version whose columns these are: JSON lines carry no other mark of it."""
+    version = version_of(found)
+    if version is not None:
+        return version
+    if set(found) > set(LANDED_COLUMNS):
+        raise NewerPartitionError("a newer version of airflow-provider-clever wrote it: it has more columns")
+    raise DamagedPartitionError("its columns are not those of a partition")
+
+
+def _landed(columns: Columns, version: int, marked_hash: str | None) -> Landed:
+    """What was read, if every row of it can be merged into.
 
     :raises DamagedPartitionError: a value is not text, or one is null that never is.
     """
@@ -226,17 +256,17 @@ def _usable(columns: Columns) -> Columns:
             raise DamagedPartitionError(f"{name} does not hold text")
         if name in _NEVER_NULL and None in values:
             raise DamagedPartitionError(f"{name} is null")
-    return columns
+    return Landed(upgrade(columns, version), version, rows.content_hash(columns), marked_hash)
 
 
 @cache
-def _arrow_schema() -> "pa.Schema":
+def _arrow_schema(version: int) -> "pa.Schema":
     import pyarrow as pa
 
-    kinds: dict[str, Any] = dict.fromkeys(LANDED_COLUMNS, pa.string())
-    kinds["attendance_date"] = pa.date32()
-    kinds.update(dict.fromkeys(TIMESTAMP_COLUMNS, pa.timestamp("us", "UTC")))
-    return pa.schema(list(kinds.items()))
+    special = {"date": pa.date32(), "timestamp": pa.timestamp("us", "UTC")}
+    return pa.schema(
+        [(column.name, special.get(column.kind, pa.string())) for column in COLUMNS if column.since <= version]
+    )
 
 
 def _array(values: list[str | None], kind: "pa.DataType") -> "pa.Array":

@@ -4,8 +4,8 @@ import re
 from datetime import date
 from typing import Final, NamedTuple
 
+from airflow_provider_clever.attendance.values import ID_PATTERN
 from airflow_provider_clever.exceptions import CleverDataError, CleverSettingsError
-from airflow_provider_clever.models import ID_PATTERN
 
 EXTENSIONS: Final = {"parquet": ".parquet", "jsonl": ".jsonl.gz"}
 """How the files of each format end."""

@@ -63,6 +63,13 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def rehearse(self, root: str, district_id: str) -> None:
+        """Try what writing relies on and the store's own answers do not tell.
+
+        :raises CleverSettingsError: something is missing.
+        """
+        ...
+
 
 class Objects:
     """The objects below one root, with retries and errors in words.
@@ -104,6 +111,14 @@ class Objects:
         :raises CleverLandingError: as :meth:`read`.
         """
         self._tried("write", path, lambda: self.store.write(self._full(path), data, expected))
+
+    def rehearse(self, district_id: str) -> None:
+        """Try what writing a district relies on, as far as the kind of store leaves anything open.
+
+        :raises CleverSettingsError: something is missing; the message says what.
+        :raises CleverLandingError: as :meth:`read`.
+        """
+        self._tried("use", "", lambda: self.store.rehearse(self.root, district_id))
 
     def update(self, path: str, next_data: Callable[[bytes | None], bytes | None]) -> None:
         """Read an object, and write what ``next_data`` makes of it; again, if another writer came in between.
@@ -147,7 +162,7 @@ class Objects:
         return str(self.fs._strip_protocol(name))
 
     def _full(self, path: str) -> str:
-        return f"{self.root}/{path}"
+        return f"{self.root}/{path}" if path else self.root
 
     def _tried(self, action: str, path: str, act: Callable[[], Answer]) -> Answer:
         for attempt in range(1, TRIES + 1):
@@ -184,7 +199,14 @@ def too_contended(path: str) -> CleverLandingError:
 # --- kinds of store ---------------------------------------------------------------------------------------------------
 
 
-class MemoryStore:
+class NothingToRehearse:
+    """A store whose answers tell all there is to know."""
+
+    def rehearse(self, root: str, district_id: str) -> None:
+        """Nothing is left open."""
+
+
+class MemoryStore(NothingToRehearse):
     """fsspec's in-process store: for tests and trials, shared by one process' threads only."""
 
     _lock = threading.Lock()
@@ -209,7 +231,7 @@ class MemoryStore:
             self._fs.pipe_file(path, data)
 
 
-class UnguardedStore:
+class UnguardedStore(NothingToRehearse):
     """A store that cannot compare, or that we do not know: the user has said that there is one writer."""
 
     def __init__(self, fs: "AbstractFileSystem") -> None:
@@ -225,12 +247,6 @@ class UnguardedStore:
     def write(self, path: str, data: bytes, expected: Version) -> None:  # noqa: ARG002 - that is the point
         """Write, whatever stands there."""
         self._fs.pipe_file(path, data)
-
-
-def _local(fs: "AbstractFileSystem") -> ObjectStore:
-    from airflow_provider_clever.landing.local_files import LocalStore
-
-    return LocalStore(fs)
 
 
 def _s3(fs: "AbstractFileSystem") -> ObjectStore:
@@ -252,22 +268,25 @@ def _azure(fs: "AbstractFileSystem") -> ObjectStore:
 
 
 _STORES: Final[dict[str, Callable[["AbstractFileSystem"], ObjectStore]]] = {
-    "file": _local,
     "memory": MemoryStore,
     "s3": _s3,
     "gs": _gcs,
     "abfs": _azure,
 }
-"""What compares and swaps, by fsspec's name for the file system."""
+"""What compares and swaps, by fsspec's name for the file system; beside local files, which do it by themselves."""
 
 
 def _store_for(fs: "AbstractFileSystem", *, single_writer: bool) -> ObjectStore:
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-    known = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), None)
-    if known is not None and not (single_writer and known is not _local):
-        return known(fs)
+    if "file" in protocols:
+        from airflow_provider_clever.landing.local_files import LocalStore
+
+        return LocalStore(single_writer=single_writer)
     if single_writer:
         return UnguardedStore(fs)
+    known = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), None)
+    if known is not None:
+        return known(fs)
     msg = (
         f"{protocols[0]}:// cannot write a file on condition that nobody else has changed it, so two pulls at once "
         "could lose rows: choose a local path, S3, Google Cloud Storage or Azure Blob Storage, or pass "

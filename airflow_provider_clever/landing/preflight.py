@@ -18,12 +18,13 @@ def marker_path(district_id: str) -> str:
 def check(objects: Objects, district_id: str, file_format: str) -> None:
     """Make sure that what is landed has this format, and that the store compares and swaps.
 
-    The marker that keeps the format is the object that the store's honesty is tried on: it is written only on
-    conditions that do not hold.
+    What a file system may lack is tried first. The marker that keeps the format is the object that the store's honesty
+    is tried on: it is written only on conditions that do not hold.
 
     :raises CleverSettingsError: if another format is landed, or the store overwrites although it was told not to.
     :raises CleverLandingError: if the destination cannot be reached, read or written.
     """
+    objects.rehearse(district_id)
     path = marker_path(district_id)
     marker = json.dumps({"file_format": file_format, "layout_version": LAYOUT_VERSION}).encode()
     found = objects.read(path)

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.landing import changes, layout
 from airflow_provider_clever.landing.answers import Withheld
 from airflow_provider_clever.landing.day_ranges import DayRange, covers, joined
 from airflow_provider_clever.landing.merge import COUNT_NAMES, Counts
 from airflow_provider_clever.landing.work import Work
-from airflow_provider_clever.models import moment_from_text
 
 if TYPE_CHECKING:
     from airflow_provider_clever.landing.store import PartitionOutcome

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
 from airflow_provider_clever import batches
 from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
@@ -15,16 +15,20 @@ from airflow_provider_clever.landing.changes import ChangeRecord
 from airflow_provider_clever.landing.formats import (
     FORMATS,
     DamagedPartitionError,
+    Landed,
+    Mark,
     NewerPartitionError,
     require_libraries,
 )
 from airflow_provider_clever.landing.merge import Counts, Prepared
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError, swap_waits, too_contended
 from airflow_provider_clever.landing.work import Work
-from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay, RejectedRow, Rows
+from airflow_provider_clever.models import PULLED_COLUMNS, PulledDay, RejectedRow, Rows
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+Found = TypeVar("Found")
 
 _CANONICAL: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
 
@@ -131,8 +135,8 @@ class _Decision(NamedTuple):
 class Destination:
     """One district's place in a lake. Safe to use from several threads.
 
-    :param fs: any fsspec file system; ``ObjectStoragePath(url).fs`` is one.
-    :param root: the destination's path on it; ``ObjectStoragePath(url).path``.
+    :param fs: any fsspec file system; ``hooks.destinations.open_destination(url).fs`` is one.
+    :param root: the destination's path on it; ``open_destination(url).root``.
     :param district_id: whose attendance. Rows of another district are refused.
     :param file_format: ``"parquet"`` or ``"jsonl"``.
     :param single_writer: True if the user answers for it that never more than one task writes here; it admits stores
@@ -203,8 +207,8 @@ class Destination:
         def decide(previous: bytes | None) -> _Decision:
             if previous is None:
                 return _Decision(outcome)
-            marked = merge.mark(self._landed(path, previous), found, missing_since=context.missing_since)
-            return _merged(outcome, marked, self._hash(path, previous))
+            landed = self._read(path, previous, self._format.read)
+            return _merged(outcome, merge.mark(landed.columns, found, missing_since=context.missing_since), landed)
 
         return self._swap(path, decide, context)
 
@@ -268,24 +272,25 @@ class Destination:
         )
         if previous is None:
             return _first(outcome, pull, context)
-        before = self._hash(path, previous)
+        mark = self._read(path, previous, self._format.read_mark)
         # Past the retention edge Clever may have forgotten rows, so nothing follows from their absence.
         expired = merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today)
         is_telling = day.whole and not expired
-        if before == pull.fresh_hash:
-            count = batches.length(pull.fresh)
-            evidence = DayEvidence(live=count, asked_at=day.asked_at) if is_telling else None
-            same = replace(outcome, outcome="unchanged", rows=count, content_hash=before, evidence=evidence)
-            return _Decision(same)
-        landed = self._landed(path, previous)
-        merged = merge.merge(landed, pull.prepared)
+        if mark == Mark(pull.fresh_hash, batches.length(pull.fresh)):
+            evidence = DayEvidence(live=mark.rows, asked_at=day.asked_at) if is_telling else None
+            same = replace(outcome, outcome="unchanged", rows=mark.rows, content_hash=mark.content_hash)
+            return _Decision(replace(same, evidence=evidence))
+        landed = self._read(path, previous, self._format.read)
+        merged = merge.merge(landed.columns, pull.prepared)
         if is_telling:
-            found = merge.evidence(landed, merged.unseen, missing_since=context.missing_since, asked_at=day.asked_at)
+            found = merge.evidence(
+                landed.columns, merged.unseen, missing_since=context.missing_since, asked_at=day.asked_at
+            )
             outcome = replace(outcome, evidence=found)
         elif day.whole:
-            counts = replace(merged.counts, expired=merge.unmarked(landed, merged.unseen))
+            counts = replace(merged.counts, expired=merge.unmarked(landed.columns, merged.unseen))
             merged = merged._replace(counts=counts)
-        return _merged(outcome, merged, before)
+        return _merged(outcome, merged, landed)
 
     def _keep_changes(self, decision: _Decision, context: PullContext) -> PartitionOutcome:
         outcome = decision.outcome
@@ -305,15 +310,9 @@ class Destination:
         )
         return replace(outcome, change=record)
 
-    def _hash(self, path: str, data: bytes) -> str:
+    def _read(self, path: str, data: bytes, read: Callable[[bytes], Found]) -> Found:
         try:
-            return self._format.read_hash(data)
-        except DamagedPartitionError as error:
-            raise self._damaged(path, error) from None
-
-    def _landed(self, path: str, data: bytes) -> Columns:
-        try:
-            return self._format.read(data).columns
+            return read(data)
         except DamagedPartitionError as error:
             raise self._damaged(path, error) from None
 
@@ -340,13 +339,14 @@ def _pull(pulled: Rows) -> _Pull:
         return _pull(rows.without_surrogates(pulled))
 
 
-def _merged(outcome: PartitionOutcome, merged: merge.Merged, before: str) -> _Decision:
+def _merged(outcome: PartitionOutcome, merged: merge.Merged, landed: Landed) -> _Decision:
     """What to do about a partition that stood there before."""
-    after = rows.content_hash(merged.columns)
-    outcome = replace(outcome, rows=batches.length(merged.columns), content_hash=after, counts=merged.counts)
-    if after == before:
-        return _Decision(replace(outcome, outcome="unchanged"))
-    return _Decision(replace(outcome, outcome="written"), merged.columns, before, merged.changes)
+    outcome = replace(outcome, rows=batches.length(merged.columns), counts=merged.counts)
+    # The rows decide, in today's columns: a newer schema or another hash of the same rows is no reason to write.
+    if merged.columns == landed.columns:
+        return _Decision(replace(outcome, outcome="unchanged", content_hash=landed.content_hash))
+    outcome = replace(outcome, outcome="written", content_hash=rows.content_hash(merged.columns))
+    return _Decision(outcome, merged.columns, landed.content_hash, merged.changes)
 
 
 def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Decision:

@@ -8,16 +8,22 @@ from datetime import date
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_clever.attendance.schema import (
+    FIELDS,
+    LANDED_COLUMNS,
+    PARTITION_COLUMNS,
+    TIMESTAMP_COLUMNS,
+    names,
+)
 from airflow_provider_clever.batches import BATCH_COLUMNS, ends_and_letters, length, value
-from airflow_provider_clever.landing.rows import OFTEN_CONSTANT, PARTITION_COLUMNS, digest_of
-from airflow_provider_clever.models import LANDED_COLUMNS, TIMESTAMP_COLUMNS
+from airflow_provider_clever.landing.rows import FIRST_COLUMNS, LATER_COLUMNS, OFTEN_CONSTANT, digest_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _SEPARATOR: Final = "\x1f"
 _MOMENTS: Final = tuple(name for name in TIMESTAMP_COLUMNS if name in BATCH_COLUMNS)
-_VARYING: Final = tuple(name for name in BATCH_COLUMNS if name not in PARTITION_COLUMNS)
+_VARYING: Final = tuple(name for name in FIRST_COLUMNS if name in BATCH_COLUMNS and name not in PARTITION_COLUMNS)
 
 
 def is_settled(batch: "pa.RecordBatch") -> bool:
@@ -37,7 +43,8 @@ def content_hash(batch: "pa.RecordBatch") -> str:
     """The hash of the rows in their order (rows.content_hash)."""
     constant: dict[str, str | None] = {name: value(batch, name, 0) for name in PARTITION_COLUMNS}
     varying = (ends_and_letters(batch[name]) for name in _VARYING)
-    return digest_of(length(batch), {**dict.fromkeys(OFTEN_CONSTANT), **constant}, varying)
+    later = ((name, ends_and_letters(batch[name])) for name in LATER_COLUMNS if batch[name].null_count < length(batch))
+    return digest_of(length(batch), {**dict.fromkeys(OFTEN_CONSTANT), **constant}, varying, later)
 
 
 def file_columns(batch: "pa.RecordBatch", schema: "pa.Schema") -> "list[pa.Array]":
@@ -78,7 +85,7 @@ def json_lines(batch: "pa.RecordBatch") -> bytes:
     return ends_and_letters(pc.binary_join_element_wise(*pieces, f"{between[:-1]}}}\n", ""))[1]
 
 
-_FREE_TEXT: Final = frozenset({"attendance_status", "excuse_code", "sis_id"})
+_FREE_TEXT: Final = frozenset(names(lambda column: column.kind == "text", columns=FIELDS)) - {"attendance_type"}
 _ESCAPED: Final = bytes(range(32)) + b'"\\'
 """What JSON escapes in a text."""
 

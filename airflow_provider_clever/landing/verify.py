@@ -263,12 +263,12 @@ def _checked_partition(path: str, name: PartitionName, data: Callable[[], bytes]
     }
     tally.read["partitions"] += 1
     try:
-        columns, _, marked_hash = FORMATS[name.file_format].read(data())
+        landed = FORMATS[name.file_format].read(data())
     except (DamagedPartitionError, CleverLandingError) as error:  # the latter: the store does not give it
         tally.add(Finding(kind="damaged", words=str(error), **where))
         return None
-    content_hash = rows.content_hash(columns)
-    if marked_hash not in (None, content_hash):
+    columns = landed.columns
+    if landed.marked_hash not in (None, landed.content_hash):
         tally.add(Finding(kind="damaged", words="its rows are not those that were written", **where))
         return None
     count = length(columns)
@@ -279,7 +279,7 @@ def _checked_partition(path: str, name: PartitionName, data: Callable[[], bytes]
     tally.add(Finding(kind="misplaced_rows", count=sum(row != here for row in named), **where))
     missing = count - columns["missing_since"].count(None)
     tally.add(Finding(kind="missing_at_clever", count=missing, **where))
-    return _Read(name, columns, content_hash)
+    return _Read(name, columns, landed.content_hash)
 
 
 def _check_against_receipt(path: str, read: _Read, entry: _Spoken | None, tally: _Tally) -> None:

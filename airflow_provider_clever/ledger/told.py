@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from typing import Final, NamedTuple
 
+from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.receipts import Receipt, SchoolReceipt, Try
 from airflow_provider_clever.ledger.coverage_json import Tally
 from airflow_provider_clever.ledger.covered import PullFacts, SchoolPull
 from airflow_provider_clever.ledger.spans import ONE_DAY, Span
-from airflow_provider_clever.models import moment_from_text
 from airflow_provider_clever.syncs import sync_moment, sync_text
 
 _TOO_SHORT_WEEKDAYS: Final = 5

@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_clever.exceptions import CleverDataError, CleverLandingError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.operators.ledger import CleverAttendanceCoverageOperator, CleverAttendancePlanOperator
 from airflow_provider_clever.operators.run_facts import facts_from_context
@@ -185,34 +186,35 @@ class CleverAttendanceOperator(BaseOperator):
         return transfer.rows(limit=self.max_xcom_records)
 
     def _to_destination(self, transfer: "Transfer", work: "Work") -> "Answer":
+        place = open_destination(self.destination, single_writer=self.single_writer)  # before Clever is asked anything
         return transfer.land(
-            self._destination_of,
+            lambda district_id: self._destination_of(district_id, place),
             work=work,
             today=datetime.now(UTC).date(),
             write_changes=self.write_changes,
-            gone_schools=self._gone_schools,
+            gone_schools=lambda district_id: self._gone_schools(district_id, place),
         )
 
-    def _gone_schools(self, district_id: str) -> "Collection[str]":
+    def _gone_schools(self, district_id: str, place: OpenDestination) -> "Collection[str]":
         """The schools that the ledger at the destination knows to be shared no more; none, if there is no ledger."""
+        from airflow_provider_clever.landing.objects import Objects
         from airflow_provider_clever.ledger.coverage import read_coverage
 
+        objects = Objects(place.fs, place.root, single_writer=self.single_writer)
         try:
-            coverage = read_coverage(self._destination_of(district_id).objects, district_id).coverage
+            coverage = read_coverage(objects, district_id).coverage
         except CleverLandingError as error:
             self.log.warning("Whether a school is shared no more cannot be told: %s", error)
             return ()
         return [school_id for school_id in coverage.schools if coverage.is_gone(school_id)]
 
-    def _destination_of(self, district_id: str) -> "Destination":
-        from airflow.sdk import ObjectStoragePath
-
+    def _destination_of(self, district_id: str, place: OpenDestination) -> "Destination":
         from airflow_provider_clever.landing.store import Destination
 
-        path = ObjectStoragePath(str(self.destination))
+        self.log.info("Landing attendance of district %s at %s", district_id, place.url)
         return Destination(
-            path.fs,
-            path.path,
+            place.fs,
+            place.root,
             district_id=district_id,
             file_format=self.file_format,
             single_writer=self.single_writer,

@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator, Context, TriggerRule
 
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.ledger.zones import zone_name, zone_named
 from airflow_provider_clever.operators.run_facts import facts_from_context
@@ -66,12 +67,11 @@ class _DistrictLedgerOperator(BaseOperator):
         return CorrectionRules(timezone=zone, lookback_days=self.lookback_days)
 
     def _objects(self) -> "Objects":
-        from airflow.sdk import ObjectStoragePath
-
         from airflow_provider_clever.landing.objects import Objects
 
-        path = ObjectStoragePath(self.destination)
-        return Objects(path.fs, path.path, single_writer=self.single_writer)
+        place = open_destination(self.destination, single_writer=self.single_writer)
+        self.log.info("Coverage of attendance at %s", place.url)
+        return Objects(place.fs, place.root, single_writer=self.single_writer)
 
 
 class CleverAttendancePlanOperator(_DistrictLedgerOperator):
@@ -122,6 +122,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
 
         facts = facts_from_context(context)
         zone, asked = self._zone(facts), asked_days(facts)
+        objects = self._objects()  # before Clever is asked anything
         hook = CleverHook(self.clever_conn_id, self.district_id or None)
         planned_at = sync_text(datetime.now(UTC))
         with hook.get_conn() as client:
@@ -130,7 +131,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
                 sweep_weekday=_weekday(self.sweep_weekday),
                 requests_per_minute=BUDGET_PER_MINUTE * client.settings.budget_share,
             )
-            found = survey(client, self._objects(), today=self._today(zone), settings=settings, asked=asked)
+            found = survey(client, objects, today=self._today(zone), settings=settings, asked=asked)
         tasks = [task.arguments() for task in found.plan.tasks]
         context["ti"].xcom_push(
             "summary",
@@ -212,6 +213,7 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
         from airflow_provider_clever.ledger.coverage import Listing, receipts_at, record_coverage
         from airflow_provider_clever.ledger.reporting import PlannedPull, district_report, not_pulled, problems
 
+        objects = self._objects()  # before Clever is asked anything
         ti = context["ti"]
         plan = ti.xcom_pull(task_ids=self.plan_task_id, key="summary") or {}
         planned = [PlannedPull.of(one) for one in ti.xcom_pull(task_ids=self.plan_task_id) or ()]

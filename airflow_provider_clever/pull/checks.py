@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import replace
 
-from airflow_provider_clever.api.bodies import canonical_json
 from airflow_provider_clever.api.rows import AttendancePage
 from airflow_provider_clever.api.usual_pages import UsualPage
+from airflow_provider_clever.attendance.values import canonical_json
 from airflow_provider_clever.batches import length, value
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
 from airflow_provider_clever.models import Columns, RejectedRow, Rows

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.syncs import sync_moment, sync_text
 
 NOTE_KEY: Final = "clever_attendance_sync_wait"
@@ -72,7 +73,7 @@ def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseli
     :raises CleverLandingError: the watermark cannot be read.
     """
     moment = given_baseline(question.since)
-    if moment is None and question.destination and question.district_id:
+    if moment is None and question.destination is not None and question.district_id:
         moment = sync_moment(_watermark(question.destination, question.district_id))
     if moment is None and question.district_id:
         moment = _newest_pushed(context["ti"], question.district_id)
@@ -80,12 +81,10 @@ def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseli
 
 
 def _watermark(destination: str, district_id: str) -> str | None:
-    from airflow.sdk import ObjectStoragePath
-
     from airflow_provider_clever.ledger.coverage import read_watermark
 
-    path = ObjectStoragePath(destination)
-    return read_watermark(path.fs, path.path, district_id)
+    place = open_destination(destination, single_writer=True)  # reading needs no store that compares and swaps
+    return read_watermark(place.fs, place.root, district_id)
 
 
 def _newest_pushed(ti: Any, district_id: str) -> datetime | None:

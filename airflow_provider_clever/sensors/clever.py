@@ -22,6 +22,7 @@ from airflow_provider_clever.compat import (
 from airflow_provider_clever.exceptions import CleverError, CleverProtocolError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.failures import failing_for_good
+from airflow_provider_clever.landing.destination_url import destination_url
 from airflow_provider_clever.sensors.baselines import (
     Baseline,
     WaitQuestion,
@@ -174,6 +175,8 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         from airflow_provider_clever.api.client import CleverClient
 
         with failing_for_good():
+            if self.destination is not None:
+                destination_url(self.destination, single_writer=True)
             settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
             with CleverClient(settings, policy=LOOK_POLICY) as client:
                 self._client = client

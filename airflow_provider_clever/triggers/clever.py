@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
+from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
-from airflow_provider_clever.models import is_clever_id
 from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
 from airflow_provider_clever.triggers.cursors import cursors_of
 from airflow_provider_clever.triggers.looks import async_client, phase

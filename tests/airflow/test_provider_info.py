@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from airflow_provider_clever.attendance.values import ID_PATTERN
 from airflow_provider_clever.get_provider_info import get_provider_info
 from airflow_provider_clever.hooks.clever import CleverHook
-from airflow_provider_clever.models import ID_PATTERN
 from tests.support.airflow import AirflowHome
 
 

@@ -1,8 +1,8 @@
 """Pull a recorded night into a lake, as the nightly DAG does: land, then record what is covered.
 
-Also run as a process of its own, by whichever version of the package stands first on ``PYTHONPATH``::
+Also run as a process of its own, by the version of the package that stands in the current folder::
 
-    python -m tests.golden.pulling NIGHT LAKE FORMAT
+    python -m tests.golden.pulling NIGHT.json LAKE FORMAT
 
 It writes the summary, and what made the run a failure, as one line of JSON.
 """
@@ -25,7 +25,7 @@ from airflow_provider_clever.ledger.coverage import Listing, record_coverage
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer import Answer, Transfer
-from tests.golden.recorded import Night, answering, night
+from tests.golden.recorded import Night, answering
 
 
 def pull(told: Night, lake: Path, file_format: str, *, work: str) -> Answer:
@@ -53,8 +53,8 @@ def pull(told: Night, lake: Path, file_format: str, *, work: str) -> Answer:
 
 
 def main(name: str, lake: str, file_format: str) -> None:
-    """Pull one night, and print what came of it."""
-    answer = pull(night(name), Path(lake), file_format, work=f"night {name} again")
+    """Pull one night, and write what came of it."""
+    answer = pull(json.loads(Path(name).read_text()), Path(lake), file_format, work=name)
     told: dict[str, Any] = {"summary": answer.summary, "problem": answer.problem and str(answer.problem)}
     sys.stdout.write(json.dumps(told) + "\n")
 

@@ -16,8 +16,13 @@ Row = dict[str, str | None]
 
 
 def as_text(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Rows in one order, dates and instants as canonical text, whatever an engine made of them."""
-    found = [{name: _text(name, value) for name, value in row.items()} for row in rows]
+    """Rows in one order, dates and instants as canonical text, whatever an engine made of them.
+
+    A column that none of the files has is null in all rows.
+    """
+    rows = list(rows)
+    found = [{name: _text(name, row.get(name)) for name in LANDED_COLUMNS} for row in rows]
+    assert all(row.keys() <= set(LANDED_COLUMNS) for row in rows), "a column that is none of ours"
     return sorted(found, key=lambda row: sorted((name, value or "") for name, value in row.items()))
 
 
@@ -34,15 +39,17 @@ def _text(name: str, value: Any) -> str | None:
 def with_duckdb(lake: Path, file_format: str) -> list[Row]:
     """Columns by name, so that files of several schemas go together."""
     reader = (
-        f"read_parquet('{lake}/attendance/**/*.parquet', union_by_name = true)"
+        f"read_parquet('{lake}/attendance/**/*.parquet', union_by_name = true, hive_partitioning = false)"
         if file_format == "parquet"
-        else f"read_json('{lake}/attendance/**/*.jsonl.gz', format = 'newline_delimited', columns = "
+        else f"read_json('{lake}/attendance/**/*.jsonl.gz', format = 'newline_delimited', "
+        f"hive_partitioning = false, columns = "
         f"{dict.fromkeys(LANDED_COLUMNS, 'VARCHAR')})"
     )
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    found = connection.execute(f"SELECT {', '.join(LANDED_COLUMNS)} FROM {reader}")
-    return as_text(dict(zip(LANDED_COLUMNS, values, strict=True)) for values in found.fetchall())
+    found = connection.execute(f"SELECT * FROM {reader}")
+    names = [column[0] for column in found.description]
+    return as_text(dict(zip(names, values, strict=True)) for values in found.fetchall())
 
 
 def with_pyarrow(lake: Path, file_format: str) -> list[Row]:
@@ -53,7 +60,7 @@ def with_pyarrow(lake: Path, file_format: str) -> list[Row]:
         return as_text(files.to_table(columns=list(LANDED_COLUMNS)).to_pylist())
     files = ds.dataset(f"{lake}/attendance")
     schema = pa.unify_schemas([part.physical_schema.remove_metadata() for part in files.get_fragments()])
-    return as_text(files.replace_schema(schema).to_table(columns=list(LANDED_COLUMNS)).to_pylist())
+    return as_text(files.replace_schema(schema).to_table().to_pylist())
 
 
 def with_polars(lake: Path, file_format: str) -> list[Row]:

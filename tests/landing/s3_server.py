@@ -3,7 +3,8 @@
 Run: ``python tests/landing/s3_server.py``; it prints the port it listens on. moto checks a condition and stores an
 object in two steps, so two threads of it can both pass; S3 does not, so requests are served one by one here.
 ``POST /_faults`` with ``{"count": 3, "status": 503, "code": "SlowDown", "method": "PUT"}`` makes the next three PUTs
-fail that way; ``"PUT-AFTER"``: after they were carried out.
+fail that way; ``"PUT-AFTER"``: after they were carried out. ``POST /_ignored`` with the name of a header makes it as if
+requests never had it.
 """
 
 import json
@@ -22,9 +23,16 @@ class OneAtATime:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._fault: dict[str, Any] = {"count": 0}
+        self._ignored = ""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
+            environ.pop(self._ignored, None)
+            if environ["PATH_INFO"] == "/_ignored":
+                name = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode()
+                self._ignored = f"HTTP_{name.upper().replace('-', '_')}"
+                start_response("204 No Content", [])
+                return []
             if environ["PATH_INFO"] == "/_faults":
                 self._fault = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
                 start_response("204 No Content", [])

@@ -245,6 +245,67 @@ def test_a_task_of_real_airflow_fails_for_good_and_names_the_partition(
     assert (lake / outcome.xcom("pull", "summary")["receipt"]).exists()
 
 
+# --- partitions that somebody else has changed ------------------------------------------------------------------------
+
+
+def test_rows_that_somebody_took_out_of_a_parquet_file_with_its_mark_come_back(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """pyarrow keeps a file's metadata when it rewrites it, and our content hash with it."""
+    pull(sandbox, tmp_path, "parquet")
+    changed = min(tmp_path.glob("attendance/**/*.parquet"))
+    table = pq.ParquetFile(changed).read()
+    pq.write_table(table.slice(2), changed)
+    mark = b"clever.content_hash"
+    assert pq.read_metadata(changed).metadata[mark] == table.schema.metadata[mark]
+
+    summary = pull(sandbox, tmp_path, "parquet", work="again").summary
+
+    assert (summary["written"], summary["added"]) == (1, 2)
+    assert landed(tmp_path) == due(sandbox.expected("small", **RANGE))
+
+
+@pytest.mark.parametrize("edit", ["a_row_less", "another_value", "two_row_groups_one_row_less"])
+def test_verify_finds_rows_that_somebody_changed_in_a_parquet_file_with_its_mark(
+    sandbox: Sandbox, tmp_path: Path, edit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pull(sandbox, tmp_path, "parquet")
+    changed = min(tmp_path.glob("attendance/**/*.parquet"))
+    table = pq.ParquetFile(changed).read()
+    place = table.schema.get_field_index("attendance_status")
+    other = pa.repeat("remote", len(table))
+    edited = {
+        "a_row_less": lambda: pq.write_table(table.slice(1), changed),
+        "another_value": lambda: pq.write_table(table.set_column(place, table.schema.field(place), other), changed),
+        "two_row_groups_one_row_less": lambda: pq.write_table(table.slice(1), changed, row_group_size=len(table) // 2),
+    }
+    edited[edit]()
+
+    assert main(["verify", str(tmp_path), "--json"]) == 1
+
+    assert json.loads(capsys.readouterr().out)["counts"]["damaged"] == 1
+
+
+def test_a_flipped_bit_is_found_by_the_checksum_of_its_page(sandbox: Sandbox, tmp_path: Path) -> None:
+    """In a page that is not compressed nothing but its checksum tells: the flipped byte is another valid text."""
+    pull(sandbox, tmp_path, "parquet")
+    changed = min(tmp_path.glob("attendance/**/*.parquet"))
+    data = changed.read_bytes()
+    place = data.index(b"present")
+    changed.write_bytes(data[:place] + b"q" + data[place + 1 :])
+    assert "qresent" in pq.ParquetFile(changed).read().column("attendance_status").to_pylist()
+    school_id = changed.name.removeprefix("school-").removesuffix(".parquet")
+    day = changed.parent.name.removeprefix("date=")
+    row = sandbox.expected("small", school_id=school_id, date_range_start=day, date_range_end=day)[0]
+    sandbox.put_rows(row | {"attendance_status": "absent", "excuse_code": "corrected"})
+
+    answer = pull(sandbox, tmp_path, "parquet", work="again")
+
+    assert isinstance(answer.problem, CleverLandingError)
+    assert str(changed) in str(answer.problem)
+    assert main(["verify", str(tmp_path)]) == 1
+
+
 # --- what is ours -----------------------------------------------------------------------------------------------------
 
 

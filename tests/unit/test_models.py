@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
+from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.models import (
     PULLED_COLUMNS,
     AttendanceRecord,
@@ -14,7 +15,6 @@ from airflow_provider_clever.models import (
     DistrictToken,
     PulledDay,
     RejectedRow,
-    is_clever_id,
 )
 
 ROW = {

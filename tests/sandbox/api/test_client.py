@@ -107,6 +107,31 @@ def test_single_pages_walk_forwards_and_back(sandbox: Sandbox, client: CleverCli
     )
 
 
+def test_pages_are_walked_backwards_by_the_links_that_clever_gives(sandbox: Sandbox, client: CleverClient) -> None:
+    query = AttendanceQuery(school_id=school(sandbox), **DAYS)
+    rows = due(sandbox, school(sandbox))
+    page = client.attendance_page(query, limit=7)
+    assert page.prev_cursor is None
+    while page.next_cursor is not None:
+        page = client.attendance_page(query, limit=7, starting_after=page.next_cursor)
+    found = page.rows
+    while page.prev_cursor is not None:
+        page = client.attendance_page(query, limit=7, ending_before=page.prev_cursor)
+        found = page.rows + found
+    assert found == rows
+
+
+def test_a_cursor_alone_comes_back_to_its_place(sandbox: Sandbox, client: CleverClient) -> None:
+    first = client.attendance_page(AttendanceQuery(school_id=school(sandbox), **DAYS), limit=5)
+    anywhere = AttendanceQuery(school_id=school(sandbox), any_day=True)
+    after = client.attendance_page(anywhere, limit=5, starting_after=first.next_cursor)
+    assert after.rows == due(sandbox, school(sandbox))[5:10]
+    before = client.attendance_page(anywhere, limit=5, ending_before=after.prev_cursor)
+    assert before.rows == first.rows
+    with pytest.raises(CleverSettingsError, match="Give both dates"):
+        list(client.iter_attendance(anywhere))
+
+
 @pytest.mark.parametrize(
     "knobs",
     [

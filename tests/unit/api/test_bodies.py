@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_clever.api.bodies import UnreadableBodyError, canonical_json, page_object, read_json
+from airflow_provider_clever.api.bodies import UnreadableBodyError, page_object, read_json
+from airflow_provider_clever.attendance.values import canonical_json
 from airflow_provider_clever.exceptions import CleverProtocolError
 
 

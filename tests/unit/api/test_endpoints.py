@@ -84,6 +84,20 @@ def test_a_limit_out_of_range_is_refused(limit: int) -> None:
         attendance_request(BASE, AttendanceQuery(school_id="s1", **DAYS), limit=limit)
 
 
+@pytest.mark.parametrize("nothing", ["", None])
+def test_a_cursor_can_do_without_dates_and_nothing_else_can(nothing: Any) -> None:
+    query = AttendanceQuery(school_id="s1", date_range_start=nothing, date_range_end=nothing, any_day=True)
+    for name in ("starting_after", "ending_before"):
+        request = attendance_request(BASE, query, **{name: "YQ=="})
+        assert request.query == f"limit=1000&{name}=YQ=="
+    with pytest.raises(CleverSettingsError, match="Give both dates"):
+        attendance_request(BASE, query)
+    with pytest.raises(CleverSettingsError, match="date_range_end: given beside any_day"):
+        AttendanceQuery(school_id="s1", date_range_end="2026-01-09", any_day=True)
+    with pytest.raises(CleverSettingsError, match="both dates are needed"):
+        AttendanceQuery(school_id="s1", date_range_start=nothing, date_range_end=nothing)
+
+
 def test_both_cursors_are_refused() -> None:
     query = AttendanceQuery(school_id="s1", **DAYS)
     with pytest.raises(CleverSettingsError, match="not both"):

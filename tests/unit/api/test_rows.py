@@ -116,7 +116,7 @@ def test_unknown_values_are_kept_and_counted() -> None:
         (row(last_modified="0001-01-01T00:00:00+02:00"), "last_modified is not a timestamp"),
         (row(excuse_code=7), "excuse_code is not text"),
         (row(sis_id={"a": 1}), "sis_id is not text"),
-        (row(student_id=..., created="x"), "created is not a timestamp; student_id is missing"),
+        (row(student_id=..., created="x"), "student_id is missing; created is not a timestamp"),
         ("canary", "not an object"),
         (None, "not an object"),
         ([], "not an object"),

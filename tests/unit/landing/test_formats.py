@@ -53,7 +53,7 @@ def test_rows_come_back_as_they_were_written(file_format: str, found: list) -> N
     back = formats.FORMATS[file_format].read(data)
     assert back.columns == columns
     assert list(back.columns) == list(LANDED_COLUMNS)
-    assert formats.FORMATS[file_format].read_hash(data) == rows.content_hash(columns)
+    assert formats.FORMATS[file_format].read_mark(data) == (rows.content_hash(columns), len(found))
 
 
 @BOTH
@@ -79,7 +79,7 @@ def test_a_flipped_byte_raises_no_other_error_wherever_it_is(file_format: str) -
     damaged = 0
     for position in range(len(data)):
         flipped = data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]
-        for read in (formats.FORMATS[file_format].read, formats.FORMATS[file_format].read_hash):
+        for read in (formats.FORMATS[file_format].read, formats.FORMATS[file_format].read_mark):
             try:
                 read(flipped)
             except formats.DamagedPartitionError:
@@ -121,7 +121,7 @@ def test_a_parquet_file_of_somebody_else_is_not_taken_for_ours() -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"a": [1]}), sink)
     with pytest.raises(formats.DamagedPartitionError, match="something else wrote it"):
-        formats.FORMATS["parquet"].read_hash(sink.getvalue().to_pybytes())
+        formats.FORMATS["parquet"].read_mark(sink.getvalue().to_pybytes())
 
 
 def test_gzip_headers_hold_no_time_and_no_name() -> None:

@@ -1,0 +1,229 @@
+"""The next schema, tried before there is one: a copy of the package with one more optional field, as a process."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_clever.cli import main
+from airflow_provider_clever.exceptions import CleverPartitionError
+from airflow_provider_clever.landing.compressed import read_gzipped_json
+from airflow_provider_clever.models import LANDED_COLUMNS
+from tests.golden.make import FORMATS, LAKES
+from tests.golden.pulling import pull
+from tests.golden.reading import as_text
+from tests.golden.recorded import NIGHTS, Night, night
+
+ROOT = Path(__file__).parents[2]
+NOW = LAKES / "schema-1"
+FIELD = """
+    minutes_absent: Annotated[
+        OptionalText, Column(kind="text", since=2, personal=True, meaning="minutes that the student was away")
+    ] = None
+"""
+BEFORE = "\n    def __repr_args__(self)"
+CEDAR, DAY = "9b9999999999999999999999", "2026-11-12"
+
+
+@pytest.fixture(scope="module")
+def future(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package of tomorrow, and what its tests need. One file of the package is changed."""
+    folder = tmp_path_factory.mktemp("future")
+    skip = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "airflow_provider_clever", folder / "airflow_provider_clever", ignore=skip)
+    for name in ("golden", "support"):
+        shutil.copytree(ROOT / "tests" / name, folder / "tests" / name, ignore=skip)
+    for name in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
+        shutil.copy(ROOT / name, folder / name)
+    schema = folder / "airflow_provider_clever/attendance/schema.py"
+    before, found, after = schema.read_text().partition(BEFORE)
+    assert found
+    schema.write_text(before + FIELD + found + after)
+    return folder
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with the package that stands in a folder."""
+    told = subprocess.run(
+        [sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert told.returncode == 0, f"{told.stdout}\n{told.stderr}"
+    return told
+
+
+def pull_in(folder: Path, told: Night, lake: Path, file_format: str) -> dict[str, Any]:
+    """Pull a night with the package of tomorrow."""
+    file = lake.parent / f"{told['today']}-night.json"
+    file.write_text(json.dumps(told))
+    answer: dict[str, Any] = json.loads(
+        run(folder, "-m", "tests.golden.pulling", str(file), str(lake), file_format).stdout
+    )
+    return answer
+
+
+def verify_in(folder: Path, lake: Path) -> dict[str, Any]:
+    """Verify a lake with the package of tomorrow, and give its counts."""
+    code = "import sys; from airflow_provider_clever.cli import main; main(sys.argv[1:])"
+    counts: dict[str, Any] = json.loads(run(folder, "-c", code, "verify", str(lake), "--json").stdout)["counts"]
+    return counts
+
+
+def tomorrow() -> Night:
+    """Night 3, but one row of Cedar on one day has been corrected, in the new field alone."""
+    told = night("3") | {"today": "2026-11-27"}
+    (row,) = (
+        row
+        for row in told["rows"]
+        if (row["school_id"], row["attendance_date"], row.get("minutes_absent")) == (CEDAR, DAY, "20")
+    )
+    row |= {"minutes_absent": "21", "last_modified": "2026-11-26T15:00:00.000Z"}
+    return told
+
+
+def partitions(lake: Path) -> dict[str, bytes]:
+    return {path.relative_to(lake).as_posix(): path.read_bytes() for path in lake.glob("attendance/*/*/*")}
+
+
+def test_the_golden_lakes_are_read_verified_replayed_and_not_written_under_the_next_schema(future: Path) -> None:
+    run(future, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/golden/test_golden_lakes.py")
+
+
+def test_a_new_way_to_hash_alone_writes_nothing(future: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "rehashed"
+    shutil.copytree(future, copy)
+    rows = copy / "airflow_provider_clever/landing/rows.py"
+    assert "clever-attendance 1 " in rows.read_text()
+    rows.write_text(rows.read_text().replace("clever-attendance 1 ", "clever-attendance 2 "))
+    chosen = "test_the_same_night_again_writes_no_partition_and_streams_no_change"
+    run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/golden/test_golden_lakes.py::{chosen}")
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_changed_row_brings_the_new_column_to_its_partition_alone_and_both_kinds_are_read_together(
+    future: Path, tmp_path: Path, file_format: str
+) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(NOW / file_format, lake)
+    before = partitions(lake)
+
+    summary = pull_in(future, tomorrow(), lake, file_format)["summary"]
+
+    assert (summary["written"], summary["changed"], summary["added"], summary["missing"]) == (1, 1, 0, 0)
+    after = partitions(lake)
+    (rewritten,) = (path for path in after if after[path] != before[path])
+    assert (f"date={DAY}" in rewritten, CEDAR in rewritten, after.keys() == before.keys()) == (True, True, True)
+    assert not {kind for kind, count in verify_in(future, lake).items() if count} - {"missing_at_clever"}
+    _engines_agree(future, lake, file_format)
+    _feed_says_one_change(lake, summary["receipt"])
+
+
+def _engines_agree(future: Path, lake: Path, file_format: str) -> None:
+    code = (
+        "import json, sys; from pathlib import Path; from tests.golden.reading import READERS; "
+        "sys.stdout.write(json.dumps(READERS[sys.argv[1]](Path(sys.argv[2]), sys.argv[3])))"
+    )
+    read = {
+        engine: json.loads(run(future, "-c", code, engine, str(lake), file_format).stdout)
+        for engine in ("duckdb", "pyarrow", "polars")
+    }
+    expected = [row | {"minutes_absent": None} for row in json.loads((NOW / "rows.json").read_text())]
+    here = [row for row in expected if (row["school_id"], row["attendance_date"]) == (CEDAR, DAY)]
+    assert len(here) == 12
+    for row in here:
+        minutes = json.loads(row["_extra"])["minutes_absent"]
+        assert isinstance(minutes, str)
+        row |= {"minutes_absent": minutes, "_extra": None}
+        if minutes == "20":
+            row |= {"minutes_absent": "21", "last_modified": "2026-11-26 15:00:00+00"}
+    for engine, rows in read.items():
+        # The order is that of today's columns on both sides; the new one is compared with them.
+        assert sorted(map(by_name, rows)) == sorted(by_name(_canonical(row)) for row in expected), engine
+
+
+def _canonical(row: dict[str, Any]) -> dict[str, Any]:
+    (found,) = as_text([{name: value for name, value in row.items() if name != "minutes_absent"}])
+    return found | {"minutes_absent": row["minutes_absent"]}
+
+
+def by_name(row: dict[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True)
+
+
+def _feed_says_one_change(lake: Path, receipt_path: str) -> None:
+    receipt = read_gzipped_json((lake / receipt_path).read_bytes())
+    (path,) = receipt["changes"]
+    document = read_gzipped_json((lake / path).read_bytes())
+    (change,) = document["changes"]
+    assert document["schema_version"] == 2
+    assert (change["before"]["minutes_absent"], change["after"]["minutes_absent"]) == ("20", "21")
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_the_version_that_is_behind_refuses_the_newer_file_alone_and_by_name(
+    future: Path, tmp_path: Path, file_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(NOW / file_format, lake)
+    before = partitions(lake)
+    pull_in(future, tomorrow(), lake, file_format)
+    mixed = partitions(lake)
+    (newer,) = (path for path in mixed if mixed[path] != before[path])
+    told = night("3")
+    alder = next(row for row in told["rows"] if row["school_id"].startswith("555"))
+    alder |= {"attendance_status": "tardy", "last_modified": "2026-11-26T16:00:00.000Z"}
+
+    answer = pull(told, lake, file_format, work="the old version, later")
+
+    assert isinstance(answer.problem, CleverPartitionError)
+    assert newer in str(answer.problem)
+    assert "newer version of airflow-provider-clever wrote it" in str(answer.problem)
+    assert "Upgrade airflow-provider-clever here" in str(answer.problem)
+    assert (answer.summary["schools_failed"], answer.summary["written"]) == ([CEDAR], 1)
+    assert partitions(lake)[newer] == mixed[newer]
+    capsys.readouterr()
+    assert main(["verify", str(lake), "--json"]) == 1
+    counts = json.loads(capsys.readouterr().out)["counts"]
+    assert {kind: count for kind, count in counts.items() if count} == {"damaged": 1, "missing_at_clever": 2}
+
+
+@pytest.mark.parametrize(
+    ("extra", "column", "left"),
+    [
+        (None, None, None),
+        ('{"bus":1}', None, '{"bus":1}'),
+        ('{"minutes_absent":"35"}', "35", None),
+        ('{"bus":{"route":"7é"},"minutes_absent":"120"}', "120", '{"bus":{"route":"7é"}}'),
+        ('{"minutes_absent":""}', None, None),
+        ('{"minutes_absent":null}', None, None),
+        ('{"minutes_absent":15}', None, '{"minutes_absent":15}'),
+        ('{"bus":"minutes_absent"}', None, '{"bus":"minutes_absent"}'),
+    ],
+)
+def test_a_value_moves_from_extra_into_its_column_if_that_can_hold_it(
+    future: Path, extra: str | None, column: str | None, left: str | None
+) -> None:
+    code = (
+        "import json, sys; from airflow_provider_clever.attendance.schema import names_of; "
+        "from airflow_provider_clever.attendance.upgrade import upgrade; "
+        "columns = {name: [None] for name in names_of(1)} | {'_extra': json.loads(sys.argv[1])}; "
+        "sys.stdout.write(json.dumps(upgrade(columns, 1)))"
+    )
+    columns = json.loads(run(future, "-c", code, json.dumps([extra])).stdout)
+    assert (columns["minutes_absent"], columns["_extra"]) == ([column], [left])
+    assert columns.keys() == {"minutes_absent", *LANDED_COLUMNS}
+
+
+def test_adding_a_field_changes_one_file_of_the_package(future: Path) -> None:
+    ours, theirs = (
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}
+        for folder in (ROOT / "airflow_provider_clever", future / "airflow_provider_clever")
+    )
+    assert {path for path in ours if ours[path] != theirs.get(path)} == {"attendance/schema.py"}
+
+
+def test_the_nights_that_the_lakes_were_landed_from_are_there() -> None:
+    assert sorted(path.stem for path in NIGHTS.iterdir()) == ["1", "2", "3"]
