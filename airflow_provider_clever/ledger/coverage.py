@@ -7,7 +7,7 @@ reads that night's alone; and if it is lost, one call makes it anew.
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.exceptions import CleverLandingError
@@ -19,6 +19,7 @@ from airflow_provider_clever.ledger.coverage_json import (
     CoverageFile,
     CoverageFormatError,
     FoldedMonth,
+    NewerCoverageError,
     from_json,
     to_json,
     total,
@@ -66,10 +67,20 @@ def coverage_path(district_id: str) -> str:
 def read_coverage(objects: Objects, district_id: str) -> CoverageFile:
     """What is known of a district; nothing, if nothing has been recorded yet.
 
-    :raises CleverLandingError: it cannot be read.
+    Where the file is damaged, what all receipts say; the next :func:`record_coverage` writes it down again.
+
+    :raises CleverLandingError: it cannot be read, a newer version wrote it, or it is that of another district.
     """
     found = objects.read(coverage_path(district_id))
-    return _parsed(found and found[0], district_id)
+    try:
+        return _parsed(found and found[0], district_id)
+    except _DamagedCoverageError as error:
+        log.error("%s", error)  # noqa: TRY400 - the traceback says nothing more
+    file, today = CoverageFile(Coverage(district_id)), datetime.now(UTC).date()
+    for month, receipts in _all_receipts(objects, district_id, today).items():
+        _fold(file, month, receipts)
+    _finish(file, Listing(today=today))
+    return file
 
 
 def read_watermark(fs: "AbstractFileSystem", root: str, district_id: str) -> str | None:
@@ -93,8 +104,14 @@ def record_coverage(
         of a task that was cleared have been written again.
     :raises CleverLandingError: the destination, or its coverage, cannot be read or written.
     """
-    months = _new_receipts(objects, read_coverage(objects, district_id), listing.today, set(receipts))
-    return _write(objects, district_id, listing, months, keep=True)
+    again = set(receipts)
+    found = objects.read(coverage_path(district_id))
+    try:
+        file = _parsed(found and found[0], district_id)
+    except _DamagedCoverageError as error:
+        log.error("%s", error)  # noqa: TRY400 - the traceback says nothing more
+        return rebuild_coverage(objects, district_id, listing)
+    return _write(objects, district_id, listing, _new_receipts(objects, file, listing.today, again), keep=True)
 
 
 def current_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
@@ -123,11 +140,16 @@ def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> Co
 
     :raises CleverLandingError: the destination cannot be read or written.
     """
+    return _write(objects, district_id, listing, _all_receipts(objects, district_id, listing.today), keep=False)
+
+
+class _DamagedCoverageError(CleverLandingError):
+    """Nothing to fix: what the receipts say counts, and the file is written again by the next record."""
+
+
+def _all_receipts(objects: Objects, district_id: str, today: date) -> dict[str, dict[str, Told]]:
     folders = objects.names(layout.our_path(district_id, "receipts"))
-    months = {
-        _last_part(folder): _read_all(objects, objects.names(folder), district_id, listing.today) for folder in folders
-    }
-    return _write(objects, district_id, listing, months, keep=False)
+    return {_last_part(folder): _read_all(objects, objects.names(folder), district_id, today) for folder in folders}
 
 
 def _parsed(data: bytes | None, district_id: str) -> CoverageFile:
@@ -135,10 +157,15 @@ def _parsed(data: bytes | None, district_id: str) -> CoverageFile:
         return CoverageFile(Coverage(district_id))
     try:
         file = from_json(data)
-    except CoverageFormatError as error:
+    except NewerCoverageError as error:
         raise CleverLandingError(
-            f"{coverage_path(district_id)} cannot be used: {error}. Upgrade airflow-provider-clever if a newer version "
-            f"wrote it; else {_REBUILD}"
+            f"{coverage_path(district_id)} cannot be used: {error}. A newer version of airflow-provider-clever wrote "
+            "it. Upgrade this one"
+        ) from None
+    except CoverageFormatError:
+        raise _DamagedCoverageError(
+            f"{coverage_path(district_id)} is damaged, so what the receipts say counts instead. The next run that "
+            f"records coverage writes it again; or {_REBUILD}"
         ) from None
     if file.coverage.district_id != district_id:
         raise CleverLandingError(
@@ -175,14 +202,16 @@ def _read_all(objects: Objects, paths: Iterable[str], district_id: str, today: d
 
 def _usable_receipts(objects: Objects, paths: Iterable[str], district_id: str) -> Iterator[tuple[str, Receipt]]:
     for path in paths:
-        found = objects.read(path)
-        if found is None:
-            continue
         try:
-            yield path, read_receipt(path, found[0], district_id)
-        except ValueError as error:
+            found = objects.read(path)
+            if found is None:
+                continue
+            receipt = read_receipt(path, found[0], district_id)
+        except (ValueError, CleverLandingError) as error:
             # Without it some days count as not covered and are pulled again, which is safe; verify names it.
             log.warning("Receipt %s cannot be used (%s); what it says does not count", path, error)
+            continue
+        yield path, receipt
 
 
 def _write(

@@ -17,6 +17,10 @@ class CoverageFormatError(Exception):
     """The text is not a coverage.json that this version can read."""
 
 
+class NewerCoverageError(CoverageFormatError):
+    """A newer version of this package wrote it."""
+
+
 class Tally(NamedTuple):
     """What receipts counted, in rows."""
 
@@ -88,17 +92,16 @@ def to_json(file: CoverageFile) -> bytes:
 def from_json(data: bytes) -> CoverageFile:
     """Read it.
 
-    :raises CoverageFormatError: it is damaged, or a newer version of this package wrote it.
+    :raises NewerCoverageError: a newer version of this package wrote it.
+    :raises CoverageFormatError: it is damaged.
     """
     try:
         document = json.loads(data)
-        if document["schema_version"] == SCHEMA_VERSION:
+        if document["schema_version"] <= SCHEMA_VERSION:
             return _file(document)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise CoverageFormatError("it is damaged") from None
-    raise CoverageFormatError(
-        f"it has schema version {document['schema_version']!r}, this package reads {SCHEMA_VERSION}"
-    )
+    raise NewerCoverageError(f"it has schema version {document['schema_version']}, this package reads {SCHEMA_VERSION}")
 
 
 def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def test_nothing_private_is_said_of_a_landed_file_that_is_damaged(
 
     reply = child.act(url=sandbox.url, **asked, work="another night")
 
-    assert reply["error"] == "CleverLandingError"
+    assert reply["error"] == "CleverPartitionError"
     assert "Restore an earlier version" in reply["message"]
     assert rows_in_play.found_in(child.said() + json.dumps(reply)) == []
 

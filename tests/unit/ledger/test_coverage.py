@@ -171,13 +171,18 @@ def test_a_receipt_that_cannot_be_read_does_not_stop_the_others() -> None:
     assert record(objects).coverage.schools["a"].is_settled(TODAY)
 
 
-def test_a_damaged_coverage_says_how_to_make_it_anew_and_that_works() -> None:
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]", b"{}", b'{"schema_version": 1}', b"\xff" * 99])
+def test_instead_of_a_damaged_coverage_the_receipts_count_and_the_next_record_writes_it_again(
+    damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     objects = destination([receipt(TODAY, first_retained(TODAY), TODAY)])
     good = to_json(record(objects))
-    objects.update(ledger.coverage_path(DISTRICT), lambda _: b"{")
-    with pytest.raises(CleverLandingError, match="--rebuild"):
-        record(objects)
-    ledger.rebuild_coverage(objects, DISTRICT, ledger.Listing(today=TODAY, schools={"a": "Alder"}))
+    objects.update(ledger.coverage_path(DISTRICT), lambda _: damage)
+
+    assert ledger.read_coverage(objects, DISTRICT).coverage.schools["a"].is_settled(TODAY)
+    assert "coverage.json is damaged, so what the receipts say counts instead" in caplog.text
+    assert text(objects) == damage
+    assert to_json(record(objects)) == good
     assert text(objects) == good
 
 
