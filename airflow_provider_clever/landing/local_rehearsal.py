@@ -54,7 +54,8 @@ def rehearse(root: str, district_id: str, *, single_writer: bool = False) -> Non
             _check_that_it_is_locked(f"{file}.lock", root)
         token = secrets.token_hex(8).encode()
         local_files.replace_file(str(file), f"{file}.tmp", token)
-        if file.read_bytes() != token or Path(f"{file}.tmp").exists():
+        replaced = file.read_bytes() if file.exists() else b""
+        if replaced != token or Path(f"{file}.tmp").exists():
             raise CleverSettingsError(
                 f"{root} lies on a file system ({kind or 'of unknown kind'}) that does not replace a file by renaming "
                 "another one over it: choose another destination"
