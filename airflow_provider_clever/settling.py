@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.landing import day_ranges, receipts
 from airflow_provider_clever.landing.absence import (
     AbsenceRules,
@@ -27,7 +28,7 @@ from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.receipts import SchoolReceipt, SchoolState
 from airflow_provider_clever.landing.store import Destination, PartitionOutcome, PullContext
 from airflow_provider_clever.models import PulledDay, RejectedRow
-from airflow_provider_clever.pull.run import ScopeResult
+from airflow_provider_clever.pull.run import REFUSALS_IN_A_ROW, ScopeResult
 from airflow_provider_clever.pull.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Landing:
         self._lock = threading.Lock()
         self.outcomes: list[PartitionOutcome] = []
         self.later: list[PartitionOutcome] = []
+        self.unmarked: list[tuple[str, str, CleverLandingError]] = []
         self.evidence: dict[str, SchoolEvidence] = {}
         self.rejected = 0
         self.conflicts = 0
@@ -74,7 +76,6 @@ class Landing:
     def land(self, day: PulledDay) -> None:
         """Land one day."""
         outcome = self._destination.land(day, context=self._context)
-        new = self._quarantine(outcome.rejected)
         with self._lock:
             found = self.evidence.get(day.school_id)
             if found is None:
@@ -83,19 +84,33 @@ class Landing:
             found.add(day.attendance_date, outcome.evidence)
             self.outcomes.append(replace(outcome, evidence=None))
             self.conflicts += len(outcome.rejected)
+        new = self._quarantine(outcome.rejected)  # after the rest: what has landed is counted even if this fails
+        with self._lock:
             self.newly_quarantined += new
 
     def mark(self, school_id: str, day: str, found: DayEvidence) -> None:
-        """Mark one day's rows."""
-        outcome = self._destination.mark(school_id, day, found, context=self._context)
+        """Mark one day's rows. A day that cannot be marked spoils only itself.
+
+        :raises CleverLandingError: the destination has refused several of them.
+        """
+        try:
+            outcome = self._destination.mark(school_id, day, found, context=self._context)
+        except CleverLandingError as error:
+            log.error("The day %s of school %s was not marked: %s", day, school_id, error)  # noqa: TRY400 - it says all
+            with self._lock:
+                self.unmarked.append((school_id, day, error))
+            if len(self.unmarked) >= REFUSALS_IN_A_ROW:
+                raise
+            return
         with self._lock:
             self.later.append(outcome)
 
     def set_aside(self, scope_id: str, rejected: Sequence[RejectedRow]) -> None:
         """Quarantine rows that cannot land."""
-        new = self._quarantine(rejected)
         with self._lock:
             self.rejected += len(rejected)
+        new = self._quarantine(rejected)
+        with self._lock:
             self.newly_quarantined += new
         log.warning("%d rows of %s were quarantined, %d of them for the first time", len(rejected), scope_id, new)
 

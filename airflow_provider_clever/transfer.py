@@ -301,12 +301,16 @@ def _ended_whole(evidence: Mapping[str, SchoolEvidence], result: PullResult) -> 
 
 
 def _uncover(result: PullResult, landing: Landing, settling: Settling) -> None:
-    """Take back that days are covered: of schools of which nothing was concluded, or that broke off in doubt."""
+    """Take back that days are covered: of schools of which nothing was concluded, or that broke off in doubt; and those
+    that the store did not let us mark."""
     for school_id, scope in result.scopes.items():
         found = landing.evidence.get(school_id)
         is_open = bool(scope.errors and found and any(day.fresh for day in found.days.values()))
         if is_open or school_id in settling.states():
             scope.covered = []
+    for school_id, day, error in landing.unmarked:
+        result.scopes[school_id].errors.append(error)
+        result.scopes[school_id].not_landed.add(day)
 
 
 def _told(school_id: str, names: Mapping[str, str], withheld: Withheld) -> dict[str, Any]:

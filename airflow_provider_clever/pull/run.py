@@ -49,7 +49,7 @@ def ends_the_pull(error: CleverError) -> bool:
 _LANDING_THREADS: Final = 8
 """How many may land at once. An object store is waited for, so it takes more of them than decoding does."""
 
-_REFUSALS_IN_A_ROW: Final = 8
+REFUSALS_IN_A_ROW: Final = 8
 """After so many refused days, and none taken in between, the store is the cause and not the days."""
 
 log = logging.getLogger(__name__)
@@ -301,7 +301,7 @@ class Pull:
             scope.errors.append(error)
             scope.not_landed.add(day.attendance_date)
             self._refusals += not isinstance(error, CleverPartitionError)
-            is_the_store = self._refusals >= _REFUSALS_IN_A_ROW
+            is_the_store = self._refusals >= REFUSALS_IN_A_ROW
         if is_the_store:
             raise error
 

@@ -1,15 +1,19 @@
 """One object that cannot be read, or that its store will not give, spoils only itself; the run is red and names it."""
 
+import errno
 import gzip
 import json
+import os
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider_clever.cli import main
 from airflow_provider_clever.exceptions import CleverLandingError
@@ -243,6 +247,38 @@ def test_a_task_of_real_airflow_fails_for_good_and_names_the_partition(
     assert "Restore an earlier version of it, or move it away" in outcome.log
     assert all(path.stat().st_size for path in others)
     assert (lake / outcome.xcom("pull", "summary")["receipt"]).exists()
+
+
+def test_a_store_that_takes_the_rows_of_a_day_but_not_its_mark_spoils_only_that_day(
+    sandbox: Sandbox, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    pull(sandbox, tmp_path, "parquet")
+    school_id = sandbox.district("small").school_ids[0]
+    gone = [
+        sandbox.expected("small", school_id=school_id, date_range_start=str(day), date_range_end=str(day))[0]
+        for day in (SPOILED, LAST)
+    ]
+    sandbox.delete_rows(*gone)
+    plain_rename = os.rename
+
+    def refuse(source: str, target: str, **options: Any) -> None:
+        if f"date={SPOILED}/school-{school_id}" in str(target):
+            raise PermissionError(errno.EACCES, "refused", str(target))
+        plain_rename(source, target, **options)
+
+    mocker.patch("os.rename", refuse)
+    answer = pull(sandbox, tmp_path, "parquet", work="the next night")
+    mocker.stopall()
+
+    assert isinstance(answer.problem, CleverLandingError)
+    assert f"date={SPOILED}/school-{school_id}" in str(answer.problem)
+    assert (answer.summary["missing"], answer.summary["schools_failed"]) == (1, [school_id])
+    covered = receipt_of(tmp_path, answer)["schools"][school_id]["covered"]
+    assert covered == [
+        [FIRST.isoformat(), (SPOILED - timedelta(days=1)).isoformat()],
+        [(SPOILED + timedelta(days=1)).isoformat(), LAST.isoformat()],
+    ]
+    assert pull(sandbox, tmp_path, "parquet", work="the night after").summary["missing"] == 1
 
 
 # --- partitions that somebody else has changed ------------------------------------------------------------------------
