@@ -66,6 +66,15 @@ def _place(text: str) -> str:
     return text
 
 
+def _schedule(cron: str) -> str:
+    if cron:
+        try:
+            CronTriggerTimetable(cron, timezone="UTC").validate()
+        except Exception as error:  # noqa: BLE001 - Airflow's kinds for this differ from version to version
+            raise ValueError(f"{cron!r} is no cron expression such as '0 3 * * *' ({type(error).__name__})") from None
+    return cron
+
+
 class DistrictDag(BaseModel):
     """How one district is pulled. Each field is a key of the YAML file, too.
 
@@ -95,18 +104,18 @@ class DistrictDag(BaseModel):
     district_id: CleverId
     destination: Annotated[Text, AfterValidator(_place)]
     name: str = ""
-    dag_id: str = ""
+    dag_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]*$", max_length=250)] = ""
     clever_conn_id: str = "clever_default"
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
-    schedule: str = ""
+    schedule: Annotated[str, AfterValidator(_schedule)] = ""
     night: Annotated[str, StringConstraints(pattern=_NIGHT.pattern)] = "03:00-06:00"
     lookback_days: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_DAYS)] = 14
     sweep_weekday: Weekday | None = "sunday"
     wait_for_sync: bool = False
-    wait_hours: float = 4.0
+    wait_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
     pool: str | None = None
-    parallel_pulls: int = 2
-    max_concurrency: int = 16
+    parallel_pulls: Annotated[int, Field(ge=1)] = 2
+    max_concurrency: Annotated[int, Field(ge=1)] = 16
     file_format: Literal["parquet", "jsonl"] = "parquet"
     write_changes: bool = False
 
@@ -140,6 +149,8 @@ def attendance_dags(
     :raises CleverSettingsError: naming everything that is wrong with the list.
     """
     read, read_defaults = _read_file(Path(districts)) if isinstance(districts, str | Path) else (districts, {})
+    if not isinstance(read_defaults, Mapping):
+        raise CleverSettingsError("The list of districts cannot be used. defaults: must be keys and values.")
     settings = _checked(read, {**read_defaults, **(defaults or {})})
     return {dag.dag_id: dag for dag in map(_dag, settings)}
 
@@ -155,7 +166,10 @@ def districts_from_variable(name: str) -> list[dict[str, Any]]:
     """
     from airflow.sdk import Variable
 
-    found = Variable.get(name, default=None, deserialize_json=True)
+    try:
+        found = Variable.get(name, default=None, deserialize_json=True)
+    except ValueError:
+        found = None  # it is no JSON at all
     if not isinstance(found, list):
         raise CleverSettingsError(
             f'The Variable {name} holds no list of districts. Set it: airflow variables set {name} \'[{{"district_id": '
@@ -164,24 +178,51 @@ def districts_from_variable(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _read_file(path: Path) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]:
+def _read_file(path: Path) -> tuple[object, object]:
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """YAML in which a key that stands twice is a mistake: the first one's districts would be dropped."""
+
+    def mapping(loader: Loader, node: yaml.MappingNode) -> dict[object, object]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        doubled = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if doubled:
+            raise CleverSettingsError(f"{path} has a key twice in one place: {', '.join(doubled)}.")
+        return loader.construct_mapping(node, deep=True)
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:
-        found = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise CleverSettingsError(f"{path} cannot be read as YAML: {error.problem or 'it is broken'}{where}.") from None
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise CleverSettingsError(f"{path} cannot be read as YAML ({type(error).__name__}).") from None
-    if isinstance(found, dict):
-        return found.get("districts") or [], found.get("defaults") or {}
     if isinstance(found, list):
         return found, {}
-    raise CleverSettingsError(f"{path} holds neither a list of districts nor `districts:` beside `defaults:`.")
+    if not isinstance(found, dict):
+        raise CleverSettingsError(f"{path} holds neither a list of districts nor `districts:` beside `defaults:`.")
+    unknown = sorted(map(str, found.keys() - {"districts", "defaults"}))
+    if unknown:
+        raise CleverSettingsError(
+            f"{path} has keys that mean nothing: {', '.join(unknown)}. On its own level there are `districts:` and "
+            "`defaults:` alone; what holds for every district stands below `defaults:`."
+        )
+    return found.get("districts"), found.get("defaults") or {}
 
 
-def _checked(districts: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> list[DistrictDag]:
+def _checked(districts: object, defaults: Mapping[str, Any]) -> list[DistrictDag]:
+    if not isinstance(districts, Sequence) or isinstance(districts, str | bytes):
+        raise CleverSettingsError("The list of districts cannot be used. districts: must be a list.")
+    if not districts:
+        raise CleverSettingsError("The list of districts is empty, so there is no DAG. Name at least one district.")
     problems: list[str] = []
     settings: dict[str, DistrictDag] = {}
     for number, given in enumerate(districts, start=1):
+        if not isinstance(given, Mapping):
+            problems.append(f"district {number}: must be keys and values, such as `district_id: 65e0…`")
+            continue
         try:
             one = DistrictDag.model_validate({**defaults, **given})
         except ValidationError as error:

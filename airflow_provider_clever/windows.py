@@ -29,6 +29,7 @@ class WindowSource(StrEnum):
     ASSET_EVENTS = "asset events"
     DATA_INTERVAL = "data interval"
     LOGICAL_DATE = "logical date"
+    RUN_AFTER = "moment for which the run was made; it has no logical date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class RunFacts:
     :param data_interval_start: start of the data interval, if the run has one.
     :param data_interval_end: its end, not part of it.
     :param logical_date: the logical date, if the run has one.
+    :param run_after: the moment for which Airflow made the run; for one that was triggered, that of the trigger.
     :param run_type: Airflow's word for what started the run, such as ``"scheduled"`` or ``"backfill"``.
     """
 
@@ -52,6 +54,7 @@ class RunFacts:
     data_interval_start: datetime | None = None
     data_interval_end: datetime | None = None
     logical_date: datetime | None = None
+    run_after: datetime | None = None
     run_type: str = "manual"
 
 
@@ -87,7 +90,8 @@ def run_window(
 
     The first of these that the run has: the two arguments; the params of the same names; a partition key that is a
     date; asset events of this district, from the previous sync to the new one; every date that the data interval
-    touches; the logical date. An empty string and ``"None"`` count as not given.
+    touches; the logical date; the moment for which the run was made (``run_after``), which a run triggered without a
+    logical date still has. An empty string and ``"None"`` count as not given.
 
     :param facts: what the run says about itself.
     :param date_range_start: the first date, ``YYYY-MM-DD`` or a date. Default None.
@@ -117,9 +121,9 @@ def _own_window(facts: RunFacts, district_id: str | None) -> DateWindow:
     own = _keyed(facts) or _synced(facts, district_id) or _scheduled(facts)
     if own is None:
         raise CleverSettingsError(
-            "This run has no data interval, no logical date, no partition key that is a date (YYYY-MM-DD) and no sync "
-            "event of this district, so nothing says which attendance dates it is about. Set date_range_start and "
-            "date_range_end, as arguments of the task or as params of the run, or give the run a logical date."
+            "This run has no data interval, no logical date, no moment for which it was made, no partition key that is "
+            "a date (YYYY-MM-DD) and no sync event of this district, so nothing says which attendance dates it is "
+            "about. Set date_range_start and date_range_end, as arguments of the task or as params of the run."
         )
     return own
 
@@ -221,9 +225,13 @@ def _scheduled(facts: RunFacts) -> DateWindow | None:
         return DateWindow(
             _local_date(start, facts.timezone), _local_date(last, facts.timezone), WindowSource.DATA_INTERVAL
         )
-    if facts.logical_date is not None:
-        day = _local_date(facts.logical_date, facts.timezone)
-        return DateWindow(day, day, WindowSource.LOGICAL_DATE)
+    for moment, source in (
+        (facts.logical_date, WindowSource.LOGICAL_DATE),
+        (facts.run_after, WindowSource.RUN_AFTER),
+    ):
+        if moment is not None:
+            day = _local_date(moment, facts.timezone)
+            return DateWindow(day, day, source)
     return None
 
 

@@ -1,4 +1,7 @@
-"""Every night, every school of a district: attendance to object storage, the last 14 days once more.
+"""Every night, every school of a district: attendance to object storage, the last 14 days once more, and no others.
+
+This is for who knows what they do: it never fetches the months before its first run, and an outage of 15 days or more
+leaves days out for good. ``clever_districts.py`` makes DAGs that see to both by themselves; start with that one.
 
 Districts upload late and correct what they uploaded, so each night asks for the day and the 14 days before it.
 What has not changed is not written again. Drop this file into your DAGs folder; it needs
@@ -18,7 +21,7 @@ from airflow_provider_clever.operators.clever import CleverAttendanceOperator, C
 
 with DAG(
     dag_id="clever_attendance_nightly",
-    description="Land a district's attendance, night by night",
+    description="Land a district's last 15 days, night by night; heals no gap (see clever_districts.py)",
     doc_md=__doc__,
     # The zone decides which calendar day a run is about: give the district's. At 20:00 the day itself is included.
     start_date=pendulum.datetime(2026, 8, 1, tz="America/Chicago"),

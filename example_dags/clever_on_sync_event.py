@@ -5,6 +5,9 @@ the last one known becomes one asset event, and so one run of that district's DA
 previous sync to the new one and the 14 days before them. Needs Airflow 3.3 to lose no sync in an outage of the
 triggerer; on 3.1 and 3.2 it watches from each start of the triggerer on.
 
+It pulls these days and no others: for a district's whole history, and for gaps that heal
+by themselves, start with ``clever_districts.py``.
+
 Copy this file into your DAGs folder and put your districts' Clever ids into ``DISTRICT_IDS``. It needs
 
 * a running triggerer;

@@ -2,7 +2,10 @@
 
 Districts upload once a day at their own hour, or not at all in summer. This run waits up to 20 hours for a sync that is
 newer than the one its last run found, and is skipped if there is none: that is no failure, and the next run goes on
-from the same point. Drop this file into your DAGs folder; it needs
+from the same point.
+
+It pulls the day and the 14 days before it and no others: for a district's whole history, and for gaps that heal by
+themselves, start with ``clever_districts.py`` and its ``wait_for_sync``. Drop this file into your DAGs folder; it needs
 
 * a running triggerer;
 * a connection ``clever_default`` of type *Clever*: a client id and secret, or one district's token as the password;

@@ -117,10 +117,7 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
         watermark=coverage.watermark,
         gaps=sum(span.days for spans in gaps.values() for span in spans),
         days_to_expiry=None if oldest is None else (forgotten_on(oldest) - today).days,
-        about_to_be_lost=_of_schools(
-            coverage,
-            {school_id: about_to_be_lost(school, today, LAST_CHANCE_DAYS) for school_id, school in shared.items()},
-        ),
+        about_to_be_lost=at_risk(coverage, today),
         lost=_of_schools(coverage, _lost(coverage, today)),
         failing=tuple(
             SchoolDays(school_id, school.name, tuple(gaps[school_id]), _with_since(school.failure, school))
@@ -192,6 +189,30 @@ def not_pulled(
 
 
 _NO_TRACE: Final = "its task ended before it had anything to say; look at that task's log"
+
+
+def out_of_reach(span: Span, today: date) -> str:
+    """Why none of these days can be asked of Clever: they have not come yet, or it has forgotten them; empty: some can.
+
+    :param today: the latest date that it may be in the district.
+    """
+    if span.first > today:
+        return f"{span} lies in the future"
+    # Nobody says to the day when Clever purges (clever-api.md O11).
+    if span.last < first_retained(today) - LAST_CHANCE_DAYS * ONE_DAY:
+        return f"Clever has forgotten {span}: it keeps attendance for six months, now from {first_retained(today)} on"
+    return ""
+
+
+def at_risk(coverage: Coverage, today: date) -> tuple[SchoolDays, ...]:
+    """The days, school by school, that no settled pull has covered and that Clever forgets within 14 days."""
+    return _of_schools(
+        coverage,
+        {
+            school_id: about_to_be_lost(school, today, LAST_CHANCE_DAYS)
+            for school_id, school in coverage.shared_schools().items()
+        },
+    )
 
 
 def empty_schools(planned: Sequence[PlannedPull], summaries: Sequence[Mapping[str, Any]]) -> list[str]:

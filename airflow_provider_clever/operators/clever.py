@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_clever.exceptions import CleverDataError, CleverLandingError, CleverSettingsError
+from airflow_provider_clever.exceptions import CleverDataError, CleverError, CleverLandingError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_clever.landing.store import Destination
     from airflow_provider_clever.landing.work import Work
+    from airflow_provider_clever.ledger.covered import Coverage
     from airflow_provider_clever.pull.question import Question
     from airflow_provider_clever.transfer import Answer, Transfer
 
@@ -40,8 +41,14 @@ class CleverAttendanceOperator(BaseOperator):
     only ever replaced as a whole: rows are added, replaced by newer versions or marked as missing, never removed. The
     task then returns a summary of counts. The summary is always under the XCom key ``summary``.
 
+    It pulls the days of its own window and no others, and watches over nothing: days that a failed run left out, or for
+    which there was no run, are not asked for again, and months before its first run are not fetched. A DAG made by
+    :func:`~airflow_provider_clever.dags.attendance_dags` does all that; take this operator by itself if you know which
+    days you want. If the destination has a coverage ledger with days that are about to be lost, the log warns of them.
+
     :param date_range_start: first attendance date, inclusive, ``YYYY-MM-DD`` or a date. Default: the run's own window
-        (params, partition key, asset event, data interval, logical date; in the DAG's time zone).
+        (params, partition key, asset event, data interval, logical date, the moment for which it was made; in the DAG's
+        time zone).
     :param date_range_end: last attendance date, inclusive. Give both dates or neither.
     :param lookback_days: days before the run's own window that are pulled again, because districts upload late and
         correct what they uploaded. Default 14. Not used with explicit dates or in backfill runs.
@@ -128,6 +135,8 @@ class CleverAttendanceOperator(BaseOperator):
             with failing_for_good():
                 question = self._question(context)
                 answer = self._answer(question, context)
+                if answer.problem is None and not answer.summary["received"]:
+                    answer.problem = _unanswerable(question)
                 context["ti"].xcom_push(key="summary", value=answer.summary)
                 if answer.problem is not None:
                     raise answer.problem
@@ -171,7 +180,7 @@ class CleverAttendanceOperator(BaseOperator):
             if self.destination is None:
                 answer = self._to_xcom(transfer)
             else:
-                answer = self._to_destination(transfer, _work(context, question))
+                answer = self._to_destination(transfer, _work(context, question), is_watched=_is_planned(context))
         self.log.info("%s", _sentence(answer.summary))
         if isinstance(answer.problem, CleverDataError) and not self.fail_on_quarantine:
             self.log.warning("%s", answer.problem)
@@ -185,28 +194,58 @@ class CleverAttendanceOperator(BaseOperator):
         )
         return transfer.rows(limit=self.max_xcom_records)
 
-    def _to_destination(self, transfer: "Transfer", work: "Work") -> "Answer":
+    def _to_destination(self, transfer: "Transfer", work: "Work", *, is_watched: bool) -> "Answer":
         place = open_destination(self.destination, single_writer=self.single_writer)  # before Clever is asked anything
-        return transfer.land(
+        answer = transfer.land(
             lambda district_id: self._destination_of(district_id, place),
             work=work,
             today=datetime.now(UTC).date(),
             write_changes=self.write_changes,
             gone_schools=lambda district_id: self._gone_schools(district_id, place),
         )
+        if not is_watched:
+            self._tell_what_is_not_watched(answer.summary["district_id"], place)
+        return answer
+
+    def _tell_what_is_not_watched(self, district_id: str, place: OpenDestination) -> None:
+        """Say that this task pulls its own days and no others; warn if the ledger knows of days that others should."""
+        from airflow_provider_clever.ledger.reporting import at_risk, named
+        from airflow_provider_clever.ledger.zones import zone_named
+
+        self.log.info(
+            "This task pulls its own days alone. Days that a run has left out, because it failed or because there was "
+            "no run, are not asked for again; dags.attendance_dags makes DAGs that watch over that."
+        )
+        coverage = self._ledger(district_id, place)
+        if coverage is None:
+            return
+        if found := at_risk(coverage, datetime.now(zone_named(coverage.timezone)).date()):
+            self.log.warning(
+                "Days are about to be lost, and this task does not see to them: %s. The ledger at the destination says "
+                "that no pull has covered them, and Clever forgets each day six months after its date. Trigger the "
+                "district's DAG from dags.attendance_dags, or give this task these days with date_range_start and "
+                "date_range_end",
+                named(found),
+            )
 
     def _gone_schools(self, district_id: str, place: OpenDestination) -> "Collection[str]":
         """The schools that the ledger at the destination knows to be shared no more; none, if there is no ledger."""
+        coverage = self._ledger(district_id, place)
+        if coverage is None:
+            return ()
+        return [school_id for school_id in coverage.schools if coverage.is_gone(school_id)]
+
+    def _ledger(self, district_id: str, place: OpenDestination) -> "Coverage | None":
+        """What the ledger at the destination knows of the district; None, with a warning, if it cannot be read."""
         from airflow_provider_clever.landing.objects import Objects
         from airflow_provider_clever.ledger.coverage import read_coverage
 
         objects = Objects(place.fs, place.root, single_writer=self.single_writer)
         try:
-            coverage = read_coverage(objects, district_id).coverage
+            return read_coverage(objects, district_id).coverage
         except CleverLandingError as error:
-            self.log.warning("Whether a school is shared no more cannot be told: %s", error)
-            return ()
-        return [school_id for school_id in coverage.schools if coverage.is_gone(school_id)]
+            self.log.warning("What the ledger at the destination knows cannot be told: %s", error)
+            return None
 
     def _destination_of(self, district_id: str, place: OpenDestination) -> "Destination":
         from airflow_provider_clever.landing.store import Destination
@@ -272,6 +311,23 @@ def _ids(name: str, given: str | Sequence[str] | None) -> tuple[str, ...] | None
     if any(not isinstance(one, str) or one in ("", "None") for one in ids):
         raise CleverSettingsError(f"{name} holds an empty id. Give Clever ids, or leave {name} out for all schools.")
     return ids
+
+
+def _is_planned(context: Context) -> bool:
+    """Whether a plan has given the task its days; then another task watches over what is left out."""
+    task = context.get("task")
+    return any(isinstance(one, CleverAttendancePlanOperator) for one in getattr(task, "upstream_list", ()))
+
+
+def _unanswerable(question: "Question") -> CleverError | None:
+    """What to say of a question that Clever answered with no row, and could not have answered otherwise."""
+    from airflow_provider_clever.ledger.reporting import out_of_reach
+    from airflow_provider_clever.ledger.spans import Span
+
+    # The day changes first on the islands of UTC+14.
+    latest_today = (datetime.now(UTC) + timedelta(hours=14)).date()
+    reason = out_of_reach(Span(question.first_day, question.last_day), latest_today)
+    return CleverSettingsError(f"No row came, and none could: {reason}. Ask for other days.") if reason else None
 
 
 def _work(context: Context, question: "Question") -> "Work":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_clever.ledger.planner import Plan
     from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
     from airflow_provider_clever.ledger.spans import Span
+    from airflow_provider_clever.ledger.surveying import Survey
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -131,7 +132,10 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
                 sweep_weekday=_weekday(self.sweep_weekday),
                 requests_per_minute=BUDGET_PER_MINUTE * client.settings.budget_share,
             )
-            found = survey(client, objects, today=self._today(zone), settings=settings, asked=asked)
+            today = self._today(zone)
+            found = survey(client, objects, today=today, settings=settings, asked=asked)
+        if asked:
+            self._check_asked(asked, found, today)
         tasks = [task.arguments() for task in found.plan.tasks]
         context["ti"].xcom_push(
             "summary",
@@ -150,6 +154,27 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
         )
         self._tell(found.plan)
         return tasks
+
+    def _check_asked(self, asked: "Span", found: "Survey", today: date) -> None:
+        """See that something can come of the days that were asked for; a run that can land none of them is not green.
+
+        :raises CleverSettingsError: all of them lie in the future, or Clever has forgotten them and they never landed.
+        """
+        from airflow_provider_clever.ledger.reporting import out_of_reach
+
+        reason = out_of_reach(asked, today)
+        if reason and found.schools and not any(found.coverage.school(one).gaps(asked) for one in found.schools):
+            self.log.warning("Nothing can be pulled: %s. All of it was covered before, so nothing is missing", reason)
+        elif reason:
+            raise CleverSettingsError(f"Nothing of what was asked for can be pulled: {reason}. Ask for other days.")
+        spans = [span for school in found.plan.schools for span in school.asked]
+        if spans and (min(spans).first, max(span.last for span in spans)) != (asked.first, asked.last):
+            self.log.warning(
+                "Of %s only %s to %s can be pulled: the rest lies in the future, or Clever has forgotten it",
+                asked,
+                min(spans).first,
+                max(span.last for span in spans),
+            )
 
     def _tell(self, plan: "Plan") -> None:
         from airflow_provider_clever.ledger.reporting import lost_days, named

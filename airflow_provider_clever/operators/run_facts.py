@@ -23,6 +23,7 @@ def facts_from_context(context: Context) -> RunFacts:
         data_interval_start=getattr(run, "data_interval_start", None),
         data_interval_end=getattr(run, "data_interval_end", None),
         logical_date=getattr(run, "logical_date", None),
+        run_after=getattr(run, "run_after", None),
         run_type=str(getattr(getattr(run, "run_type", None), "value", "manual")),
     )
 

@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -192,6 +192,51 @@ class AirflowHome:
             timeout_seconds,
         )
         return _outcome(json.loads(outcome.read_text()), done.stdout + self.log_text())
+
+    def run_nights(
+        self,
+        source: str,
+        nights: Sequence[Night],
+        *,
+        dag_id: str,
+        sandbox_url: str,
+        connections: Mapping[str, str],
+        timeout_seconds: float = 420.0,
+    ) -> list[DagOutcome]:
+        """Run one DAG once for each night with ``dag.test()``, all in one process whose clock is moved.
+
+        :param source: the text of a DAG file.
+        :param sandbox_url: where the sandbox's control routes are.
+        :param timeout_seconds: the process is killed after this. Default 420.
+        """
+        for earlier in self.dags.glob("*.py"):
+            earlier.unlink()
+        self.add_dag(source)
+        job, outcome = self.path / "job.json", self.path / "outcome.json"
+        told = {
+            "dags_folder": str(self.dags),
+            "dag_id": dag_id,
+            "sandbox": sandbox_url,
+            "nights": [{"now": night.now.isoformat(), "before": night.before} for night in nights],
+            "outcome": str(outcome),
+        }
+        job.write_text(json.dumps(told))
+        command = [sys.executable, "-m", "tests.support.dag_nights_child", str(job)]
+        done = _run_to_end(command, self.environment(connections), timeout_seconds)
+        log = done.stdout + self.log_text()
+        return [_outcome(one, log) for one in json.loads(outcome.read_text())]
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One night of :meth:`AirflowHome.run_nights`.
+
+    :param now: the moment, with its zone, to which Airflow's clock is moved.
+    :param before: what to ask of the sandbox's control routes first: method, path, body.
+    """
+
+    now: datetime
+    before: Sequence[tuple[str, str, Any]] = ()
 
 
 def _outcome(told: Mapping[str, Any], log: str) -> DagOutcome:

@@ -15,15 +15,16 @@ from typing import Any
 def main(job_file: Path) -> None:
     """Run the DAG that the job names, and write the outcome beside the job."""
     job = json.loads(job_file.read_text())
-    dag = _only_dag(Path(job["dags_folder"]), job["dag_id"])
+    dag = only_dag(Path(job["dags_folder"]), job["dag_id"])
     when: dict[str, Any] = {}
     if job["logical_date"] != "now":
         when["logical_date"] = job["logical_date"] and datetime.fromisoformat(job["logical_date"])
     run = dag.test(run_conf=job["run_conf"], **when)
-    Path(job["outcome"]).write_text(json.dumps(_outcome(run), default=str))
+    Path(job["outcome"]).write_text(json.dumps(outcome_of(run), default=str))
 
 
-def _only_dag(folder: Path, dag_id: str | None) -> Any:
+def only_dag(folder: Path, dag_id: str | None) -> Any:
+    """The DAG of this id, or the only one, of a folder."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(dag_folder=str(folder))
@@ -34,7 +35,8 @@ def _only_dag(folder: Path, dag_id: str | None) -> Any:
     return bag.dags[dag_id or next(iter(bag.dags))]
 
 
-def _outcome(run: Any) -> dict[str, Any]:
+def outcome_of(run: Any) -> dict[str, Any]:
+    """What became of a run, as plain values."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel

@@ -39,6 +39,7 @@ EVERYTHING = RunFacts(
     data_interval_start=utc("2026-05-01T12:00"),
     data_interval_end=utc("2026-05-02T12:00"),
     logical_date=utc("2026-06-01T12:00"),
+    run_after=utc("2026-07-01T12:00"),
 )
 
 
@@ -52,6 +53,7 @@ def test_the_order_in_which_a_run_is_asked():
         {"partition_key": None},
         {"asset_events": ()},
         {"data_interval_start": None, "data_interval_end": None},
+        {"logical_date": None},
     ):
         facts |= nothing
         found.append(run_window(RunFacts(**facts), district_id=DISTRICT))
@@ -62,6 +64,7 @@ def test_the_order_in_which_a_run_is_asked():
         ("2026-04-01", "2026-04-02", "asset events"),
         ("2026-05-01", "2026-05-02", "data interval"),
         ("2026-06-01", "2026-06-01", "logical date"),
+        ("2026-07-01", "2026-07-01", "moment for which the run was made; it has no logical date"),
     ]
 
 
