@@ -11,6 +11,10 @@ STORY = -m pytest --verbose --log-cli-level=INFO $(PYTEST_ARGS)
 CELERY := .venvs/celery
 SANDBOX := ./airflow_provider_clever/sandbox
 BENCH_ARGS ?=
+NOX = $(BIN)/nox --noxfile noxfile.py
+CELLS ?=
+EACH_CHANGE := airflow-3.3-python-3.13 lowest
+SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12
 CHROMIUM ?=
 # One set of versions for every supported Python; no index is named, so that any mirror will do.
 PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url --no-emit-find-links \
@@ -20,7 +24,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo playground test coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean
+.PHONY: help setup demo playground test coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean matrix matrix-each-change
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -91,6 +95,13 @@ $(VENV)/.browser: $(READY) requirements/browser.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements/browser.txt
 	@touch $@
 
+matrix: $(READY) ## the tests and the demo on every Airflow and Python that we name (an hour or more); CELLS="lowest" for one
+	@$(NOX) $(if $(CELLS),$(foreach cell,$(CELLS),-s "whole($(cell))"),-s whole compare)
+
+# CI: two cells whole beside the main environment, the rest as imports, metadata, examples and landed rows.
+matrix-each-change: $(READY)
+	@$(NOX) -s $(foreach cell,$(SOME_CELLS),"imports($(cell))") $(foreach cell,$(EACH_CHANGE),"whole($(cell))") compare
+
 soak-large: $(READY) ## 9.6 million rows at 40 requests a second, held to requests and time; on an idle machine, 5 minutes
 	@CLEVER_E2E=1 $(BIN)/python $(STORY) tests/e2e/test_large_pull.py
 
@@ -120,7 +131,8 @@ bench: $(READY) ## measurements against other tools (35 minutes); BENCH_ARGS=--q
 requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--upgrade takes the newest of everything
 	@$(PIN) pyproject.toml --extra parquet --extra s3 --group dev -o requirements/dev.txt
 	@for wanted in $(wildcard requirements/*.in); do $(PIN) $$wanted -o $${wanted%.in}.txt; done
+	@$(NOX) -s pin
 	@git diff --stat -- requirements
 
 clean: ## remove everything that these commands made
-	rm -rf $(VENV) .venvs .demo .airflow .emulators .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage*
+	rm -rf $(VENV) .venvs .facts .demo .airflow .emulators .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage*

@@ -1,10 +1,13 @@
 """What newer Airflows have and older ones keep elsewhere, or lack: every difference between 3.1, 3.2 and 3.3 is here.
 
 Features are looked for, versions are never compared: an Airflow that somebody patched, or the next one, answers for
-itself. Airflow's own ``common.compat`` provider is asked where it knows a name.
+itself. Airflow's own ``common.compat`` provider is asked where it knows a name. The rest is imported when it is first
+asked for, so that a DAG file with an operator alone does not pay for what sensors and triggers need.
 """
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import (
@@ -20,19 +23,6 @@ if TYPE_CHECKING:
     from airflow.sdk import CronTriggerTimetable
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralTimeout
     from airflow.triggers.shared_stream import SharedStreamProducer
-else:
-    try:
-        from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralTimeout
-    except ImportError:  # 3.1
-        from airflow.exceptions import AirflowRescheduleException, TaskDeferralTimeout
-    try:
-        from airflow.sdk import CronTriggerTimetable
-    except ImportError:  # 3.1
-        from airflow.timetables.trigger import CronTriggerTimetable
-    try:
-        from airflow.triggers.shared_stream import SharedStreamProducer
-    except ImportError:  # 3.1 and 3.2: each trigger polls for itself, and no one calls a producer
-        SharedStreamProducer = object
 
 __all__ = [
     "AirflowFailException",
@@ -47,3 +37,21 @@ __all__ = [
     "conf",
     "get_async_connection",
 ]
+
+_HOMES: Final = {
+    "AirflowRescheduleException": ("airflow.sdk.exceptions", "airflow.exceptions"),  # the second: 3.1
+    "CronTriggerTimetable": ("airflow.sdk", "airflow.timetables.trigger"),  # the second: 3.1
+    "SharedStreamProducer": ("airflow.triggers.shared_stream",),  # from 3.3 on
+    "TaskDeferralTimeout": ("airflow.sdk.exceptions", "airflow.exceptions"),  # the second: 3.1
+}
+_WITHOUT: Final = {"SharedStreamProducer": object}  # each trigger polls for itself, and no one calls a producer
+
+
+def __getattr__(name: str) -> Any:
+    for home in _HOMES.get(name, ()):
+        with suppress(ImportError, AttributeError):
+            return getattr(import_module(home), name)
+    try:
+        return _WITHOUT[name]
+    except KeyError:
+        raise AttributeError(f"Neither the provider nor this Airflow has {name}.") from None

@@ -38,6 +38,20 @@ class CleverHook(BaseHook):
         self.clever_conn_id = clever_conn_id
         self.district_id = district_id
 
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Describe the standard fields to Airflow 3.1; newer ones read the provider's metadata."""
+        from airflow_provider_clever.hooks.form import field_behaviour
+
+        return field_behaviour()
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Describe the extra fields to Airflow 3.1; newer ones read the provider's metadata."""
+        from airflow_provider_clever.hooks.form import form_widgets
+
+        return form_widgets()
+
     def get_settings(self) -> CleverSettings:
         """Read the settings from the connection, and keep its secret out of the logs.
 

@@ -13,7 +13,7 @@ from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
 from airflow_provider_clever.triggers.cursors import cursors_of
-from airflow_provider_clever.triggers.looks import async_client, phase
+from airflow_provider_clever.triggers.looks import async_client, phase, share_of
 from airflow_provider_clever.triggers.watch import Finding, SyncStream, Watch, joined, keep
 
 if TYPE_CHECKING:
@@ -180,7 +180,8 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
     3.1 and 3.2 have no such store: there each start of the triggerer begins the watch anew.
 
     All districts of a connection with the same interval share one poll loop: one small request per district and
-    interval, spread over the interval.
+    interval, spread over the interval. Airflow 3.1 and 3.2 have no shared loops: there each trigger polls for itself,
+    at the part of the interval that its district's id picks.
 
     :param district_id: the district.
     :param clever_conn_id: the connection. Default ``clever_default``.
@@ -228,9 +229,10 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll for this trigger alone, where Airflow has no shared streams."""
-        watch, key = self._watch(), ("alone", id(self))
+        watch, key, share = self._watch(), ("alone", id(self)), share_of(self.district_id)
+        await asyncio.sleep(share * min(self.poll_seconds, _SPREAD_SECONDS))
         with joined(key, watch):
-            async with aclosing(SyncStream(key, self.poll_seconds).open_stream()) as stream:
+            async with aclosing(SyncStream(key, self.poll_seconds, share).open_stream()) as stream:
                 async for finding, _ in stream:
                     if finding.payload is not None:
                         yield _event(finding.payload)

@@ -1,7 +1,10 @@
 """How far a watched district has been told: kept in Airflow's state store of the watched assets, where there is one."""
 
 import asyncio
+import logging
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 class Cursor:
@@ -34,9 +37,27 @@ def _key(district_id: str) -> str:
 
 
 def cursors_of(stores: Any) -> list[Cursor]:
-    """Give the cursors for what Airflow injects as ``asset_state_store``; none where it does not exist."""
+    """Give the cursors for what Airflow injects as ``asset_state_store``; none where it does not exist.
+
+    Airflow names no public way to list the assets of a trigger that several of them share. Should its private one be
+    gone, the public way to the only asset is left; a trigger of several assets then keeps no cursor, and says so.
+    """
     if stores is None:
         return []
-    # Airflow names no public way to list the assets of a trigger that several of them share.
-    by_name = getattr(stores, "_by_name", None) or {}
-    return [Cursor(store) for store in by_name.values()] or [Cursor(stores)]
+    listed = [getattr(stores, name, None) or {} for name in ("_by_name", "_by_uri")]
+    return [Cursor(store) for by_key in listed for store in by_key.values()] or [_OnlyCursor(stores)]
+
+
+class _OnlyCursor(Cursor):
+    """The cursor in the store of the one asset, if there is just one."""
+
+    async def _call(self, name: str, *arguments: Any) -> Any:
+        try:
+            return await super()._call(name, *arguments)
+        except ValueError as error:  # so Airflow says that there are several
+            if not self._told:
+                log.warning("How far the district has been told is not kept, so a restart may miss a sync: %s", error)
+            self._told = True
+            return None
+
+    _told = False

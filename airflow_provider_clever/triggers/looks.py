@@ -1,6 +1,7 @@
 """One look at a district from a trigger: the connection, the client, and nothing that blocks the event loop."""
 
 import asyncio
+import hashlib
 import importlib
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,15 @@ async def async_client(clever_conn_id: str, district_id: str | None) -> "AsyncCl
     driver = await asyncio.to_thread(importlib.import_module, "airflow_provider_clever.api.async_client")
     client: AsyncCleverClient = driver.AsyncCleverClient(settings, policy=LOOK_POLICY)
     return client
+
+
+def share_of(district_id: str) -> float:
+    """Give the part of an interval, 0 to 1, at which a district is looked at by a trigger that polls for itself.
+
+    Triggers that know nothing of one another would otherwise all look when the triggerer has started. The district
+    decides, so that restarts and further triggerers change nothing.
+    """
+    return int.from_bytes(hashlib.sha256(district_id.encode()).digest()[:8]) / 2**64
 
 
 def phase(number: int) -> float:

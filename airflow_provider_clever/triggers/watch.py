@@ -141,11 +141,13 @@ class SyncStream(SharedStreamProducer):
 
     :param key: the group.
     :param poll_seconds: the interval, in seconds.
+    :param share: the part of the interval, 0 to 1, at which to look. Default: the districts are spread as they join.
     """
 
-    def __init__(self, key: Hashable, poll_seconds: float) -> None:
+    def __init__(self, key: Hashable, poll_seconds: float, share: float | None = None) -> None:
         self._key = key
         self._poll_seconds = poll_seconds
+        self._share = share
         self._findings: asyncio.Queue[Finding] = asyncio.Queue()
         self._tasks: dict[Watch, asyncio.Task[None]] = {}
         self._joins = 0
@@ -185,7 +187,8 @@ class SyncStream(SharedStreamProducer):
             for watch in [watch for watch in self._tasks if watch not in members.watches]:
                 self._tasks.pop(watch).cancel()
             for watch in [watch for watch in members.watches if watch not in self._tasks]:
-                start = time.monotonic() + phase(self._joins) * self._poll_seconds
+                share = phase(self._joins) if self._share is None else self._share
+                start = time.monotonic() + share * self._poll_seconds
                 self._joins += 1
                 self._tasks[watch] = asyncio.create_task(self._follow(watch, start))
             await members.changed.wait()

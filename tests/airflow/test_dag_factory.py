@@ -13,6 +13,7 @@ from airflow.sdk import DAG
 from airflow_provider_clever.dags import DistrictDag, attendance_dags
 from airflow_provider_clever.exceptions import CleverSettingsError
 from tests.support.airflow import AirflowHome
+from tests.support.dag_bag import stored
 
 A, B = "65e000000000000000000001", "65e000000000000000000002"
 LAKE = {"destination": "s3://aws_default@lake/clever"}
@@ -114,10 +115,8 @@ globals().update(attendance_dags(districts_from_variable("clever_districts"), de
 """
     airflow_home.add_dag(source)
     listed = json.dumps([{"district_id": A}, {"district_id": B}])
-    told = airflow_home.command("dags", "list", "-o", "json", "--local", env={"AIRFLOW_VAR_CLEVER_DISTRICTS": listed})
-    assert {f"clever_attendance_{A}", f"clever_attendance_{B}"} <= {
-        dag["dag_id"] for dag in json.loads(told.stdout[told.stdout.index("[{") :])
-    }
+    told = airflow_home.json_of("dags", "list", "--local", env={"AIRFLOW_VAR_CLEVER_DISTRICTS": listed})
+    assert {f"clever_attendance_{A}", f"clever_attendance_{B}"} <= {dag["dag_id"] for dag in told}
     with pytest.raises(AssertionError, match="airflow variables set clever_districts"):
         airflow_home.command("dags", "list-import-errors", "--local")
 
@@ -129,10 +128,8 @@ def test_a_backfill_makes_one_run_for_each_day_that_was_asked_for_named_after_th
     zone: str, schedule: str
 ) -> None:
     """As `airflow backfill create --from-date 2026-10-30 --to-date 2026-11-04` does: over a clock change, as well."""
-    from airflow.serialization.serialized_objects import DagSerialization
-
     (made,) = attendance_dags([{"district_id": A, "timezone": zone, "schedule": schedule}], defaults=LAKE).values()
-    dag = DagSerialization.from_dict(DagSerialization.to_dict(made))
+    dag = stored(made)
     assert dag.timetable.periodic
     first, last = datetime(2026, 10, 30, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC)
     runs = list(dag.iter_dagrun_infos_between(first, last))

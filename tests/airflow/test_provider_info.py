@@ -54,9 +54,9 @@ def test_the_connection_type_is_the_hooks_own(info):
 
 
 def test_airflow_lists_the_provider_and_its_hook(airflow_home: AirflowHome):
-    providers = json.loads(airflow_home.command("providers", "list", "--output", "json").stdout)
+    providers = airflow_home.json_of("providers", "list")
     assert "airflow-provider-clever" in {provider["package_name"] for provider in providers}
-    hooks = json.loads(airflow_home.command("providers", "hooks", "--output", "json").stdout)
+    hooks = airflow_home.json_of("providers", "hooks")
     (clever,) = (hook for hook in hooks if hook["connection_type"] == "clever")
     assert clever["conn_id_attribute_name"] == "clever_conn_id"
     assert clever["class"] == f"{CleverHook.__module__}.{CleverHook.__qualname__}"

@@ -32,7 +32,9 @@ def dag_file(schedule: str, options: str = "", task: str = TASK) -> str:
     return dedent(task) + dedent(
         f"""
         import pendulum
-        from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronPartitionTimetable, PartitionedAtRuntime
+        from airflow.sdk import DAG
+
+        from tests.support.features import CronDataIntervalTimetable
 
         with DAG("windows", schedule={schedule}, catchup=False, {options}):
             window()

@@ -21,8 +21,8 @@ files = [str(file) for folder in sys.argv[1:] for file in pathlib.Path(folder).g
 for file in files:
     runpy.run_path(file)
 heavy = {"aiohttp", "pyarrow", "requests"} & (set(sys.modules) - before)
-from airflow.dag_processing.dagbag import DagBag
-bags = [DagBag(dag_folder=folder) for folder in sys.argv[1:]]
+from tests.support.dag_bag import dag_bag
+bags = [dag_bag(folder) for folder in sys.argv[1:]]
 errors = {file: error for bag in bags for file, error in bag.import_errors.items()}
 found = {dag.fileloc for bag in bags for dag in bag.dags.values()}
 print(json.dumps({"heavy": sorted(heavy), "errors": errors, "without a DAG": sorted(set(files) - found)}))
@@ -48,7 +48,7 @@ def test_examples_and_documented_dags_import_with_no_connection_and_nothing_heav
     bare = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     done = subprocess.run(
         [sys.executable, "-c", PARSE, str(EXAMPLES), str(documented)],
-        env=bare | {"AIRFLOW_HOME": str(tmp_path / "home")},
+        env=bare | {"AIRFLOW_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

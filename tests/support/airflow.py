@@ -139,6 +139,11 @@ class AirflowHome:
         """Run an ``airflow`` command and give what it printed; a command that fails is an error that shows it."""
         return _run_to_end([sys.executable, "-m", "airflow", *arguments], self.environment(more=env), timeout_seconds)
 
+    def json_of(self, *arguments: str, env: Mapping[str, str] | None = None) -> Any:
+        """Run an ``airflow`` command that lists something, and give the list; older ones log in front of it."""
+        printed = self.command(*arguments, "--output", "json", env=env).stdout
+        return json.loads(printed[printed.index("[{") :])
+
     def add_dag(self, source: Path | str) -> Path:
         """Put a DAG file, or the text of one, into the DAGs folder, unchanged."""
         self.dags.mkdir(parents=True, exist_ok=True)

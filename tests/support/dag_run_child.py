@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.support.dag_bag import dag_bag, keep
+
 
 def main(job_file: Path) -> None:
     """Run the DAG that the job names, and write the outcome beside the job."""
@@ -25,13 +27,12 @@ def main(job_file: Path) -> None:
 
 def only_dag(folder: Path, dag_id: str | None) -> Any:
     """The DAG of this id, or the only one, of a folder."""
-    from airflow.dag_processing.dagbag import DagBag
-
-    bag = DagBag(dag_folder=str(folder))
+    bag = dag_bag(str(folder))
     if bag.import_errors:
         raise SystemExit("\n".join(bag.import_errors.values()))
     if dag_id is None and len(bag.dags) != 1:
         raise SystemExit(f"Say which DAG to run: {sorted(bag.dags)}")
+    keep(bag)
     return bag.dags[dag_id or next(iter(bag.dags))]
 
 

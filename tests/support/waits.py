@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import requests
-from airflow.sdk.exceptions import (
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.execution_time.timeout import timeout as execution_timeout
+
+from airflow_provider_clever.compat import (
     AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
-    TaskDeferred,
 )
-from airflow.sdk.execution_time.timeout import timeout as execution_timeout
-
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 from tests.support.sandbox import Sandbox
 

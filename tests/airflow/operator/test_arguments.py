@@ -9,13 +9,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_clever.exceptions import CleverError, CleverStoppedError
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.operators.clever import CleverAttendanceOperator, CleverListSchoolsOperator
+from tests.support.dag_bag import stored
 from tests.support.sandbox import Sandbox
 from tests.support.waits import Instance
 
@@ -78,12 +78,11 @@ def test_one_can_be_copied_and_goes_through_a_serialized_dag(operator: type[Any]
         made = operator(task_id="made")
 
     twin = copy.deepcopy(made)
-    stored = DagSerialization.deserialize_dag(DagSerialization.to_dict(dag)["dag"])
 
     assert {name: getattr(twin, name) for name in own_arguments(operator)} == {
         name: getattr(made, name) for name in own_arguments(operator)
     }
-    assert stored.get_task("made").task_type == operator.__name__
+    assert stored(dag).get_task("made").task_type == operator.__name__
 
 
 def test_importing_the_operators_imports_nothing_heavy():

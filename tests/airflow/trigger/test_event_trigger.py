@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.syncs import sync_moment
 from airflow_provider_clever.triggers.clever import CleverAttendanceSyncEventTrigger
 from tests.support.event_loop import largest_gap
@@ -321,28 +320,6 @@ def test_the_event_loop_stays_free_with_five_hundred_watchers(
     run(story)
 
 
-def test_without_a_state_store_the_watch_begins_anew_with_each_start(sandbox: Sandbox, district_id: str) -> None:
-    sandbox.set_stamp("small", NOON)
-
-    async def story() -> None:
-        trigger = watcher(district_id)
-        events: list[Any] = []
-
-        async def follow() -> None:
-            async for event in trigger.run():
-                events.append(event.payload)  # noqa: PERF401 - they come one by one
-
-        task = asyncio.create_task(follow())
-        await look_again(sandbox)
-        assert events == []
-        await asyncio.to_thread(sandbox.set_stamp, "small", "2026-11-21T12:00:00Z")
-        await until(lambda: events)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    run(story)
-
-
 def test_a_trigger_that_two_assets_share_keeps_a_cursor_in_both(sandbox: Sandbox, district_id: str) -> None:
     from airflow.sdk import Asset
     from airflow.sdk.execution_time.context import AssetStateStoreAccessors
@@ -359,10 +336,3 @@ def test_a_trigger_that_two_assets_share_keeps_a_cursor_in_both(sandbox: Sandbox
         await triggerer.stop()
 
     run(story)
-
-
-def test_a_wrong_argument_is_refused_when_the_dag_is_parsed() -> None:
-    with pytest.raises(CleverSettingsError, match="district_id"):
-        CleverAttendanceSyncEventTrigger(district_id="../etc")
-    with pytest.raises(CleverSettingsError, match="poll_seconds"):
-        CleverAttendanceSyncEventTrigger(district_id="d1", poll_seconds=0)

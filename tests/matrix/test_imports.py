@@ -1,0 +1,74 @@
+"""Everything of ours can be imported on this Airflow and Python, and asks for nothing that they have deprecated."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = (ROOT / "airflow_provider_clever", ROOT / "example_dags")
+
+# A child of its own, because a module is imported once. Airflow warns of an import at the line that asks for it.
+IMPORT_ALL = """
+import importlib, json, pathlib, pkgutil, runpy, sys, warnings
+
+warned, failed = [], {}
+
+def note(message, category, filename, lineno, file=None, line=None):
+    if issubclass(category, (DeprecationWarning, PendingDeprecationWarning, FutureWarning)):
+        warned.append(f"{filename}:{lineno}: {message}")
+
+warnings.simplefilter("always")
+warnings.showwarning = note
+
+import airflow_provider_clever
+
+modules = [found.name for found in pkgutil.walk_packages(airflow_provider_clever.__path__, "airflow_provider_clever.")]
+modules = [name for name in modules if not name.endswith(".__main__")]
+for name in modules:
+    try:
+        module = importlib.import_module(name)
+        for public in getattr(module, "__all__", ()):
+            getattr(module, public)
+    except Exception as error:
+        failed[name] = f"{type(error).__name__}: {error}"
+for file in map(str, sorted(pathlib.Path(sys.argv[1]).glob("*.py"))):
+    try:
+        runpy.run_path(file)
+    except Exception as error:
+        failed[file] = f"{type(error).__name__}: {error}"
+print(json.dumps({"modules": modules, "failed": failed, "warned": warned}))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, str(ROOT / "example_dags")],
+        env=bare | {"AIRFLOW_HOME": str(tmp_path_factory.mktemp("home"))},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_module_and_every_example_can_be_imported(told: dict) -> None:
+    files = {
+        file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        for file in OURS[0].rglob("*.py")
+        if file.name not in ("__init__.py", "__main__.py")
+    }
+    assert files <= set(told["modules"])
+    assert told["failed"] == {}
+
+
+def test_nothing_of_ours_asks_for_what_is_deprecated(told: dict) -> None:
+    assert [warning for warning in told["warned"] if warning.startswith(tuple(map(str, OURS)))] == []

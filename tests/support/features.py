@@ -1,0 +1,32 @@
+"""Which of Airflow's newer features this environment has; a test of one that is missing is skipped, and says so."""
+
+import importlib
+from contextlib import suppress
+from importlib.resources import files
+from typing import Any, Final
+
+import pytest
+
+
+def found(name: str, *homes: str) -> Any:
+    """Give a name from the first module that has it; None: no module does."""
+    for home in homes:
+        with suppress(ImportError, AttributeError):
+            return getattr(importlib.import_module(home), name)
+    return None
+
+
+CronDataIntervalTimetable: Final = found("CronDataIntervalTimetable", "airflow.sdk", "airflow.timetables.interval")
+CronPartitionTimetable: Final = found("CronPartitionTimetable", "airflow.sdk")
+PartitionedAtRuntime: Final = found("PartitionedAtRuntime", "airflow.sdk")
+
+READS_FORM_FROM_METADATA: Final = (
+    "conn-fields" in files("airflow").joinpath("provider.yaml.schema.json").read_text()  # from 3.2 on
+)
+HAS_ASSET_STATE: Final = found("AssetStateStoreAccessors", "airflow.sdk.execution_time.context") is not None
+HAS_SHARED_STREAMS: Final = found("SharedStreamProducer", "airflow.triggers.shared_stream") is not None
+HAS_TASK_STATE: Final = found("TaskStateStoreAccessor", "airflow.sdk.execution_time.context") is not None
+
+needs_asset_state = pytest.mark.skipif(not HAS_ASSET_STATE, reason="this Airflow has no asset state store")
+needs_shared_streams = pytest.mark.skipif(not HAS_SHARED_STREAMS, reason="this Airflow has no shared streams")
+needs_task_state = pytest.mark.skipif(not HAS_TASK_STATE, reason="this Airflow has no task state store")
