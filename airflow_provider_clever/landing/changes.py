@@ -7,7 +7,6 @@ record, and the retry finds the records of the tries before it by listing one fo
 
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, SCHEMA_VERSION, names_of, version_of
@@ -80,9 +79,20 @@ def write_change(
             for change in found
         ],
     }
-    with suppress(StaleVersionError):  # an earlier try has written the very same: the name holds both hashes
-        objects.write(path, gzipped_json(document), ABSENT)
+    data = gzipped_json(document)
+    try:
+        objects.write(path, data, ABSENT)
+    except StaleVersionError:  # an earlier try has written the very same: the name holds both hashes
+        objects.update(path, lambda found: None if found and _is_whole(found) else data)
     return ChangeRecord(path, school_id, attendance_date, before, after)
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        read_gzipped_json(data)
+    except ValueError:
+        return False
+    return True
 
 
 def records(objects: Objects, district_id: str, work: Work) -> list[ChangeRecord]:

@@ -374,6 +374,24 @@ def test_a_quarantine_that_cannot_be_read_spoils_only_the_rows_that_belong_in_it
     assert all(school["covered"] == whole for school in receipt["schools"].values() if school is not failed)
 
 
+def test_a_change_record_that_a_killed_try_left_damaged_is_written_again_by_the_next(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def pull_with_feed(lake: Path) -> Answer:
+        return ask(sandbox, lake, first_day=FIRST, last_day=LAST, write_changes=True)
+
+    first, lake = tmp_path / "first", tmp_path / "lake"
+    pull_with_feed(first)
+    whole = {path.relative_to(first): path.read_bytes() for path in first.glob("_clever/*/changes/*/*/*.json.gz")}
+    for name in whole:
+        (lake / name).parent.mkdir(parents=True, exist_ok=True)
+        (lake / name).write_bytes(b"")
+
+    assert pull_with_feed(lake).problem is None
+
+    assert {name: (lake / name).read_bytes() for name in whole} == whole
+
+
 @pytest.mark.parametrize("what", ["attendance", "receipts", "changes", "quarantine"])
 @pytest.mark.parametrize("damage", ["empty", "a_folder_in_its_place", "a_link_to_itself"])
 def test_verify_counts_what_cannot_be_read_and_goes_on(
