@@ -3,14 +3,12 @@
 No message holds a token, a cursor, a student id or a row: they end up in task logs.
 """
 
-from typing import ClassVar
-
 
 class CleverError(Exception):
     """Anything that this provider reports on purpose. Catch this one to catch them all."""
 
-    permanent: ClassVar[bool] = False
-    """True if the same call cannot succeed later without somebody changing something first."""
+    permanent: bool = False
+    """True if the same call cannot succeed later without a person changing something first."""
 
 
 class CleverSettingsError(CleverError):
@@ -20,7 +18,16 @@ class CleverSettingsError(CleverError):
 
 
 class CleverTransportError(CleverError):
-    """Try again later: no complete answer arrived (refused, reset, timed out, cut short)."""
+    """Try again later: no complete answer arrived (refused, reset, timed out, cut short).
+
+    :param message: what happened, and the next step.
+    :param needs_person: True if it lies in how this machine reaches Clever (certificates, proxy), so that a person has
+        to fix something. Default False.
+    """
+
+    def __init__(self, message: str, *, needs_person: bool = False) -> None:
+        super().__init__(message)
+        self.needs_person = needs_person
 
 
 class CleverHTTPError(CleverError):
@@ -28,36 +35,39 @@ class CleverHTTPError(CleverError):
 
     :param status: the HTTP status.
     :param path: the path that was asked for, without its query.
-    :param message: what the answer's body said, shortened, or the status' own words; then the next step.
-    :param attempts: how often the request was sent.
+    :param message: what the answer said, if it is a known phrase, or the status' own words; then the next step.
+    :param attempts: how often the request was sent. Default 1.
+    :param is_confirmed: False if the answer was seen once only, or is not in the form of Clever's errors: then it is
+        never permanent. Default True.
     """
 
-    def __init__(self, status: int, path: str, message: str, attempts: int = 1) -> None:
+    def __init__(self, status: int, path: str, message: str, attempts: int = 1, *, is_confirmed: bool = True) -> None:
         times = "once" if attempts == 1 else f"{attempts} times"
         super().__init__(f"Clever answered {status} for {path} (asked {times}): {message}")
         self.status = status
         self.path = path
         self.message = message
         self.attempts = attempts
+        self.permanent = type(self).permanent and is_confirmed
 
-    def __reduce__(self) -> tuple[type["CleverHTTPError"], tuple[int, str, str, int]]:
-        return type(self), (self.status, self.path, self.message, self.attempts)
+    def __reduce__(self) -> tuple[type["CleverHTTPError"], tuple[int, str, str, int], dict[str, object]]:
+        return type(self), (self.status, self.path, self.message, self.attempts), self.__dict__
 
 
 class CleverAuthError(CleverHTTPError):
-    """Mend the credentials, or ask the district: Clever refuses this token (401 or 403)."""
+    """Fix the credentials, or ask the district: Clever refuses this token (401 or 403). Permanent once confirmed."""
 
     permanent = True
 
 
 class CleverRequestError(CleverHTTPError):
-    """Mend the arguments: Clever refuses the question itself (400, 405, 413, 501)."""
+    """Fix the arguments: Clever refuses the question itself (400, 405, 413, 501). Permanent once confirmed."""
 
     permanent = True
 
 
 class CleverNotFoundError(CleverHTTPError):
-    """The object is unknown, deleted, or not shared with this app (404)."""
+    """The object is unknown, deleted, or not shared with this app (404). Permanent once confirmed."""
 
     permanent = True
 
@@ -67,9 +77,7 @@ class CleverRateLimitError(CleverHTTPError):
 
 
 class CleverProtocolError(CleverError):
-    """Report it: Clever's answer breaks its own contract, so nothing of it can be trusted."""
-
-    permanent = True
+    """Run again, and report it if it stays: Clever's answer breaks its own contract, so nothing of it is used."""
 
 
 class CleverDataError(CleverError):

@@ -3,15 +3,49 @@
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from airflow_provider_clever.attendance import schema
-from airflow_provider_clever.attendance.values import CleverId, CleverMoment, OptionalText, Text, text_or_none
+from airflow_provider_clever.attendance.values import CleverId, date_from_text, moment_from_text
+from airflow_provider_clever.printable import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 AttendanceRecord = schema.AttendanceRecord
+
+
+def _name(value: object) -> str:
+    return printable(value) if isinstance(value, str) else ""
+
+
+def _text_or_nothing(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _moment_or_nothing(value: object) -> datetime | None:
+    try:
+        return moment_from_text(value)
+    except ValueError:
+        return value if isinstance(value, datetime) and value.tzinfo is not None else None
+
+
+def _day_or_moment(value: object) -> date | datetime | None:
+    if isinstance(value, date):
+        return value
+    for read in (date_from_text, moment_from_text):
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    return None
+
+
+# A district is pulled by ids alone, so no other field of a roster may stop it: what cannot be read counts as not given.
+Name: TypeAlias = Annotated[str, BeforeValidator(_name)]
+RosterText: TypeAlias = Annotated[str | None, BeforeValidator(_text_or_nothing)]
+RosterMoment: TypeAlias = Annotated[datetime | None, BeforeValidator(_moment_or_nothing)]
+RosterDay: TypeAlias = Annotated[date | datetime | None, BeforeValidator(_day_or_moment)]
 
 
 class _CleverModel(BaseModel):
@@ -23,38 +57,38 @@ class District(_CleverModel):
     """A district that shares its data with the app (clever-api.md 2.3)."""
 
     id: CleverId
-    name: str = ""
-    state: OptionalText = None
-    last_sync: CleverMoment = None
-    last_attendance_sync: CleverMoment = None
-    pause_start: Annotated[date | datetime | None, BeforeValidator(text_or_none)] = None
-    pause_end: Annotated[date | datetime | None, BeforeValidator(text_or_none)] = None
+    name: Name = ""
+    state: RosterText = None
+    last_sync: RosterMoment = None
+    last_attendance_sync: RosterMoment = None
+    pause_start: RosterDay = None
+    pause_end: RosterDay = None
 
 
 class School(_CleverModel):
     """A school that a district shares (clever-api.md 2.4)."""
 
     id: CleverId
-    name: str = ""
-    sis_id: OptionalText = None
-    school_number: OptionalText = None
+    name: Name = ""
+    sis_id: RosterText = None
+    school_number: RosterText = None
 
 
 class Section(_CleverModel):
     """A class of a school (clever-api.md 2.4)."""
 
     id: CleverId
-    name: str = ""
-    school: OptionalText = None
-    sis_id: OptionalText = None
+    name: Name = ""
+    school: RosterText = None
+    sis_id: RosterText = None
 
 
 class DistrictToken(_CleverModel):
     """The token by which one district lets the app in (clever-api.md 1.3)."""
 
     district_id: CleverId
-    access_token: Annotated[Text, Field(repr=False)]
-    created: CleverMoment = None
+    access_token: Annotated[str, StringConstraints(pattern="^[!-~]+$"), Field(repr=False)]
+    created: RosterMoment = None
 
 
 # --- attendance in columns ------------------------------------------------------------------------------------------

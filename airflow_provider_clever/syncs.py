@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.exceptions import CleverError, CleverProtocolError
+from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.models import District
 
 
@@ -137,11 +137,8 @@ def sync_moment(text: object) -> datetime | None:
 
 
 def ends_the_wait(error: CleverError) -> bool:
-    """Tell whether waiting on is pointless until somebody mends something.
-
-    An answer that breaks the contract is permanent for a pull; a maintenance page in HTML is one, and goes away.
-    """
-    return error.permanent and not isinstance(error, CleverProtocolError)
+    """Tell whether waiting on is pointless until a person fixes something."""
+    return error.permanent
 
 
 class LeveledLog(Protocol):

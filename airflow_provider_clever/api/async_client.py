@@ -3,20 +3,22 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar, cast
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
+from airflow_provider_clever.api.bodies import BodyReader, BrokenBodyError
 from airflow_provider_clever.api.credentials import AppCredentials, token_credentials
-from airflow_provider_clever.api.districts import check_district, find_district
+from airflow_provider_clever.api.districts import find_district
 from airflow_provider_clever.api.exchange import Credentials, RetryPolicy
-from airflow_provider_clever.api.fetcher import HEADERS, MOST_BODY_BYTES
+from airflow_provider_clever.api.fetcher import HEADERS
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
+from airflow_provider_clever.api.network import Trouble, proxy_for, tls_context, transport_error
 from airflow_provider_clever.api.redaction import keep_cursors_out_of_logs
-from airflow_provider_clever.exceptions import CleverProtocolError, CleverTransportError
+from airflow_provider_clever.exceptions import CleverTransportError
 from airflow_provider_clever.models import District
 from airflow_provider_clever.settings import CleverSettings
 
@@ -32,14 +34,21 @@ class AsyncCleverClient:
 
     :param settings: where Clever is, and as whom to ask.
     :param policy: how patient each request is. Default: 5 attempts, at most 10 minutes of waiting.
+    :param on_token: told each token that the client finds, such as to have it masked in logs. Default: nobody is.
     """
 
-    def __init__(self, settings: CleverSettings, *, policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        settings: CleverSettings,
+        *,
+        policy: RetryPolicy | None = None,
+        on_token: Callable[[str], object] = lambda _: None,
+    ) -> None:
         keep_cursors_out_of_logs()
         self.settings = settings
         self._policy = policy or RetryPolicy()
         self._credentials: Credentials = (
-            token_credentials(settings.token) if settings.token else AppCredentials(settings, self._policy)
+            token_credentials(settings.token) if settings.token else AppCredentials(settings, self._policy, on_token)
         )
         self._session: aiohttp.ClientSession | None = None
 
@@ -62,9 +71,12 @@ class AsyncCleverClient:
 
         :raises CleverSettingsError: the token belongs to another district, or none was named and there are several.
         """
-        district = await self.run(find_district(self.settings.api_base, self._credentials, self._policy))
+        plan = find_district(self.settings.api_base, self._credentials, self._policy, self._asked_id)
+        return await self.run(plan)
+
+    def _asked_id(self) -> str | None:
         found = self._credentials.district_id if isinstance(self._credentials, AppCredentials) else None
-        return check_district(district, found or self.settings.district_id)
+        return found or self.settings.district_id
 
     async def run(self, plan: Plan[Result]) -> Result:
         """Carry out a plan."""
@@ -89,47 +101,63 @@ class AsyncCleverClient:
             plan.close()
 
     async def _send(self, request: Request) -> Response:
-        if self._session is None:
-            self._session = _open_session(self.settings)
         sent_at = time.time()
+        status: int | None = None
         try:
-            async with self._session.get(
-                URL(request.url, encoded=True),
-                headers={"Authorization": request.authorization},
-                allow_redirects=False,
-                proxy=_proxy_for(request),
-            ) as raw:
-                headers: dict[str, str] = {}
-                for name, value in raw.headers.items():
-                    key = name.lower()
-                    headers[key] = f"{headers[key]}, {value}" if key in headers else value
-                return Response(raw.status, headers, await _read(raw), sent_at)
-        except TimeoutError:
+            return await self._exchanged(request, sent_at)
+        except BrokenBodyError:
+            error, trouble = Exception(), Trouble.CUT
+        except aiohttp.ClientHttpProxyError as refusal:
+            error, trouble, status = refusal, Trouble.PROXY, refusal.status
+        except (aiohttp.ClientError, OSError, ValueError) as failure:
+            error, trouble = failure, next(words for kind, words in _TROUBLES if isinstance(failure, kind))
+        # Raised where nothing that was caught hangs on to it, for the texts of the library may hold the address.
+        found = transport_error(error, request.origin, trouble, status)
+        del error
+        raise found
+
+    async def _exchanged(self, request: Request, sent_at: float) -> Response:
+        if self._session is None:
+            self._session = await _open_session(self.settings)
+        proxy = proxy_for(request.origin)
+        if proxy and not proxy.lower().startswith("http"):
             raise CleverTransportError(
-                f"No answer from Clever: {request.origin} did not answer in time. Check the connection's host, or run"
-                " again later."
-            ) from None
-        except (aiohttp.ClientError, OSError):
-            # Their texts may hold the address, so neither they nor their chain may get out.
-            raise CleverTransportError(
-                f"No answer from Clever: no connection to {request.origin}, or it broke. Check the connection's host"
-                " and the network, or run again later."
-            ) from None
+                f"No answer from Clever: the triggerer cannot use a SOCKS proxy to {request.origin}. Name an HTTP proxy"
+                " in its HTTPS_PROXY, or wait in a worker with deferrable=False.",
+                needs_person=True,
+            )
+        async with self._session.get(
+            URL(request.url, encoded=True),
+            headers={"Authorization": request.authorization},
+            allow_redirects=False,
+            proxy=proxy,
+        ) as raw:
+            headers: dict[str, str] = {}
+            for name, value in raw.headers.items():
+                key = name.lower()
+                headers[key] = f"{headers[key]}, {value}" if key in headers else value
+            body = BodyReader(headers.get("content-encoding", ""))
+            async for chunk in raw.content.iter_chunked(_CHUNK_BYTES):
+                body.add(chunk)
+            return Response(raw.status, headers, body.finish(), sent_at)
 
 
-async def _read(raw: aiohttp.ClientResponse) -> bytes:
-    chunks, size = [], 0
-    async for chunk in raw.content.iter_chunked(_CHUNK_BYTES):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MOST_BODY_BYTES:
-            raise CleverProtocolError(f"Clever's answer is larger than {MOST_BODY_BYTES // 2**20} MB. Report it.")
-    return b"".join(chunks)
+_TROUBLES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], Trouble], ...]] = (
+    ((aiohttp.ClientProxyConnectionError, aiohttp.InvalidURL), Trouble.PROXY),
+    (aiohttp.ConnectionTimeoutError, Trouble.NOT_ACCEPTED),
+    (TimeoutError, Trouble.SILENT),
+    (aiohttp.ClientPayloadError, Trouble.CUT),
+    (Exception, Trouble.BROKEN),
+)
 
 
-def _open_session(settings: CleverSettings) -> aiohttp.ClientSession:
-    # trust_env would let ~/.netrc add credentials of its own; the proxies of the environment are passed by hand.
+async def _open_session(settings: CleverSettings) -> aiohttp.ClientSession:
+    # Looks are minutes apart, so no connection would be kept for the next one; and over a new one nothing can come that
+    # an earlier look asked for. trust_env would let ~/.netrc add credentials of its own.
+    secure = await asyncio.to_thread(tls_context) if settings_use_tls(settings) else True
     return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, ssl=secure),
+        auto_decompress=False,
         headers=HEADERS,
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -141,8 +169,6 @@ def _open_session(settings: CleverSettings) -> aiohttp.ClientSession:
     )
 
 
-def _proxy_for(request: Request) -> str | None:
-    url = URL(request.origin)
-    if url.scheme != "https" or proxy_bypass(url.host or ""):  # plain http goes to loopback only
-        return None
-    return getproxies().get("https")
+def settings_use_tls(settings: CleverSettings) -> bool:
+    """Tell whether one of the two origins is asked over TLS; plain http goes to this machine only."""
+    return any(origin.startswith("https:") for origin in (settings.api_base, settings.auth_base))

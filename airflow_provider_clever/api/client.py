@@ -1,12 +1,13 @@
 """The blocking client. Usable without Airflow."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, cast
 
+from airflow_provider_clever.api.belief import Doubts
 from airflow_provider_clever.api.credentials import find_tokens, token_credentials
-from airflow_provider_clever.api.districts import check_district, find_district, items_in, read_models
+from airflow_provider_clever.api.districts import find_district, items_in, read_models
 from airflow_provider_clever.api.endpoints import (
     ATTENDANCE_LIMIT,
     AttendanceQuery,
@@ -32,14 +33,20 @@ class CleverClient:
     :param settings: where Clever is, and as whom to ask.
     :param policy: how patient each request is. Default: 5 attempts, at most 10 minutes of waiting.
     :param stop: set it, or call :meth:`stop`, and every thread of this client stops at its next step.
+    :param on_token: told each token that the client finds, such as to have it masked in logs. Default: nobody is.
     """
 
     def __init__(
-        self, settings: CleverSettings, *, policy: RetryPolicy | None = None, stop: threading.Event | None = None
+        self,
+        settings: CleverSettings,
+        *,
+        policy: RetryPolicy | None = None,
+        stop: threading.Event | None = None,
+        on_token: Callable[[str], object] = lambda _: None,
     ) -> None:
         keep_cursors_out_of_logs()
         self.settings = settings
-        self._shared = Shared(settings, policy or RetryPolicy(), stop or threading.Event())
+        self._shared = Shared(settings, policy or RetryPolicy(), stop or threading.Event(), on_token)
         self._own = PageFetcher(self._shared)
         self._district: District | None = None
 
@@ -66,6 +73,11 @@ class CleverClient:
     def answer_seconds(self) -> float:
         """Give for how many seconds answers were waited for of late, without the reading; 0 before the first."""
         return self._shared.answer_seconds
+
+    @property
+    def doubts(self) -> Doubts:
+        """Give what the answers of all threads were like, compared with what was asked."""
+        return self._shared.doubts
 
     def budget_left(self) -> BudgetLeft | None:
         """Give what is left of the token's budget; None if it is not known."""
@@ -102,20 +114,20 @@ class CleverClient:
         :raises CleverSettingsError: the token belongs to another district, or none was named and there are several.
         """
         shared = self._shared
-        district = self._own.run(find_district(self.settings.api_base, shared.credentials, shared.policy))
-        self._district = check_district(district, shared.district_id)
-        return district
+        plan = find_district(self.settings.api_base, shared.credentials, shared.policy, lambda: shared.district_id)
+        self._district = self._own.run(plan)
+        return self._district
 
     def _tokens(self) -> dict[str, str]:
         return self._own.run(find_tokens(self.settings, self._shared.policy, None))
 
     def _district_of(self, district_id: str, token: str) -> District:
+        self._shared.on_token(token)
         credentials = token_credentials(token, whose=f"Clever's own list of tokens, for district {district_id}")
         # Every token has a budget of its own, so this client's throttle knows nothing about this one.
-        shared = Shared(self.settings, self._shared.policy, self._shared.stop)
+        shared = Shared(self.settings, self._shared.policy, self._shared.stop, self._shared.on_token)
         with PageFetcher(shared) as fetcher:
-            plan = find_district(self.settings.api_base, credentials, shared.policy)
-            return check_district(fetcher.run(plan), district_id)
+            return fetcher.run(find_district(self.settings.api_base, credentials, shared.policy, lambda: district_id))
 
     # --- rosters ----------------------------------------------------------------------------------------------------
 
@@ -136,7 +148,7 @@ class CleverClient:
         walk = Walk(first)
         request: Request | None = first
         while request is not None:
-            body = self._own.fetch(request).body
+            body = self._own.fetch(request, walk.judge).body
             request = walk.advance(body)
             yield body
 

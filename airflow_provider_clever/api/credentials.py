@@ -4,13 +4,17 @@ import logging
 import threading
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from airflow_provider_clever.api.districts import items, read_models
+from pydantic import ValidationError
+
+from airflow_provider_clever.api.districts import items
 from airflow_provider_clever.api.endpoints import tokens_request
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.api.messages import Pause, Plan
-from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.exceptions import CleverProtocolError, CleverSettingsError
 from airflow_provider_clever.models import DistrictToken
 from airflow_provider_clever.settings import OF_A_USER, CleverSettings, is_user_token
 
@@ -18,6 +22,15 @@ log = logging.getLogger(__name__)
 
 _TURN_SECONDS = 0.02
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Secret(str):
+    """A text whose ``repr`` does not show it, for tools that keep the variables of a failure."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret([...])"
 
 
 class FixedCredentials:
@@ -51,7 +64,7 @@ def token_credentials(token: str, *, whose: str = "the connection's password") -
     :param whose: where it came from, for the advice.
     """
     return FixedCredentials(
-        f"Bearer {token}",
+        Secret(f"Bearer {token}"),
         f"Clever refuses the token from {whose}. It may have been replaced, or the district may have disconnected the"
         " app: copy the district's current token from Clever's dashboard, or use the app's client id and secret, with"
         " which a replaced token is found again. If other requests succeed with it, ask your contact at Clever whether"
@@ -63,23 +76,33 @@ def app_credentials(settings: CleverSettings) -> FixedCredentials:
     """Ask in the name of the app, by client id and secret (clever-api.md 1.3)."""
     pair = f"{settings.client_id}:{settings.client_secret}".encode()
     return FixedCredentials(
-        f"Basic {b64encode(pair).decode()}",
+        Secret(f"Basic {b64encode(pair).decode()}"),
         "Clever refuses the client id and secret. Copy both again from Clever's dashboard into the connection's login"
         " and password.",
     )
 
 
-def find_tokens(settings: CleverSettings, policy: RetryPolicy, district_id: str | None) -> Plan[dict[str, str]]:
+def find_tokens(
+    settings: CleverSettings, policy: RetryPolicy, district_id: str | None, *, on_new_connection: bool = False
+) -> Plan[dict[str, str]]:
     """Find the tokens of the connected districts, the newest of each.
 
     :param settings: with client id and secret.
     :param policy: how patiently.
     :param district_id: only this district's. None: all.
+    :param on_new_connection: ask over a new connection. Default False.
     :return: district id -> token.
     """
-    found = yield from items(tokens_request(settings.auth_base, district_id), app_credentials(settings), policy)
-    flat = [{**item, "district_id": _owner_id(item)} for item in found if isinstance(item, dict)]
-    tokens = read_models(DistrictToken, flat, "token")
+    request = replace(tokens_request(settings.auth_base, district_id), on_new_connection=on_new_connection)
+    found = yield from items(request, app_credentials(settings), policy)
+    tokens, unreadable = _district_tokens(found)
+    if unreadable:
+        log.warning("%d items of Clever's list of tokens hold no token that can be sent", unreadable)
+        if not tokens or (district_id is not None and district_id not in {token.district_id for token in tokens}):
+            raise CleverProtocolError(
+                f"Clever sent {unreadable} tokens that cannot be used, and none besides"
+                f"{' for district ' + district_id if district_id else ''}. Run again, and report it if it stays."
+            )
     counts = Counter(token.district_id for token in tokens)
     if len(tokens) > len(counts):
         log.info("%d districts have several tokens; using the newest of each", sum(n > 1 for n in counts.values()))
@@ -87,9 +110,23 @@ def find_tokens(settings: CleverSettings, policy: RetryPolicy, district_id: str 
     return {token.district_id: token.access_token for token in tokens}
 
 
-def _owner_id(item: dict[str, object]) -> object:
-    owner = item.get("owner")
-    return owner.get("id") if isinstance(owner, dict) else None
+def _district_tokens(found: Iterable[object]) -> tuple[list[DistrictToken], int]:
+    """The districts' tokens among the items of the list, and how many of theirs cannot be used.
+
+    Users and schools can own tokens too.
+    """
+    tokens, unreadable = [], 0
+    for item in found:
+        owner = item.get("owner") if isinstance(item, dict) else None
+        owner = owner if isinstance(owner, dict) else {}
+        if owner.get("type", "district") != "district":
+            continue
+        try:
+            flat = {**item, "district_id": owner.get("id")} if isinstance(item, dict) else {}
+            tokens.append(DistrictToken.model_validate(flat))
+        except ValidationError:
+            unreadable += 1
+    return tokens, unreadable
 
 
 class AppCredentials:
@@ -99,6 +136,7 @@ class AppCredentials:
 
     :param settings: with client id and secret.
     :param policy: how patiently to look tokens up.
+    :param on_token: told each token that is found. Default: nobody is.
     """
 
     advice = (
@@ -107,9 +145,12 @@ class AppCredentials:
         " for this app and district."
     )
 
-    def __init__(self, settings: CleverSettings, policy: RetryPolicy) -> None:
+    def __init__(
+        self, settings: CleverSettings, policy: RetryPolicy, on_token: Callable[[str], object] = lambda _: None
+    ) -> None:
         self._settings = settings
         self._policy = policy
+        self._on_token = on_token
         self._lock = threading.Lock()
         self._is_looking = False
         self._authorization: str | None = None
@@ -135,8 +176,13 @@ class AppCredentials:
             if replaced is not None:
                 log.info("Clever refused the token; looking up the district's current one")
             tokens = yield from find_tokens(self._settings, self._policy, self.district_id)
+            if not tokens or (self.district_id is not None and self.district_id not in tokens):
+                # One answer that does not name the district is no proof that it is not connected.
+                yield Pause(self._policy.backoff_seconds, "Clever's list of tokens does not name it; asking again")
+                tokens = yield from find_tokens(self._settings, self._policy, self.district_id, on_new_connection=True)
             self.district_id, token = _choose(tokens, self.district_id)
-            self._authorization = f"Bearer {token}"
+            self._on_token(token)
+            self._authorization = Secret(f"Bearer {token}")
             return self._authorization
         finally:
             self._is_looking = False

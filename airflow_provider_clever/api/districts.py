@@ -1,6 +1,7 @@
 """Lists as plans: all items of a short list, and the one district that a token belongs to."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,7 +10,7 @@ from airflow_provider_clever.api.bodies import page_object, read_json
 from airflow_provider_clever.api.endpoints import districts_request
 from airflow_provider_clever.api.exchange import Credentials, RetryPolicy, exchange
 from airflow_provider_clever.api.messages import Plan, Request
-from airflow_provider_clever.api.paging import Walk
+from airflow_provider_clever.api.paging import Judgement, Walk
 from airflow_provider_clever.exceptions import CleverProtocolError, CleverSettingsError
 from airflow_provider_clever.models import District
 
@@ -30,7 +31,7 @@ def items(first: Request, credentials: Credentials, policy: RetryPolicy) -> Plan
     walk, found = Walk(first), list[Any]()
     request: Request | None = first
     while request is not None:
-        response = yield from exchange(request, credentials, policy)
+        response = yield from exchange(request, credentials, policy, walk.judge)
         found += items_in(response.body)
         request = walk.advance(response.body)
     return found
@@ -50,15 +51,33 @@ def read_models(model: type[Model], found: Iterable[object], what: str) -> list[
         ) from None
 
 
-def find_district(api_base: str, credentials: Credentials, policy: RetryPolicy) -> Plan[District]:
-    """Get the district that the token belongs to.
+def find_district(
+    api_base: str, credentials: Credentials, policy: RetryPolicy, asked_id: Callable[[], str | None] = lambda: None
+) -> Plan[District]:
+    """Get the district that the token belongs to. If it is another one than was asked for, Clever is asked again.
 
     :param api_base: the API's origin.
     :param credentials: whose token.
     :param policy: how patiently.
+    :param asked_id: gives the district that is meant, once the token is known; None: whichever. Default: whichever.
+    :raises CleverSettingsError: it is another one.
     """
-    response = yield from exchange(districts_request(api_base), credentials, policy)
-    districts = read_models(District, items_in(response.body), "district")
+    request = districts_request(api_base)
+    walk = Walk(request)
+
+    def judge(body: bytes) -> Judgement:
+        _only_district(body)
+        return walk.judge(body)
+
+    district = _only_district((yield from exchange(request, credentials, policy, judge)).body)
+    if asked_id() not in {None, district.id}:
+        again = replace(request, on_new_connection=True)
+        district = _only_district((yield from exchange(again, credentials, policy, judge)).body)
+    return check_district(district, asked_id())
+
+
+def _only_district(body: bytes) -> District:
+    districts = read_models(District, items_in(body), "district")
     if len(districts) != 1:
         raise CleverProtocolError(
             f"Clever named {len(districts)} districts for one token, which belongs to one. Check in Clever's dashboard"

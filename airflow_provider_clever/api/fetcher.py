@@ -3,25 +3,31 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPException
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar, cast
 
+from requests.exceptions import RequestException
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, ReadTimeoutError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, ReadTimeoutError
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from airflow_provider_clever import __version__
-from airflow_provider_clever.api.connections import open_pool, send_ahead
+from airflow_provider_clever.api.belief import Doubts
+from airflow_provider_clever.api.bodies import BodyReader, BrokenBodyError
+from airflow_provider_clever.api.connections import Line, open_pool, send_ahead
 from airflow_provider_clever.api.credentials import AppCredentials, token_credentials
 from airflow_provider_clever.api.exchange import Credentials, RetryPolicy, exchange
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
+from airflow_provider_clever.api.network import Trouble, transport_error
+from airflow_provider_clever.api.paging import Judgement
 from airflow_provider_clever.api.redaction import without_cursor
 from airflow_provider_clever.api.throttle import Throttle
-from airflow_provider_clever.exceptions import CleverProtocolError, CleverStoppedError, CleverTransportError
+from airflow_provider_clever.exceptions import CleverStoppedError, CleverTransportError
 from airflow_provider_clever.settings import CleverSettings
 
 log = logging.getLogger(__name__)
@@ -33,7 +39,6 @@ HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip",
 }
-MOST_BODY_BYTES: Final = 64 * 2**20
 _CHUNK_BYTES: Final = 2**18
 _SHARE_OF_ONE_WAIT: Final = 0.125
 """How much one wait counts in the average of the waits of late."""
@@ -43,13 +48,21 @@ _STOPPED: Final = "The client was told to stop."
 class Shared:
     """What all sessions of one client share."""
 
-    def __init__(self, settings: CleverSettings, policy: RetryPolicy, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: CleverSettings,
+        policy: RetryPolicy,
+        stop: threading.Event,
+        on_token: Callable[[str], object],
+    ) -> None:
         self.settings = settings
+        self.on_token = on_token
         self.policy = policy
         self.stop = stop
         self.throttle = Throttle(settings.budget_share, stop)
+        self.doubts = Doubts()
         self.credentials: Credentials = (
-            token_credentials(settings.token) if settings.token else AppCredentials(settings, policy)
+            token_credentials(settings.token) if settings.token else AppCredentials(settings, policy, on_token)
         )
         self._lock = threading.Lock()
         self.requests_sent = 0
@@ -94,6 +107,8 @@ class PageFetcher:
         self._shared = shared
         self._pools: dict[str, HTTPConnectionPool] = {}
         self._ahead: _Ahead | None = None
+        self._is_in_body = False
+        self._line = Line(silence_seconds=shared.settings.read_timeout_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -107,15 +122,17 @@ class PageFetcher:
         while self._pools:
             self._pools.popitem()[1].close()
 
-    def fetch(self, request: Request) -> Response:
+    def fetch(self, request: Request, judge: Callable[[bytes], Judgement] | None = None) -> Response:
         """Get one page, with all retries and waits.
 
         :param request: what to ask; its credentials are filled in.
+        :param judge: says whether a page may be taken. Default: as for the first page of a walk.
         :return: a 200 whose body is JSON as far as its tail shows; its rows are not looked at.
         :raises CleverError: it could not be had; see :mod:`airflow_provider_clever.exceptions`.
         :raises CleverStoppedError: the client was told to stop.
         """
-        return self.run(exchange(request, self._shared.credentials, self._shared.policy))
+        shared = self._shared
+        return self.run(exchange(request, shared.credentials, shared.policy, judge, shared.doubts))
 
     def send_ahead(self, request: Request) -> None:
         """Send the request that is going to be fetched next, so that Clever answers it while the caller works.
@@ -203,26 +220,39 @@ class PageFetcher:
         return response
 
     def _transfer(self, request: Request, ahead: _Ahead | None = None) -> Response:
-        """Send a request, unless it went over this connection already, and read the answer."""
+        """Send a request, unless it went over this connection already, and read the answer.
+
+        What fails is raised where nothing that was caught hangs on to it: the libraries' errors and the frames behind
+        them hold the address with the cursor.
+        """
         if self._shared.stop.is_set():
             raise CleverStoppedError(_STOPPED)
-        settings = self._shared.settings
+        if request.on_new_connection:
+            self._drop(request.origin)
         asked_at, sent_at = time.monotonic(), ahead.sent_at if ahead else time.time()
-        deadline = asked_at + settings.response_timeout_seconds
-        # The errors' texts hold the address with the cursor, so neither they nor their chain may get out.
+        self._is_in_body = False
+        self._line.until = asked_at + self._shared.settings.response_timeout_seconds
         try:
-            raw = ahead.connection.getresponse() if ahead else self._open(request)
-        except (Urllib3Error, HTTPException, OSError) as error:
-            raise CleverTransportError(_what_failed(error, request.origin)) from None
+            return self._exchanged(request, ahead, asked_at, sent_at)
+        except BrokenBodyError:
+            failure = transport_error(Exception(), request.origin, Trouble.CUT)
+        except (Urllib3Error, HTTPException, OSError, RequestException) as error:
+            failure = transport_error(error, request.origin, self._trouble(error))
+        except ValueError:
+            failure = transport_error(Exception(), request.origin, Trouble.BROKEN)
+        self._drop(request.origin)
+        raise failure
+
+    def _exchanged(self, request: Request, ahead: _Ahead | None, asked_at: float, sent_at: float) -> Response:
+        raw = ahead.connection.getresponse() if ahead else self._open(request)
         self._shared.note_wait(time.monotonic() - asked_at)
-        try:
-            with closing(raw):
-                headers = {name.lower(): value for name, value in raw.headers.itermerged()}
-                return Response(raw.status, headers, self._read(raw, deadline), sent_at)
-        except (Urllib3Error, OSError):
-            raise CleverTransportError(
-                f"No answer from Clever: the answer of {request.origin} broke off. Run again later."
-            ) from None
+        with closing(raw):
+            headers = {name.lower(): value for name, value in raw.headers.itermerged()}
+            self._is_in_body = True
+            body = self._read(raw, BodyReader(headers.get("content-encoding", "")))
+        if self._line.is_followed:
+            self._drop(request.origin)
+        return Response(raw.status, headers, body, sent_at, is_alone=not self._line.is_followed)
 
     def _open(self, request: Request) -> BaseHTTPResponse:
         settings = self._shared.settings
@@ -239,21 +269,28 @@ class PageFetcher:
 
     def _pool(self, origin: str) -> HTTPConnectionPool:
         if origin not in self._pools:
-            self._pools[origin] = open_pool(origin)
+            self._pools[origin] = open_pool(origin, self._line)
         return self._pools[origin]
 
-    def _read(self, raw: BaseHTTPResponse, deadline: float) -> bytes:
-        chunks, size = [], 0
-        while chunk := raw.read1(_CHUNK_BYTES):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MOST_BODY_BYTES:
-                raise CleverProtocolError(f"Clever's answer is larger than {MOST_BODY_BYTES // 2**20} MB. Report it.")
-            if time.monotonic() > deadline:
-                raise CleverTransportError("No answer from Clever: it took too long to arrive. Run again later.")
+    def _drop(self, origin: str) -> None:
+        """Close the connection to an origin, so that the next request goes over a new one."""
+        pool = self._pools.pop(origin, None)
+        if pool is not None:
+            pool.close()
+
+    def _read(self, raw: BaseHTTPResponse, body: BodyReader) -> bytes:
+        while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
+            body.add(chunk)
             if self._shared.stop.is_set():
                 raise CleverStoppedError(_STOPPED)
-        return b"".join(chunks)
+        return body.finish()
+
+    def _trouble(self, error: Exception) -> Trouble:
+        if self._line.is_late:
+            return Trouble.SLOW
+        if self._is_in_body:
+            return Trouble.CUT
+        return next(trouble for kind, trouble in _TROUBLES if isinstance(error, kind))
 
 
 def _target(request: Request) -> str:
@@ -265,37 +302,10 @@ def _headers(request: Request) -> dict[str, str]:
     return {**HEADERS, "Connection": "keep-alive", "Authorization": request.authorization}
 
 
-_NO_CONNECTION: Final = (
-    "no connection to {origin}, or it broke. Check the connection's host and the network, or run again later."
+_TROUBLES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], Trouble], ...]] = (
+    (ProxyError, Trouble.PROXY),
+    (NewConnectionError, Trouble.BROKEN),  # urllib3 counts it among the timeouts
+    (ConnectTimeoutError, Trouble.NOT_ACCEPTED),
+    ((ReadTimeoutError, TimeoutError), Trouble.SILENT),
+    (Exception, Trouble.BROKEN),
 )
-_FAILURES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
-    (
-        SSLError,
-        "TLS with {origin} failed. Check its certificate, and REQUESTS_CA_BUNDLE if a proxy stands between.",
-    ),
-    (
-        ProxyError,
-        "the proxy to {origin} could not be used. Check HTTPS_PROXY and NO_PROXY.",
-    ),
-    (
-        NewConnectionError,  # urllib3 counts it among the timeouts
-        _NO_CONNECTION,
-    ),
-    (
-        ConnectTimeoutError,
-        "{origin} did not accept a connection in time. Check the connection's host, and the firewall.",
-    ),
-    (
-        (ReadTimeoutError, TimeoutError),
-        "{origin} fell silent. Run again later.",
-    ),
-    (
-        Exception,
-        _NO_CONNECTION,
-    ),
-)
-
-
-def _what_failed(error: Exception, origin: str) -> str:
-    words = next(words for kind, words in _FAILURES if isinstance(error, kind))
-    return f"No answer from Clever: {words.format(origin=origin)}"

@@ -51,6 +51,7 @@ class Response:
     :param sent_at: Unix seconds, by our clock, when its request was sent. Default: it is not known.
     :param is_believed: False if it was taken although its ``self`` link names another question, so that nothing may be
         concluded from what it lacks. Default True.
+    :param is_alone: False if bytes came behind it that nobody had asked for. Default True.
     """
 
     status: int
@@ -58,6 +59,7 @@ class Response:
     body: bytes = field(repr=False)
     sent_at: float | None = None
     is_believed: bool = True
+    is_alone: bool = True
 
     @property
     def instant(self) -> datetime | None:

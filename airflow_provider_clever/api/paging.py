@@ -3,9 +3,11 @@
 import json
 import re
 from dataclasses import replace
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
+from airflow_provider_clever.api.belief import Agreement, agreement
 from airflow_provider_clever.api.bodies import page_object, read_json
 from airflow_provider_clever.api.messages import Request
 from airflow_provider_clever.exceptions import CleverProtocolError
@@ -18,8 +20,19 @@ _QUERY: Final = re.compile("[!$-~]+")
 """The same without a quote or ``#``: what stands behind the ``?`` of an address."""
 
 
-def next_link(body: bytes) -> str | None:
-    """Give the ``next`` link of a page, or None on the last page.
+class Links(NamedTuple):
+    """What a page says of itself.
+
+    :param own: address of its ``self`` link; None: it has none.
+    :param next: address of its ``next`` link; None: it has none.
+    """
+
+    own: str | None
+    next: str | None
+
+
+def page_links(body: bytes) -> Links:
+    """Give the links of a page.
 
     Usually reads the last bytes only. They are trusted only if they are exactly ``], "links": [...] }`` and the end:
     in a JSON document that is possible nowhere but at the end of the outermost object. Otherwise the page is parsed.
@@ -29,9 +42,9 @@ def next_link(body: bytes) -> str | None:
     """
     found = _links_in_tail(body[-_TAIL_BYTES:])
     if found is not None and body.lstrip()[:1] == b"{":
-        return link_called_next(found)
+        return links_of(found)
     value, _ = read_json(body)
-    return link_called_next(page_object(value).get("links"))
+    return links_of(page_object(value).get("links"))
 
 
 def _links_in_tail(tail: bytes) -> list[Any] | None:
@@ -47,25 +60,48 @@ def _links_in_tail(tail: bytes) -> list[Any] | None:
         return None
     try:
         links = json.loads(end[1:-1])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return links if isinstance(links, list) else None
 
 
-def link_called_next(links: list[Any] | None) -> str | None:
-    """Give the address of the ``next`` link among a page's links (clever-api.md 3.3).
+def links_of(links: list[Any] | None) -> Links:
+    """Pick the links that matter out of a page's (clever-api.md 3.3).
 
     :raises CleverProtocolError: they are not links.
     """
+    found: dict[str, str] = {}
     for link in links or []:
         if not isinstance(link, dict):
             raise CleverProtocolError("Clever sent a link that is none. Report it.")
-        if link.get("rel") == "next":
-            address = link.get("uri")
-            if not isinstance(address, str):
-                raise CleverProtocolError("Clever sent a next link without an address. Report it.")
-            return address
-    return None
+        name, address = link.get("rel"), link.get("uri")
+        if name == "next" and not isinstance(address, str):
+            raise CleverProtocolError("Clever sent a next link without an address. Report it.")
+        if name in ("self", "next") and isinstance(address, str):
+            found.setdefault(name, address)
+    return Links(found.get("self"), found.get("next"))
+
+
+class Belief(StrEnum):
+    """Whether a page is taken for the answer to what was asked."""
+
+    SURE = "sure"
+    """It is."""
+    UNSURE = "unsure"
+    """It is empty, and does not say in full to what: taken when it comes again."""
+    STRAY = "stray"
+    """It names another question: even if it comes again, nothing may be concluded from what it lacks."""
+
+
+class Judgement(NamedTuple):
+    """What a page is worth.
+
+    :param belief: whether it answers the question.
+    :param agreement: how its ``self`` link compares with the question.
+    """
+
+    belief: Belief
+    agreement: Agreement
 
 
 class Walk:
@@ -79,6 +115,25 @@ class Walk:
         self._seen = {_place(request.query)}
         self._was_empty = False
 
+    def judge(self, body: bytes) -> Judgement:
+        """Say whether a page may be taken for the one that was asked for last. Nothing is remembered.
+
+        :param body: the page that came.
+        :raises UnreadableBodyError: it is not JSON.
+        :raises CleverProtocolError: it is no page of this walk, as :meth:`advance` says.
+        """
+        links, is_empty = self._looked_at(body)
+        self._following(links)
+        found = agreement(links.own, self._request)
+        if found.contradicted:
+            return Judgement(Belief.STRAY, found)
+        if links.own is None and links.next is None and not is_empty and _is_paged(self._request):
+            raise CleverProtocolError(
+                f"Clever sent rows for {self._request.path} on a page without any link, so nothing says whether more"
+                " follow. What had landed is intact; run again, and report it if it stays."
+            )
+        return Judgement(Belief.UNSURE if is_empty and not found.is_full else Belief.SURE, found)
+
     def advance(self, body: bytes) -> Request | None:
         """Give the request for the page after this one, or None: this was the last.
 
@@ -88,26 +143,40 @@ class Walk:
         :raises CleverProtocolError: the link leaves the question or the host, repeats itself, or leads from one
             empty page to another.
         """
-        link = next_link(body)
-        if link is None:
-            return None
+        links, is_empty = self._looked_at(body)
+        request = self._following(links)
+        self._was_empty = is_empty
+        if request is not None:
+            self._seen.add(_place(request.query))
+            self._request = request
+        return request
+
+    def _looked_at(self, body: bytes) -> tuple[Links, bool]:
+        """The links of a page, and whether it is empty."""
+        links = page_links(body)
         is_empty = len(body) <= _SMALL_PAGE_BYTES and not page_object(read_json(body)[0]).get("data")
-        if is_empty and self._was_empty:
+        if links.next is not None and is_empty and self._was_empty:
             raise CleverProtocolError(
                 f"Clever sent one empty page after another for {self._request.path}, each with a next link."
                 " Nothing was lost; run again, and report it if it stays."
             )
-        self._was_empty = is_empty
-        request = replace(self._request, query=_query_of(link, self._request))
-        place = _place(request.query)
-        if place in self._seen:
+        return links, is_empty
+
+    def _following(self, links: Links) -> Request | None:
+        if links.next is None:
+            return None
+        request = replace(self._request, query=_query_of(links.next, self._request))
+        if _place(request.query) in self._seen:
             raise CleverProtocolError(
                 f"Clever's next link for {request.path} leads back to a page that was read already."
                 " Run again, and report it if it stays."
             )
-        self._seen.add(place)
-        self._request = request
         return request
+
+
+def _is_paged(request: Request) -> bool:
+    """Whether a list may have several pages. A token's one district, and the tokens, come on one."""
+    return "limit=" in request.query
 
 
 def _query_of(link: str, request: Request) -> str:

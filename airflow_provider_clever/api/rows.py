@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from airflow_provider_clever.api.bodies import page_object, read_json
-from airflow_provider_clever.api.paging import cursor_in, link_called_next
+from airflow_provider_clever.api.paging import cursor_in, links_of
 from airflow_provider_clever.attendance.schema import FIELD_NAMES, FIELDS, names
 from airflow_provider_clever.attendance.values import (
     canonical_date,
@@ -84,7 +84,7 @@ def decode_page(body: bytes, page: int = 1) -> AttendancePage:
         rows, columns, rejected = _columns_row_by_row(rows, page)
     links = envelope.get("links")
     return AttendancePage(
-        rows, columns, rejected, _count_unknown(columns), replaced, link_called_next(links), _prev_link(links)
+        rows, columns, rejected, _count_unknown(columns), replaced, links_of(links).next, _prev_link(links)
     )
 
 

@@ -70,33 +70,46 @@ def _whole_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 16 else None
 
 
-def _clock_skew(headers: Mapping[str, str], wall_seconds: float) -> float:
-    """Give how far the server's clock is ahead of ours, at least: Date has no fractions."""
+def _clock_skew(headers: Mapping[str, str], wall_seconds: float) -> float | None:
+    """Give how far the server's clock is ahead of ours, at least, for Date has no fractions; None: it is not known."""
     server_seconds = unix_seconds(headers.get("date", ""))
-    return 0.0 if server_seconds is None else server_seconds - wall_seconds
+    return None if server_seconds is None else server_seconds - wall_seconds
 
 
 def refusal_seconds(headers: Mapping[str, str], wall_seconds: float) -> float:
     """Give how long to wait after a 429: Retry-After, else to the reset of what is spent, else a whole window.
 
+    A moment that lies in the past, and ``Retry-After: 0``, say nothing: the refusal itself shows that the window is on.
+
     :param headers: of the 429.
     :param wall_seconds: our clock, Unix seconds.
-    :return: 0 to 120 seconds.
+    :return: above 0, at most 120 seconds.
     """
+    skew = _clock_skew(headers, wall_seconds)
     retry_after = headers.get("retry-after", "").strip()
-    if retry_after:
-        after = _whole_number(retry_after)
-        moment = unix_seconds(retry_after)
-        if after is not None:
-            return _bounded(after)
-        if moment is not None:
-            return _bounded(moment - wall_seconds - _clock_skew(headers, wall_seconds))
+    moment = unix_seconds(retry_after)
+    seconds = float(_whole_number(retry_after) or 0)
+    if moment is not None:
+        seconds = _seconds_to(moment, skew, wall_seconds)
+    if seconds > 0:
+        return _bounded(seconds)
     windows = read_windows(headers)
     spent = [window for window in windows if window.remaining <= 0] or windows
-    if not spent:
+    latest = max((window.reset for window in spent), default=-math.inf)
+    seconds = _seconds_to(latest + _ROUNDING_SECONDS, skew, wall_seconds)
+    return _bounded(seconds) if seconds > 0 else UNKNOWN_WAIT_SECONDS
+
+
+def _seconds_to(server_moment: float, skew_seconds: float | None, wall_seconds: float) -> float:
+    """Give the seconds to a moment by the server's clock.
+
+    Without a Date to compare clocks with, only a moment inside the next window is credible, and any other one is taken
+    for the end of a whole window: one of the two clocks is wrong.
+    """
+    seconds = server_moment - wall_seconds - (skew_seconds or 0.0)
+    if skew_seconds is None and not 0 < seconds <= UNKNOWN_WAIT_SECONDS + _ROUNDING_SECONDS:
         return UNKNOWN_WAIT_SECONDS
-    latest = max(window.reset for window in spent)
-    return _bounded(latest + _ROUNDING_SECONDS - wall_seconds - _clock_skew(headers, wall_seconds))
+    return seconds
 
 
 def _bounded(seconds: float) -> float:
@@ -113,7 +126,7 @@ class _Bucket:
     limit: int
     remaining: int
     reset: int
-    skew_seconds: float
+    skew_seconds: float | None
     ends_at: float
 
 
@@ -223,21 +236,18 @@ class Budget:
             elif window.reset >= bucket.reset - _SAME_WINDOW_SECONDS:
                 self._tighten(bucket, window, skew, now, wall)
 
-    def _bucket(self, window: Window, skew: float, now: float, wall: float) -> _Bucket:
-        ends_at = now + self._seconds_to(window.reset, skew, wall) + self._spread_seconds()
-        return _Bucket(window.limit, window.remaining, window.reset, skew, ends_at)
+    def _bucket(self, window: Window, skew: float | None, now: float, wall: float) -> _Bucket:
+        return _Bucket(window.limit, window.remaining, window.reset, skew, self._end(window.reset, skew, now, wall))
 
-    def _tighten(self, bucket: _Bucket, window: Window, skew: float, now: float, wall: float) -> None:
+    def _tighten(self, bucket: _Bucket, window: Window, skew: float | None, now: float, wall: float) -> None:
         bucket.remaining = min(bucket.remaining, window.remaining)
-        if skew > bucket.skew_seconds:
+        if skew is not None and (bucket.skew_seconds is None or skew > bucket.skew_seconds):
             # Of all answers the one that came right after its second began tells the server's clock best.
             bucket.skew_seconds = skew
-            bucket.ends_at = min(
-                bucket.ends_at, now + self._seconds_to(bucket.reset, skew, wall) + self._spread_seconds()
-            )
+            bucket.ends_at = min(bucket.ends_at, self._end(bucket.reset, skew, now, wall))
 
-    def _seconds_to(self, reset: int, skew: float, wall: float) -> float:
-        return _bounded(reset + _ROUNDING_SECONDS - wall - skew)
+    def _end(self, reset: int, skew: float | None, now: float, wall: float) -> float:
+        return now + _bounded(_seconds_to(reset + _ROUNDING_SECONDS, skew, wall)) + self._spread_seconds()
 
     def _spread_seconds(self) -> float:
         return 0.05 + 0.45 * self._jitter()

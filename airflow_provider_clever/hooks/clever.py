@@ -1,5 +1,6 @@
 """From an Airflow connection to Clever."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -57,10 +58,8 @@ class CleverHook(BaseHook):
 
         :raises CleverSettingsError: naming every field of the connection that is wrong.
         """
-        from airflow.sdk.log import mask_secret
-
         settings = CleverSettings.from_connection(self.get_connection(self.clever_conn_id), self.district_id)
-        mask_secret(settings.token or settings.client_secret)
+        keep_out_of_logs(settings.token or settings.client_secret or "")
         return settings
 
     def get_conn(self) -> "CleverClient":
@@ -70,7 +69,7 @@ class CleverHook(BaseHook):
         """
         from airflow_provider_clever.api.client import CleverClient
 
-        return CleverClient(self.get_settings())
+        return CleverClient(self.get_settings(), on_token=keep_out_of_logs)
 
     async def aget_conn(self) -> "AsyncCleverClient":
         """Make a client for an event loop; use it in an ``async with`` block. Nothing is sent yet.
@@ -83,7 +82,8 @@ class CleverHook(BaseHook):
         from airflow_provider_clever.compat import get_async_connection
 
         fields = _Fields.of(await get_async_connection(self.clever_conn_id))
-        return AsyncCleverClient(CleverSettings.from_connection(fields, self.district_id))
+        settings = CleverSettings.from_connection(fields, self.district_id)
+        return AsyncCleverClient(settings, on_token=keep_out_of_logs_soon)
 
     def list_districts(self) -> list[District]:
         """List every connected district, each as it is now.
@@ -157,14 +157,33 @@ class CleverHook(BaseHook):
             return False, str(error)
 
 
+def keep_out_of_logs(secret: str) -> None:
+    """Have Airflow mask a secret in whatever it logs from now on."""
+    from airflow.sdk.log import mask_secret
+
+    mask_secret(secret)
+
+
+_MASKING: set[asyncio.Task[None]] = set()
+
+
+def keep_out_of_logs_soon(secret: str) -> None:
+    """Do the same from an event loop: masking may wait for the supervisor, which the loop must not."""
+    task = asyncio.get_running_loop().create_task(asyncio.to_thread(keep_out_of_logs, secret))
+    _MASKING.add(task)
+    task.add_done_callback(_MASKING.discard)
+
+
 def _found_by(settings: CleverSettings) -> str:
     from airflow_provider_clever.api.client import CleverClient
     from airflow_provider_clever.api.exchange import RetryPolicy
 
     # Somebody is waiting in front of a form.
     brisk = replace(settings, connect_timeout_seconds=5.0, read_timeout_seconds=15.0, response_timeout_seconds=20.0)
-    policy = RetryPolicy(attempts=2, unreadable_attempts=1, refused_attempts=1, patience_seconds=2.0)
-    with CleverClient(brisk, policy=policy) as client:
+    policy = RetryPolicy(
+        attempts=2, unreadable_attempts=2, confirming_attempts=2, refused_attempts=1, patience_seconds=2.0
+    )
+    with CleverClient(brisk, policy=policy, on_token=keep_out_of_logs) as client:
         if settings.district_id is None and (connected := len(client.district_ids())) > 1:
             return (
                 f"Client id and secret work; {connected} districts are connected. Name one of them in the district_id "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_clever.exceptions import CleverDataError, CleverError, CleverLandingError, CleverSettingsError
-from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.hooks.clever import CleverHook, keep_out_of_logs
 from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.operators.ledger import CleverAttendanceCoverageOperator, CleverAttendancePlanOperator
@@ -175,7 +175,7 @@ class CleverAttendanceOperator(BaseOperator):
 
         stop = self._stop or threading.Event()
         settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
-        with CleverClient(settings, stop=stop) as client:
+        with CleverClient(settings, stop=stop, on_token=keep_out_of_logs) as client:
             transfer = Transfer(client, question, stop=stop, max_concurrency=self.max_concurrency)
             if self.destination is None:
                 answer = self._to_xcom(transfer)

@@ -66,6 +66,11 @@ class DayAssembler:
         """Conclude nothing from what this walk does not bring: a page of it may answer another question."""
         self._doubtful_until = _NEVER
 
+    @property
+    def is_doubted(self) -> bool:
+        """Whether nothing is concluded from what this walk does not bring."""
+        return self._doubtful_until == _NEVER
+
     def finish(self) -> Iterator[PulledDay]:
         """The days that the end of the walk completes: the open one and the empty ones behind it."""
         return self._close_until(_days_from(self._last, 1))

@@ -26,6 +26,7 @@ from airflow_provider_clever.exceptions import (
     CleverError,
     CleverLandingError,
     CleverPartitionError,
+    CleverProtocolError,
     CleverSettingsError,
     CleverStoppedError,
 )
@@ -42,8 +43,12 @@ ENDS_THE_PULL: Final = (CleverDataError, CleverSettingsError, CleverStoppedError
 
 
 def ends_the_pull(error: CleverError) -> bool:
-    """Whether no other school can escape this. A 401 is about the token; a 403 may be about one school."""
-    return isinstance(error, ENDS_THE_PULL) or (isinstance(error, CleverAuthError) and error.status == 401)
+    """Whether no other school can escape this.
+
+    A 401 is about the token, if it is confirmed and in Clever's own words; a 403 may be about one school.
+    """
+    is_about_token = isinstance(error, CleverAuthError) and error.status == 401 and error.permanent
+    return is_about_token or isinstance(error, ENDS_THE_PULL)
 
 
 _LANDING_THREADS: Final = 8
@@ -69,6 +74,8 @@ class ScopeResult:
     :param rejected: rows that were set aside.
     :param pages: pages that Clever sent.
     :param covered: first and last day of each stretch that came out complete, ISO text.
+    :param doubted: the same, of walks with an answer that names another question; to be judged when all is known.
+    :param has_empty_doubt: whether one of these walks brought no row.
     :param newest_date: the newest attendance date seen, ISO text; None without rows.
     :param not_landed: days of a complete walk that did not land, ISO text; they do not count as covered.
     :param errors: what ended walks before their end, or kept a day from landing.
@@ -79,6 +86,8 @@ class ScopeResult:
     rejected: int = 0
     pages: int = 0
     covered: list[tuple[str, str]] = field(default_factory=list)
+    doubted: list[tuple[str, str]] = field(default_factory=list)
+    has_empty_doubt: bool = False
     not_landed: set[str] = field(default_factory=set)
     newest_date: str | None = None
     errors: list[CleverError] = field(default_factory=list)
@@ -187,6 +196,7 @@ class Pull:
             self._tally(chain, walk)
 
         self._threads.run(collect, self._progress.tell)
+        self._judge_doubts()
         return [row for chain in self._chains for row in rows[id(chain)]]
 
     def land(
@@ -227,6 +237,7 @@ class Pull:
         if not self._chains:
             when_fetched()
         self._threads.run(land_walk, self._progress.tell)
+        self._judge_doubts()
         return self.result
 
     def _pages(
@@ -243,7 +254,7 @@ class Pull:
         request: Request | None = first
         try:
             while request is not None:
-                response = fetcher.fetch(request)
+                response = fetcher.fetch(request, steps.judge)
                 walk.take(response)
                 body = response.body
                 request = steps.advance(body)
@@ -330,7 +341,38 @@ class Pull:
             newest = walk.days.newest_date
             scope.newest_date = max(filter(None, (newest, scope.newest_date)), default=None)
             if walk.is_covered and walk.days.complete_days:
-                scope.covered.append(walk.days.complete_days)
+                kept = scope.doubted if walk.days.is_doubted else scope.covered
+                kept.append(walk.days.complete_days)
+            scope.has_empty_doubt = scope.has_empty_doubt or (walk.days.is_doubted and not walk.check.received)
+
+    def _judge_doubts(self) -> None:
+        """Say what the walks are worth whose answers name another question than was asked, however often.
+
+        Where every answer does so, Clever writes its links differently: what has landed counts, and nothing is marked.
+        Where some do, those are not what was asked for.
+        """
+        doubted = [scope for scope in self.result.scopes.values() if scope.doubted or scope.has_empty_doubt]
+        if not doubted:
+            return
+        is_general = self._client.doubts.is_general
+        if is_general:
+            log.warning(
+                "Clever's answers name other questions than were asked, for all of %d schools or sections alike. Their"
+                " rows are taken, and no landed row is marked as missing by them. Look for a newer version of this"
+                " provider, and report it.",
+                len(doubted),
+            )
+        for scope in doubted:
+            if is_general and not scope.has_empty_doubt:
+                scope.covered += scope.doubted
+            else:
+                scope.errors.append(
+                    CleverProtocolError(
+                        f"Clever's answers for {scope.scope_id} name another question than was asked, over new"
+                        " connections too. Their rows have landed, and nothing was marked; run again, and check the"
+                        " proxies in between if it stays."
+                    )
+                )
 
 
 def _completed(days: DayAssembler, page: AttendancePage | UsualPage) -> Iterator[PulledDay]:

@@ -45,7 +45,7 @@ def attendance_body(scope: Scope, query: AttendanceQuery, page: Page, knobs: Kno
         data = {"list": b"[]", "null": b"null", "missing": None}[knobs.empty_data]
     links = links_of(scope.path, query, page, knobs)
     parts = [] if data is None else [b'"data":' + data]
-    only_self = len(links) == 1
+    only_self = len(links) == 1 and not page.rows  # as Go's omitempty does, whose list of a page with rows has a self
     if only_self and knobs.empty_links == "null":
         parts.append(b'"links":null')
     elif not (only_self and knobs.empty_links == "missing"):

@@ -19,8 +19,8 @@ from airflow_provider_clever.compat import (
     TaskDeferralTimeout,
     conf,
 )
-from airflow_provider_clever.exceptions import CleverError, CleverProtocolError, CleverSettingsError
-from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.hooks.clever import CleverHook, keep_out_of_logs
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.landing.destination_url import destination_url
 from airflow_provider_clever.sensors.baselines import (
@@ -136,7 +136,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)
         with failing_for_good():
-            raise CleverProtocolError(
+            raise CleverSettingsError(
                 "The trigger's event is not readable, so nothing is known about the sync. Check that workers and "
                 "triggerers run the same version of the provider, then clear the task to wait anew."
             )
@@ -178,7 +178,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             if self.destination is not None:
                 destination_url(self.destination, single_writer=True)
             settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
-            with CleverClient(settings, policy=LOOK_POLICY) as client:
+            with CleverClient(settings, policy=LOOK_POLICY, on_token=keep_out_of_logs) as client:
                 self._client = client
                 is_given = given_baseline(self.since) is not None
                 district_id = None if is_given else settings.district_id or client.get_district().id

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "airflow_provider_clever"
 LAYERS = (
     ("__init__", "exceptions"),
     ("attendance",),
+    ("printable",),
     ("models", "windows"),
     ("batches", "memory"),
     ("settings", "syncs"),

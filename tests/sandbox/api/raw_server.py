@@ -72,7 +72,11 @@ def saying(text: bytes) -> Behaviour:
     return lambda connection, _: connection.sendall(text)
 
 
-def page(body: bytes = b'{"data":[],"links":[]}', extra: str = "", length: int | None = None) -> bytes:
+ROWS = b'{"data":[{}],"links":[{"rel":"self","uri":"/"}]}'
+"""A page with a row, that does not say to what question."""
+
+
+def page(body: bytes = ROWS, extra: str = "", length: int | None = None) -> bytes:
     """Write out a 200."""
     size = len(body) if length is None else length
     return f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nConnection: close\r\n{extra}\r\n".encode() + body

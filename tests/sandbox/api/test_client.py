@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery, attendance_request
-from airflow_provider_clever.api.paging import Walk, next_link
+from airflow_provider_clever.api.paging import Walk, page_links
 from airflow_provider_clever.api.rows import decode_page
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
@@ -237,15 +237,15 @@ def test_a_spent_window_is_waited_out_without_a_single_429(sandbox: Sandbox) -> 
 @pytest.mark.parametrize(
     ("kind", "how", "error", "words"),
     [
-        ("next_foreign_host", {}, CleverProtocolError, "another host"),
-        ("next_foreign_scheme", {}, CleverProtocolError, "another host or scheme"),
+        ("next_foreign_host", {"times": 0}, CleverProtocolError, "another host"),
+        ("next_foreign_scheme", {"times": 0}, CleverProtocolError, "another host or scheme"),
         ("next_loop", {"times": 0}, CleverProtocolError, "read already"),
         ("html_200", {"times": 0}, CleverProtocolError, "HTML page"),
         ("truncated_json", {"times": 0}, CleverProtocolError, "cut short"),
-        ("not_a_page_200", {}, CleverProtocolError, "no page"),
+        ("not_a_page_200", {"times": 0}, CleverProtocolError, "no page"),
         ("401", {"times": 0}, CleverAuthError, "attendance is enabled"),
         ("403", {"times": 0}, CleverAuthError, "attendance is enabled"),
-        ("404", {}, CleverNotFoundError, "does not share it"),
+        ("404", {"times": 0}, CleverNotFoundError, "does not share it"),
         ("foreign_district_rows", {}, CleverProtocolError, "another district"),
         ("malformed_row", {"defect": "missing_student_id"}, CleverDataError, "student_id is missing"),
         ("reset_mid_body", {"times": 0}, CleverTransportError, "asked 5 times"),
@@ -277,7 +277,7 @@ def test_a_token_of_another_district_ends_it_before_the_first_page(sandbox: Sand
         pytest.raises(CleverSettingsError, match="nothing was pulled"),
     ):
         client.attendance_page(AttendanceQuery(school_id=small.school_ids[0], **DAYS))
-    assert [entry["path"] for entry in sandbox.requests()] == ["/v3.1/districts"]
+    assert [entry["path"] for entry in sandbox.requests()] == ["/v3.1/districts"] * 2
 
 
 def test_attendance_that_is_not_enabled_is_said(sandbox: Sandbox, client: CleverClient) -> None:
@@ -321,7 +321,7 @@ def walk(client: CleverClient, school_id: str, rows: list[dict[str, Any]]) -> No
         while following is not None:
             body = fetcher.fetch(following).body
             page = decode_page(body)
-            assert page.next_link == next_link(body)
+            assert page.next_link == page_links(body).next
             rows += page.rows
             following = steps.advance(body)
 

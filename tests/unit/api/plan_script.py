@@ -11,7 +11,7 @@ from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
 from airflow_provider_clever.exceptions import CleverError, CleverTransportError
 
-PAGE = b'{"data":[],"links":[{"rel":"self","uri":"/v3.1/districts"}]}'
+PAGE = b'{"data":[{"id":"d1"}],"links":[{"rel":"self","uri":"/"}]}'
 WALL = 1_800_000_000.0
 CALM = RetryPolicy(random=lambda: 0.5, wall_clock=lambda: WALL)
 

@@ -19,6 +19,7 @@ from tests.unit.api.plan_script import CALM, SILENCE, play, reply, reply_json, t
 
 BASIC = "Basic " + base64.b64encode(b"app:secret").decode()
 API = "https://api.clever.com"
+REFUSED = [reply(401, b'{"message":"unauthorized"}')] * 2
 TOKENS, DISTRICTS = "/oauth/tokens", "/v3.1/districts"
 
 
@@ -54,14 +55,16 @@ def test_a_rotated_token_is_looked_up_again_once(status: int) -> None:
 
 
 def test_a_new_token_that_is_refused_too_is_the_end() -> None:
-    played = play(asking(app()), [tokens_reply(d1="one"), reply(401), tokens_reply(d1="two"), reply(401)])
+    played = play(asking(app()), [tokens_reply(d1="one"), reply(401), tokens_reply(d1="two"), *REFUSED])
     assert isinstance(played.error, CleverAuthError)
+    assert played.error.permanent
     assert "hands out" in str(played.error)
 
 
 def test_a_refused_token_that_is_handed_out_again_is_not_tried_again() -> None:
-    played = play(asking(app()), [tokens_reply(d1="one"), reply(401), tokens_reply(d1="one")])
+    played = play(asking(app()), [tokens_reply(d1="one"), REFUSED[0], tokens_reply(d1="one"), REFUSED[1]])
     assert isinstance(played.error, CleverAuthError)
+    assert played.error.permanent
 
 
 def test_a_rotation_that_another_thread_has_seen_costs_no_request() -> None:
@@ -93,7 +96,7 @@ def test_a_look_up_that_fails_leaves_the_next_one_free() -> None:
 
 
 def test_a_wrong_secret_is_told_apart_from_a_wrong_token() -> None:
-    played = play(asking(app()), [reply(401, b"")])
+    played = play(asking(app()), [reply(401, b"")] * 3)
     assert isinstance(played.error, CleverAuthError)
     assert played.error.path == TOKENS
     assert "client id and secret" in str(played.error)
@@ -110,10 +113,24 @@ def test_a_wrong_secret_is_told_apart_from_a_wrong_token() -> None:
     ],
 )
 def test_a_district_that_cannot_be_chosen(asked: str | None, found: dict[str, str], words: str) -> None:
-    played = play(asking(app(asked)), [tokens_reply(**found)])
+    looks = 2 if asked not in (None, *found) or not found else 1
+    played = play(asking(app(asked)), [tokens_reply(**found)] * looks)
     assert isinstance(played.error, CleverSettingsError)
     assert words in str(played.error)
     assert "ilc_of" not in str(played.error)
+
+
+def test_one_list_of_tokens_that_does_not_name_the_district_is_no_proof() -> None:
+    played = play(asking(app("d9")), [tokens_reply(), tokens_reply(d9="one"), reply()])
+    assert played.result.status == 200
+    assert [asked.on_new_connection for asked in played.asked] == [False, True, False]
+
+
+def test_whatever_token_is_found_is_told_so_that_it_can_be_masked() -> None:
+    told: list[str] = []
+    credentials = AppCredentials(settings(), CALM, told.append)
+    play(asking(credentials), [tokens_reply(d1="one"), reply(401), tokens_reply(d1="two"), reply()])
+    assert told == ["one", "two"]
 
 
 def test_the_only_district_needs_no_name() -> None:
@@ -137,12 +154,34 @@ def test_the_newest_token_wins_and_pages_are_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [[{"access_token": "x"}], [{"owner": {"id": "d1"}}], [{"owner": "d1", "access_token": "x"}]]
+    "data",
+    [
+        ["canary"],
+        [{"access_token": "canary"}],
+        [{"owner": {"id": "d1"}}],
+        [{"owner": "d1", "access_token": "canary"}],
+        [{"owner": {"id": "d1"}, "access_token": "can\nary"}],
+        [{"owner": {"id": "d1"}, "access_token": "canary\r\n"}],
+        [{"owner": {"id": "d1"}, "access_token": 5}],
+    ],
 )
-def test_a_token_that_cannot_be_read_is_not_quoted(data: list[Any]) -> None:
+def test_a_token_that_cannot_be_sent_is_not_quoted(data: list[Any]) -> None:
     played = play(find_tokens(settings(None), CALM, None), [reply_json({"data": data})])
     assert isinstance(played.error, CleverProtocolError)
-    assert "token that cannot be read" in str(played.error)
+    assert "1 tokens that cannot be used" in str(played.error)
+    assert "ary" not in str(played.error)
+
+
+def test_one_bad_token_spoils_only_itself() -> None:
+    def token(text: object, owner: str, kind: str | None = "district") -> dict[str, Any]:
+        return {"owner": {"id": owner} | ({"type": kind} if kind else {}), "access_token": text}
+
+    data = [token(None, "d1"), token("one", "d1"), token("x", "u1", "user"), token("x", "s1", "school")]
+    data += [token("two", "d2", None), token("bad\n", "d3")]
+    assert play(find_tokens(settings(), CALM, "d1"), [reply_json({"data": data})]).result == {"d1": "one", "d2": "two"}
+    missing = play(find_tokens(settings("d3"), CALM, "d3"), [reply_json({"data": data})])
+    assert isinstance(missing.error, CleverProtocolError)
+    assert "for district d3" in str(missing.error)
 
 
 # --- the district of a token ----------------------------------------------------------------------------------------
@@ -159,13 +198,23 @@ def test_the_district_of_a_token_is_found() -> None:
 
 @pytest.mark.parametrize("ids", [[], ["d1", "d2"]])
 def test_a_token_of_no_district_or_several(ids: list[str]) -> None:
-    played = play(find_district(API, app(), CALM), [tokens_reply(d1="one"), district_reply(*ids)])
+    played = play(find_district(API, app(), CALM), [tokens_reply(d1="one"), *[district_reply(*ids)] * 3])
     assert isinstance(played.error, CleverProtocolError)
 
 
 def test_a_district_that_cannot_be_read() -> None:
-    played = play(find_district(API, app(), CALM), [tokens_reply(d1="one"), reply_json({"data": ["x"]})])
+    played = play(find_district(API, app(), CALM), [tokens_reply(d1="one"), *[reply_json({"data": ["x"]})] * 3])
     assert "all of it" in str(played.error)
+
+
+def test_another_district_is_believed_when_it_is_named_again() -> None:
+    def asking_for(asked: str, *replies: Any) -> Any:
+        return play(find_district(API, app(), CALM, lambda: asked), [tokens_reply(d1="one"), *replies])
+
+    assert asking_for("d1", district_reply("d2"), district_reply("d1")).result.id == "d1"
+    played = asking_for("d1", *[district_reply("d2")] * 2)
+    assert isinstance(played.error, CleverSettingsError)
+    assert played.asked[-1].on_new_connection
 
 
 def test_another_district_than_the_one_asked_for() -> None:
@@ -182,6 +231,7 @@ def test_all_items_of_a_list_are_read() -> None:
             "data": [{"data": {"id": "a"}}],
             "links": [{"rel": "next", "uri": "/v3.1/schools?limit=1000&starting_after=a"}],
         },
+        {"data": None, "links": None},
         {"data": None, "links": None},
     ]
     credentials = app()
