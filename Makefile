@@ -9,6 +9,8 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 STORY = -m pytest --verbose --log-cli-level=INFO $(PYTEST_ARGS)
 CELERY := .venvs/celery
+WHEEL_TOOLS := .venvs/wheel-tools
+LOWEST := .venvs/stores-lowest
 SANDBOX := ./airflow_provider_clever/sandbox
 BENCH_ARGS ?=
 NOX = $(BIN)/nox --noxfile noxfile.py
@@ -16,6 +18,7 @@ CELLS ?=
 EACH_CHANGE := airflow-3.3-python-3.13 lowest
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12
 CHROMIUM ?=
+WHEEL ?=
 # One set of versions for every supported Python; no index is named, so that any mirror will do.
 PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url --no-emit-find-links \
   --no-emit-package airflow-provider-clever --no-emit-package clever-sandbox \
@@ -90,6 +93,21 @@ browser: $(VENV)/.browser ## a connection made and tested in Airflow's UI, in he
 	    { echo "Chromium is needed. On Debian and Ubuntu: apt install chromium; or make browser CHROMIUM=/path/to/it"; exit 1; }; \
 	}
 	@CLEVER_BROWSER=1 CHROMIUM="$(CHROMIUM)" $(BIN)/python $(STORY) tests/browser
+
+wheel: $(WHEEL_TOOLS)/.ready ## build dist/, and use it from empty environments (WHEEL=short: some of them, 4 minutes)
+	@CLEVER_WHEEL=$(or $(WHEEL),whole) WHEEL_TOOLS=$(WHEEL_TOOLS)/bin $(BIN)/python $(STORY) tests/wheel
+ifneq ($(WHEEL),short)
+	@$(MAKE) --no-print-directory stores-lowest
+endif
+
+stores-lowest: $(LOWEST)/.ready ## landing's tests on the oldest s3fs, gcsfs and adlfs that the extras allow
+	@$(LOWEST)/bin/python -m pytest -k "s3 or gcs or azure" tests/landing/test_destination.py \
+	  tests/landing/test_failures.py tests/landing/test_two_writers.py $(PYTEST_ARGS)
+
+$(WHEEL_TOOLS)/.ready $(LOWEST)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venvs/$*
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venvs/$*/bin/python -r requirements/$*.txt
+	@touch $@
 
 $(VENV)/.browser: $(READY) requirements/browser.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements/browser.txt

@@ -46,7 +46,7 @@ def playground() -> Iterator[tuple[Sandbox, AirflowStack]]:
     """Give a sandbox with one district of 40 schools, and Airflow with the example DAGs beside it."""
     shutil.rmtree(HOME, ignore_errors=True)
     today = datetime.now(ZoneInfo(ZONE)).date().isoformat()
-    world = {"districts": DISTRICT, "large_school_days": 60, "large_students": 25}
+    world: dict[str, Any] = {"districts": DISTRICT, "large_school_days": 60, "large_students": 25}
     with running_sandbox(today=today, **world) as sandbox:
         say(f"Sandbox Clever is up at {sandbox.url}. Airflow makes its database ...")
         home = AirflowHome.create(HOME / "airflow")

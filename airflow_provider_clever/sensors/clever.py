@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
-from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_clever.compat import (
     AirflowFailException,
@@ -35,11 +34,14 @@ from airflow_provider_clever.sensors.baselines import (
     sync_key,
 )
 from airflow_provider_clever.syncs import ChangeLog, ends_the_wait, look_at, sync_text
-from airflow_provider_clever.triggers.clever import ON_PAUSED, CleverAttendanceSyncTrigger
-from airflow_provider_clever.triggers.looks import LOOK_POLICY
 
 if TYPE_CHECKING:
+    from airflow.triggers.base import StartTriggerArgs
+
     from airflow_provider_clever.api.client import CleverClient
+    from airflow_provider_clever.triggers.clever import CleverAttendanceSyncTrigger
+
+ON_PAUSED: Final = frozenset({"wait", "skip", "fail"})
 
 
 class CleverAttendanceSyncSensor(BaseSensorOperator):
@@ -173,6 +175,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
     def _waiting(self, context: Context) -> Iterator[None]:
         """Fix the baseline before the first look; keep one client, and so one token, for the looks of this process."""
         from airflow_provider_clever.api.client import CleverClient
+        from airflow_provider_clever.triggers.looks import LOOK_POLICY
 
         with failing_for_good():
             if self.destination is not None:
@@ -259,7 +262,9 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
     def _timed_out(self) -> AirflowSensorTimeout:
         return AirflowSensorTimeout(f"The district has not synced attendance anew within {self._limit_seconds():g} s.")
 
-    def _trigger(self, baseline: str | datetime | None, told: str = "") -> CleverAttendanceSyncTrigger:
+    def _trigger(self, baseline: str | datetime | None, told: str = "") -> "CleverAttendanceSyncTrigger":
+        from airflow_provider_clever.triggers.clever import CleverAttendanceSyncTrigger
+
         return CleverAttendanceSyncTrigger(
             clever_conn_id=self.clever_conn_id,
             district_id=self.district_id,
@@ -272,7 +277,9 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             told=told,
         )
 
-    def _first_trigger(self) -> StartTriggerArgs:
+    def _first_trigger(self) -> "StartTriggerArgs":
+        from airflow.triggers.base import StartTriggerArgs
+
         if not self.deferrable or not isinstance(self.since, str | datetime) or not self.since:
             raise CleverSettingsError(
                 "start_from_trigger needs deferrable=True and an explicit since: without a worker nobody looks up a "

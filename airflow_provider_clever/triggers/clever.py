@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 DEFAULT_CONNECTION: Final = "clever_default"
 _SPREAD_SECONDS: Final = 10.0
 """Over how long the first looks of many triggers that start at once, as after a restart, are spread."""
-ON_PAUSED: Final = frozenset({"wait", "skip", "fail"})
 
 
 class CleverAttendanceSyncTrigger(BaseTrigger):

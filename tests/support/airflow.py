@@ -74,25 +74,40 @@ class AirflowHome:
 
     :param path: the folder.
     :param database_url: SQLAlchemy URL of the database. Default: SQLite inside the folder.
+    :param python: interpreter of another environment, which sees no module of ours but those installed there.
+        Default: this one.
     """
 
     path: Path
     database_url: str | None = None
+    python: Path | None = None
 
     @classmethod
-    def create(cls, path: Path, database_url: str | None = None) -> Self:
+    def create(cls, path: Path, database_url: str | None = None, python: Path | None = None) -> Self:
         """Make a home and migrate its database (about 6 s)."""
-        home = cls(path, database_url)
+        home = cls(path, database_url, python)
         home.dags.mkdir(parents=True, exist_ok=True)
+        if python:
+            shutil.copytree(ROOT / "tests/support", home.harness / "tests/support")
         home.command("db", "migrate", timeout_seconds=180)
         return home
 
     def copy(self, path: Path) -> AirflowHome:
         """Give a home of its own with the same SQLite database, in milliseconds."""
-        twin = AirflowHome(path)
+        twin = AirflowHome(path, python=self.python)
         twin.dags.mkdir(parents=True)
         shutil.copyfile(self.path / "airflow.db", path / "airflow.db")
         return twin
+
+    @property
+    def interpreter(self) -> str:
+        """The Python that Airflow runs on."""
+        return str(self.python or sys.executable)
+
+    @property
+    def harness(self) -> Path:
+        """Where the child processes' own modules lie: for another environment, a copy with nothing else beside it."""
+        return self.path / "harness" if self.python else ROOT
 
     @property
     def dags(self) -> Path:
@@ -119,7 +134,7 @@ class AirflowHome:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
         return {
             **plain,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.harness),
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": "*",
             "AIRFLOW_HOME": str(self.path),
@@ -137,7 +152,8 @@ class AirflowHome:
         self, *arguments: str, env: Mapping[str, str] | None = None, timeout_seconds: float = 60.0
     ) -> subprocess.CompletedProcess[str]:
         """Run an ``airflow`` command and give what it printed; a command that fails is an error that shows it."""
-        return _run_to_end([sys.executable, "-m", "airflow", *arguments], self.environment(more=env), timeout_seconds)
+        command = [self.interpreter, "-P", "-m", "airflow", *arguments]
+        return _run_to_end(command, self.environment(more=env), timeout_seconds)
 
     def json_of(self, *arguments: str, env: Mapping[str, str] | None = None) -> Any:
         """Run an ``airflow`` command that lists something, and give the list; older ones log in front of it."""
@@ -192,7 +208,7 @@ class AirflowHome:
         )
         shutil.rmtree(self.logs, ignore_errors=True)
         done = _run_to_end(
-            [sys.executable, "-m", "tests.support.dag_run_child", str(job)],
+            [self.interpreter, "-P", "-m", "tests.support.dag_run_child", str(job)],
             self.environment(connections, env),
             timeout_seconds,
         )
@@ -361,7 +377,7 @@ class AirflowStack:
         }
         with (self.home.path / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", component, *options.get(component, [])],
+                [self.home.interpreter, "-m", "airflow", component, *options.get(component, [])],
                 env={**self._environment, **(env or {})},
                 cwd=self.home.path,
                 stdin=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,15 +247,18 @@ def _district(facts: dict[str, Any]) -> SandboxDistrict:
 
 
 @contextmanager
-def running_sandbox(**options: Any) -> Iterator[Sandbox]:
+def running_sandbox(
+    program: Sequence[str] = (sys.executable, "-m", "airflow_provider_clever.sandbox"), **options: Any
+) -> Iterator[Sandbox]:
     """Start a sandbox in a process of its own on a free port, and stop it by its pid.
 
+    :param program: The command without its options.
     :param options: Command-line options with underscores, e.g. ``seed=7, today="2026-11-23", rate_limit=40``.
     """
     with tempfile.TemporaryDirectory(prefix="clever-sandbox-") as folder:
         ready = Path(folder, "ready.json")
         output = Path(folder, "output.txt")
-        command = [sys.executable, "-m", "airflow_provider_clever.sandbox", "--quiet", "--ready-file", str(ready)]
+        command = [*program, "--quiet", "--ready-file", str(ready)]
         for name, value in {"port": 0, **options}.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
         with output.open("wb") as sink:

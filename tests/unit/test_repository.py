@@ -83,6 +83,14 @@ def test_every_dependency_that_pyproject_names_is_pinned() -> None:
             assert all(map(requirement.specifier.contains, versions)), f"run `make requirements`: {requirement}"
 
 
+def test_landing_is_tried_on_the_oldest_store_libraries_that_the_extras_allow() -> None:
+    lowest = {pin.name: str(pin.specifier) for pin in map(Requirement, pins(ROOT / "requirements/stores-lowest.in"))}
+    extras = of(ROOT)["project"]["optional-dependencies"].values()
+    floors = {each.name: each.specifier for extra in extras for each in map(Requirement, extra)}
+    for library in ("s3fs", "gcsfs", "adlfs"):
+        assert lowest[library] == str(floors[library]).replace(">=", "==")
+
+
 def test_the_sandbox_is_released_with_the_provider_that_asks_for_it() -> None:
     version = of(SANDBOX)["project"]["version"]
     assert version == of(ROOT)["project"]["version"]
