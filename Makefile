@@ -27,7 +27,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo playground test coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean matrix matrix-each-change
+.PHONY: help setup demo playground test timing coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean matrix matrix-each-change
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -59,11 +59,13 @@ playground: $(READY) ## the demo's sandbox and Airflow with its UI, until Ctrl+C
 
 test: $(READY) ## all tests, two files at a time; PYTEST_ARGS="tests/unit -k merge" for some of them, one by one
 ifeq ($(PYTEST_ARGS),)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 else
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif
+
+timing: $(READY) ## what is held to a time, one test after another; on a machine with nothing else to do, 3 minutes
+	@CLEVER_TIMING=1 $(BIN)/python -m pytest -m timing $(PYTEST_ARGS)
 
 coverage: $(READY) ## every branch of api/ is taken by the tests of api/
 	@$(BIN)/python -m pytest --quiet tests/unit/api tests/unit/test_settings.py tests/sandbox/api \

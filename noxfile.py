@@ -131,7 +131,7 @@ def whole(session: nox.Session, cell: str) -> None:
     record.run("imports", "pytest", "--quiet", "tests/matrix", "tests/examples/test_parsing.py")
     record.run(
         "tests",
-        *("pytest", "--quiet", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "-m", "not alone"),
+        *("pytest", "--quiet", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
         *(f"tests/{folder}" for folder in FOLDERS),
         *session.posargs,
     )

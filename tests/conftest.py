@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.airflow import AirflowHome
 from tests.support.sandbox import Sandbox, running_sandbox
+from tests.support.timing import STRICT
 
 TESTS = Path(__file__).parent
 SANDBOX_TODAY = "2026-11-23"
@@ -28,12 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{folder.name}: tests in tests/{folder.name}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its folder's name."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its folder's name, and leave out what only ``make timing`` can tell."""
     for item in items:
         parts = item.path.relative_to(TESTS).parts
         if len(parts) > 1:
             item.add_marker(parts[0])
+    timed = [item for item in items if (mark := item.get_closest_marker("timing")) and mark.kwargs.get("only")]
+    if timed and not STRICT:
+        config.hook.pytest_deselected(items=timed)
+        items[:] = [item for item in items if item not in timed]
 
 
 def _is_loopback(host: object) -> bool:

@@ -27,6 +27,7 @@ from .statement import statement_app
 from .world import World, WorldPlan
 
 SLOW_PARTS = 20
+HOLD_LOOK_SECONDS = 0.02
 UNANSWERED = (Delivery.HANG, Delivery.CLOSE, Delivery.REFUSE)
 
 
@@ -93,6 +94,8 @@ class CleverApp:
             delay_seconds = self.stage.world.knobs.latency_ms / 1000 + reply.delay_seconds
             if delay_seconds:
                 await asyncio.sleep(delay_seconds)
+            while self.stage.world.knobs.hold_answers:  # noqa: ASYNC110 - a knob is a value, and a reset replaces it
+                await asyncio.sleep(HOLD_LOOK_SECONDS)
             accepts_gzip = b"gzip" in headers.get(b"accept-encoding", b"")
             reply = _compressed(reply) if accepts_gzip and self.stage.world.knobs.gzip else reply
             entry.sent_bytes = len(reply.body)

@@ -51,6 +51,7 @@ def control_app(stage: Stage) -> Starlette:
         Route("/_sandbox/", _told(stage, _overview)),
         Route("/_sandbox/counters", _told(stage, lambda stage: stage.journal.counters())),
         Route("/_sandbox/windows", _told(stage, lambda stage: stage.limiter.windows())),
+        Route("/_sandbox/windows", _posted(stage, _end_windows), methods=["DELETE"]),
         Route("/_sandbox/requests", _told(stage, lambda stage: stage.journal.log())),
         Route("/_sandbox/requests", _posted(stage, _forget_requests), methods=["DELETE"]),
         Route("/_sandbox/knobs", _told(stage, lambda stage: stage.world.knobs.as_dict())),
@@ -124,6 +125,10 @@ def _reset(stage: Stage, body: Body) -> Body:
     plan: WorldPlan = replace(stage.first_plan, **changes)
     stage.reset(plan, knobs)
     return _overview(stage)
+
+
+def _end_windows(stage: Stage, _: Body) -> Body:
+    return {"ended": stage.limiter.end_windows()}
 
 
 def _turn_knobs(stage: Stage, body: Body) -> Body:

@@ -67,6 +67,7 @@ class Knobs:
     gateway_seconds: float = 0.0
     gateway_status: int = 504
     date_header: bool = True
+    hold_answers: bool = False
 
     def changed(self, changes: Mapping[str, object]) -> Knobs:
         """Give a copy with some knobs turned.

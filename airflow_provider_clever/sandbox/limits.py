@@ -53,6 +53,12 @@ class RateLimiter:
         window.used += 1
         return True, window
 
+    def end_windows(self) -> int:
+        """End every open window now; gives how many there were."""
+        ended = len(self._open)
+        self._open.clear()
+        return ended
+
     def windows(self) -> list[dict[str, object]]:
         """List the newest windows, oldest first, with what was used of each."""
         return [asdict(window) for window in self._past]

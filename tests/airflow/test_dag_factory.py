@@ -14,6 +14,7 @@ from airflow_provider_clever.dags import DistrictDag, attendance_dags
 from airflow_provider_clever.exceptions import CleverSettingsError
 from tests.support.airflow import AirflowHome
 from tests.support.dag_bag import stored
+from tests.support.timing import at_most
 
 A, B = "65e000000000000000000001", "65e000000000000000000002"
 LAKE = {"destination": "s3://aws_default@lake/clever"}
@@ -28,9 +29,15 @@ start = time.process_time()
 from airflow_provider_clever.dags import attendance_dags
 dags = attendance_dags(sys.argv[1])
 seconds = time.process_time() - start
+start = time.process_time()
+from airflow.providers.standard.operators.empty import EmptyOperator
+for number in range(len(dags)):
+    with airflow.sdk.DAG(f"plain_{number}", schedule="0 4 * * *"):
+        airflow.sdk.chain(*(EmptyOperator(task_id=f"task_{task}") for task in range(4)))
+plain = time.process_time() - start
 heavy = {"aiohttp", "pyarrow", "requests"} & (set(sys.modules) - before)
 crons = {str(dag.timetable) for dag in dags.values()}
-print(len(dags), seconds, len(crons), sorted(heavy), sep="|")
+print(len(dags), seconds, len(crons), sorted(heavy), plain, sep="|")
 """
 
 
@@ -52,17 +59,19 @@ def test_a_district_may_wait_for_its_sync_first_and_goes_on_without_one() -> Non
     assert dag.get_task("plan").trigger_rule == "all_done"
 
 
-@pytest.mark.alone
-def test_three_hundred_districts_parse_in_two_seconds_without_network_and_spread_over_the_night(tmp_path: Path) -> None:
+@pytest.mark.timing
+def test_three_hundred_districts_parse_cheaply_without_network_and_spread_over_the_night(
+    tmp_path: Path,
+) -> None:
     lines = ["defaults: {destination: 's3://a@b/c', timezone: America/Chicago, wait_for_sync: true}", "districts:"]
     listed = tmp_path / "districts.yaml"
     listed.write_text("\n".join([*lines, *(f"  - district_id: 65e{number:021x}" for number in range(300))]))
     command = [sys.executable, "-c", PARSE, str(listed)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    dags, seconds, crons, heavy = done.stdout.splitlines()[-1].split("|")
+    dags, seconds, crons, heavy, plain = done.stdout.splitlines()[-1].split("|")
     assert (dags, heavy) == ("300", "[]")
-    assert float(seconds) < 2.0
+    assert float(seconds) < at_most(2.0, guard=6 * float(plain)), "300 DAGs of as many plain tasks cost far less"
     assert int(crons) > 100
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,13 +147,11 @@ def test_s3_failing_for_good_is_named_and_the_retry_completes(s3: Store, monkeyp
     lake = destination(Store("s3", "lake/broken", impatient, s3.url))
     lake.land(day([row()]), context=context())
     s3.fail_next(1000, status=500, code="InternalError")
-    began = time.monotonic()
     try:
         with pytest.raises(CleverLandingError, match=f"could not write lake/broken/{PATH}.*run again") as caught:
             lake.land(day([row()], attendance_date=LATER), context=context())
     finally:
         s3.fail_next(0, status=500, code="")
-    assert time.monotonic() - began < 30
     assert caught.value.__cause__ is None
     assert lake.land(day([row()]), context=context()).outcome == "unchanged"
     assert lake.land(day([row()], attendance_date=LATER), context=context()).outcome == "written"

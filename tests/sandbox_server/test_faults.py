@@ -93,10 +93,11 @@ def test_any_other_status_can_be_ordered(sandbox: Sandbox) -> None:
 
 def test_429_out_of_turn_costs_nothing(sandbox: Sandbox) -> None:
     sandbox.fault("429", retry_after=3, reset_in=9.0)
+    before = time.time()
     answer = page(sandbox)
     assert (answer.status_code, answer.content) == (429, b"")
     assert answer.headers["Retry-After"] == "3"
-    assert 7 < int(answer.headers["X-Ratelimit-Reset"]) - time.time() <= 9
+    assert before + 8 <= int(answer.headers["X-Ratelimit-Reset"]) <= time.time() + 9
     assert page(sandbox).headers["X-Ratelimit-Remaining"] == "1199"
     sandbox.fault("429", headers=False)
     assert not [name for name in page(sandbox).headers if name.lower().startswith("x-ratelimit")]
@@ -130,7 +131,7 @@ def test_connections_are_refused_for_a_while(sandbox: Sandbox) -> None:
         ask(sandbox, path, token, **RANGE)
     with pytest.raises(requests.ConnectionError, match="refused"):
         ask(sandbox, path, token, **RANGE)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while not answers(sandbox, path, token):
         assert time.monotonic() < deadline, "the port never opened again"
         time.sleep(0.05)
@@ -267,8 +268,9 @@ def test_a_sync_can_land_in_mid_walk(sandbox: Sandbox) -> None:
 
 def test_headers_can_lie(sandbox: Sandbox) -> None:
     sandbox.fault("clock_skew", seconds=-900.0)
+    before = time.time()
     skewed = parsedate_to_datetime(page(sandbox).headers["Date"]).timestamp()
-    assert 890 < time.time() - skewed < 910
+    assert before - 901 <= skewed <= time.time() - 900
     sandbox.fault("no_rate_headers")
     assert "X-Ratelimit-Limit" not in page(sandbox).headers
     sandbox.fault("repeated_rate_headers")

@@ -21,13 +21,14 @@ from airflow_provider_clever.sandbox.server import SandboxServer
 from airflow_provider_clever.sandbox.world import WorldPlan
 from tests.sandbox_server.wire import RANGE, ask, attendance, school
 from tests.support.sandbox import Sandbox, running_sandbox
+from tests.support.timing import at_most
 
 MODULE = [sys.executable, "-m", "airflow_provider_clever.sandbox"]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com"])
 def test_it_refuses_to_serve_other_machines(host: str) -> None:
-    done = subprocess.run([*MODULE, "--host", host], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*MODULE, "--host", host], capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 2
     assert "127.0.0.1" in done.stderr
     stage = Stage(WorldPlan(7, date(2026, 11, 23), districts=("small",)), Knobs())
@@ -35,13 +36,13 @@ def test_it_refuses_to_serve_other_machines(host: str) -> None:
         SandboxServer(stage, host, 0, print)
 
 
-@pytest.mark.alone
+@pytest.mark.timing
 def test_it_says_what_a_person_needs(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     command = [*MODULE, "--port", "0", "--seed", "11", "--today", "2026-11-23", "--ready-file", str(ready)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 120
             while not ready.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
             facts = json.loads(ready.read_text())
@@ -52,8 +53,8 @@ def test_it_says_what_a_person_needs(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             assert process.stdout is not None
             text = process.stdout.read()
-            assert process.wait(5) == 0
-    assert time.monotonic() - began < 2
+            assert process.wait(120) == 0
+    assert time.monotonic() - began < at_most(2)
     assert facts["url"] in text
     assert overview["client_secret"] in text
     line = next(line for line in text.splitlines() if "AIRFLOW_CONN_CLEVER_DEFAULT=" in line)
@@ -65,25 +66,23 @@ def test_it_says_what_a_person_needs(tmp_path: Path) -> None:
     assert "Traceback" not in text
 
 
-@pytest.mark.alone
+@pytest.mark.timing
 def test_sigterm_stops_it_at_once_even_in_mid_answer() -> None:
-    with running_sandbox(today="2026-11-23", districts="small", latency_ms=20_000) as own:
+    with running_sandbox(today="2026-11-23", districts="small", latency_ms=600_000) as own:
         token = own.district("small").token
 
         def hang() -> None:
             with pytest.raises(requests.ConnectionError):
-                ask(own, "/v3.1/districts", token)
+                requests.get(f"{own.url}/v3.1/districts", headers={"Authorization": f"Bearer {token}"}, timeout=500)
 
         waiting = threading.Thread(target=hang)
         waiting.start()
-        deadline = time.monotonic() + 5
-        while own.counters()["in_flight"] == 0 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        own.wait_for_in_flight(1)
         began = time.monotonic()
         os.kill(own.pid, signal.SIGTERM)
-        waiting.join(5)
+        waiting.join(300)
         assert not waiting.is_alive()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < at_most(2), "the answer was due after ten minutes"
 
 
 def test_options_of_the_command_line_hold(sandbox_server: Sandbox) -> None:
@@ -114,20 +113,20 @@ def test_requests_are_logged_without_their_tokens(sandbox: Sandbox) -> None:
 
 
 def test_tcp_connections_and_requests_in_flight_are_counted(sandbox: Sandbox) -> None:
-    sandbox.knobs(latency_ms=100)
     token = sandbox.district("small").token
     headers = {"Authorization": f"Bearer {token}"}
 
     def four_in_a_row() -> None:
         with requests.Session() as session:
             for _ in range(4):
-                session.get(f"{sandbox.url}/v3.1/districts", headers=headers, timeout=10)
+                session.get(f"{sandbox.url}/v3.1/districts", headers=headers, timeout=120)
 
     threads = [threading.Thread(target=four_in_a_row) for _ in range(3)]
+    with sandbox.holding_answers(3):
+        for thread in threads:
+            thread.start()
     for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
+        thread.join(120)
     counters = sandbox.counters()
     assert counters["total"] == 12
     assert counters["connections"] == 3
@@ -148,7 +147,7 @@ def test_the_connection_for_airflow_has_both_modes(sandbox: Sandbox) -> None:
     assert (token["login"], token["password"]) == ("", sandbox.district("both").token)
 
 
-@pytest.mark.alone
+@pytest.mark.timing(only=True)
 def test_a_warm_page_of_1000_rows_takes_a_few_milliseconds(sandbox: Sandbox) -> None:
     """A generous floor, so that a slow machine passes; docs/reference/sandbox.md says how to measure."""
     sandbox.knobs(rate_limit=100_000)
@@ -170,5 +169,5 @@ def test_it_imports_nothing_from_the_rest_of_the_package() -> None:
         "print([m for m in sys.modules if m.split('.')[0] in ('airflow', 'requests', 'aiohttp', 'pyarrow', 'pydantic')"
         " or (m.startswith('airflow_provider_clever.') and not m.startswith('airflow_provider_clever.sandbox'))])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180)
     assert done.stdout.strip() == "[]"

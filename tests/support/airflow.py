@@ -34,7 +34,7 @@ import requests
 ROOT: Final = Path(__file__).parents[2]
 COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
 NOW: Final = "now"
-READY_SECONDS: Final = 180.0
+READY_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 10.0
 
 T = TypeVar("T")
@@ -149,7 +149,7 @@ class AirflowHome:
         }
 
     def command(
-        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_seconds: float = 60.0
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_seconds: float = 300.0
     ) -> subprocess.CompletedProcess[str]:
         """Run an ``airflow`` command and give what it printed; a command that fails is an error that shows it."""
         command = [self.interpreter, "-P", "-m", "airflow", *arguments]
@@ -448,7 +448,7 @@ class AirflowStack:
         answer.raise_for_status()
         return str(answer.json()["access_token"])
 
-    def wait_until(self, check: Callable[[], T], what: str, seconds: float = 60.0) -> T:
+    def wait_until(self, check: Callable[[], T], what: str, seconds: float = 300.0) -> T:
         """Ask again twice a second until the answer is truthy; fail early when a service has died."""
         deadline = time.monotonic() + seconds
         while not (answer := check()):
@@ -476,7 +476,7 @@ class AirflowStack:
             raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer.json() if answer.content else None
 
-    def wait_for_dag(self, dag_id: str, seconds: float = 60.0) -> None:
+    def wait_for_dag(self, dag_id: str, seconds: float = 300.0) -> None:
         """Wait until Airflow knows a DAG."""
         self.wait_until(
             lambda: any(dag["dag_id"] == dag_id for dag in self.api("GET", "dags", limit=1000)["dags"]),
@@ -497,7 +497,7 @@ class AirflowStack:
         return list(self.api("GET", f"dags/{dag_id}/dagRuns", order_by="id", limit=1000)["dag_runs"])
 
     def wait_for_run(
-        self, dag_id: str, run_id: str, states: Collection[str] = ("success", "failed"), seconds: float = 120.0
+        self, dag_id: str, run_id: str, states: Collection[str] = ("success", "failed"), seconds: float = 300.0
     ) -> str:
         """Wait until a run is in one of some states, and give it."""
         what = f"run {run_id} of {dag_id} is {' or '.join(states)}"
@@ -519,7 +519,7 @@ class AirflowStack:
         states: Collection[str] = ("success", "failed"),
         *,
         map_index: int = -1,
-        seconds: float = 120.0,
+        seconds: float = 300.0,
     ) -> str:
         """Wait until a task is in one of some states, such as ``("deferred",)``, and give it."""
         what = f"task {task_id}[{map_index}] of {run_id} is {' or '.join(states)}"

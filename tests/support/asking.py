@@ -50,8 +50,8 @@ def settings_for(sandbox: Sandbox, district: str = "small", *, mode: str = "clie
         client_secret=sandbox.client_secret,
         district_id=found.id,
         budget_share=1.0,
-        connect_timeout_seconds=2.0,
-        read_timeout_seconds=2.0,
+        connect_timeout_seconds=30.0,
+        read_timeout_seconds=60.0,
     )
     if mode == "client":
         return settings

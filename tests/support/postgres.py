@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tests.support.airflow import free_port
 
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 20.0
 _SPEED: Final = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 

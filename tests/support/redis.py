@@ -17,7 +17,7 @@ from tests.support.airflow import ROOT, free_port
 
 UNPACKED: Final = ROOT / ".venvs" / "redis"
 PACKAGES: Final = ("redis-server", "redis-tools", "liblzf1", "libjemalloc2")
-START_SECONDS: Final = 20.0
+START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 5.0
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import requests
 
-START_SECONDS = 20.0
+START_SECONDS = 120.0
 STOP_SECONDS = 5.0
+GUARD_SECONDS = 120.0
 CONTROL_TIMEOUT_SECONDS = 300.0
 
 
@@ -215,6 +216,31 @@ class Sandbox:
         """List the rate-limit windows: token fingerprint, limit, used, rejected."""
         windows: list[dict[str, Any]] = self.control("GET", "windows")
         return windows
+
+    def end_windows(self) -> None:
+        """End every rate-limit window now."""
+        self.control("DELETE", "windows")
+
+    @contextmanager
+    def holding_answers(self, requests: int) -> Iterator[None]:
+        """Hold back every answer; once the block is through, wait until so many requests wait side by side, and let go.
+
+        Whoever sends one request after another never gets there: so many in flight are the proof that none blocks.
+        """
+        self.knobs(hold_answers=True)
+        try:
+            yield
+            self.wait_for_in_flight(requests)
+        finally:
+            self.knobs(hold_answers=False)
+
+    def wait_for_in_flight(self, requests: int) -> None:
+        """Wait until so many requests wait for their answers."""
+        deadline = time.monotonic() + GUARD_SECONDS
+        while self.counters()["in_flight"] < requests:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.counters()['in_flight']} of {requests} requests are waiting for an answer")
+            time.sleep(0.02)
 
     def connection_json(self, district: str | None = None, mode: str = "client", **extra: Any) -> str:
         """Give the value for ``AIRFLOW_CONN_CLEVER_DEFAULT``.

@@ -83,7 +83,7 @@ def wait(mode: str, instance: Instance | None = None, *, store: TaskState | None
     """Run one sensor to its end in one mode."""
     instance = instance or Instance()
     store = TaskState() if store is None else store
-    options = {"task_id": "wait", "poke_interval": POKE_SECONDS, "timeout": 20.0} | options
+    options = {"task_id": "wait", "poke_interval": POKE_SECONDS, "timeout": 120.0} | options
     try:
         return Outcome("success", _MODES[mode](options, instance, store))
     except AirflowSkipException as end:
@@ -176,13 +176,13 @@ def meanwhile(act: Callable[[], None]) -> Iterator[None]:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield
-    thread.join(30)
+    thread.join(180)
     assert not thread.is_alive()
     if failures:
         raise failures[0]
 
 
-def wait_for_looks(sandbox: Sandbox, looks: int = 2, seconds: float = 20.0) -> None:
+def wait_for_looks(sandbox: Sandbox, looks: int = 2, seconds: float = 120.0) -> None:
     """Wait until so many more looks have come in; the last of them was sent after this call."""
     start = looks_at(sandbox)
     deadline = time.monotonic() + seconds

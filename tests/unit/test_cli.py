@@ -160,8 +160,8 @@ def test_status_needs_no_airflow_and_sandbox_becomes_the_sandbox(lake: Objects) 
         "import sys; sys.modules['airflow'] = None; from airflow_provider_clever.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", without, "status", lake.root, "--today", str(TODAY)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     command = [sys.executable, "-m", "airflow_provider_clever.cli", "sandbox", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env={**os.environ})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True, env={**os.environ})
     assert "--rate-limit" in done.stdout

@@ -15,10 +15,11 @@ import pytest
 from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.asking import files
 from tests.support.sandbox import Sandbox
+from tests.support.timing import at_most
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timing
 
-GONE_SECONDS = 5.0
+GONE_SECONDS = at_most(5.0, guard=60.0)
 
 # Months of the large district: no machine is through with it in time.
 DAG = dedent(
@@ -61,7 +62,7 @@ class Pull:
         start = time.monotonic()
         kill()
         while is_running(pid):
-            assert time.monotonic() < start + 60, "the task goes on"
+            assert time.monotonic() < start + 180, "the task goes on"
             time.sleep(0.05)
         return time.monotonic() - start
 
@@ -125,7 +126,7 @@ def test_sigterm_half_way_means_another_try(start: Callable[[str], Pull]):
 
 
 def test_sigterm_ends_a_task_whose_every_thread_waits_for_an_answer(start: Callable[[str], Pull], sandbox: Sandbox):
-    sandbox.fault("timeout", family="attendance", seconds=120.0, times=0)
+    sandbox.fault("timeout", family="attendance", seconds=600.0, times=0)
     pull = start("without_answer")
     pull.stack.wait_until(lambda: sandbox.counters()["in_flight"], "a request waits for its answer")
     pid = pull.task["pid"]

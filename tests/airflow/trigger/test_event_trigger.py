@@ -15,6 +15,7 @@ from airflow_provider_clever.syncs import sync_moment
 from airflow_provider_clever.triggers.clever import CleverAttendanceSyncEventTrigger
 from tests.support.event_loop import largest_gap
 from tests.support.sandbox import Sandbox
+from tests.support.timing import STRICT
 from tests.support.waits import looks_at
 from tests.unit.test_syncs import NOON, SEQUENCES
 
@@ -81,7 +82,7 @@ class Triggerer:
         await self.manager.stop_all()
 
 
-async def until(check: Callable[[], Any], seconds: float = 20.0) -> None:
+async def until(check: Callable[[], Any], seconds: float = 120.0) -> None:
     async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(check):  # noqa: ASYNC110 - what is waited for happens elsewhere
             await asyncio.sleep(0.02)
@@ -236,7 +237,7 @@ def many(sandbox: Sandbox) -> list[str]:
     return [facts["id"] for facts in sandbox.overview()["districts"]][-20:]
 
 
-@pytest.mark.alone
+@pytest.mark.timing
 def test_twenty_watchers_share_one_loop_and_only_watched_districts_are_asked(sandbox: Sandbox, many: list[str]) -> None:
     stores = {district_id: Store() for district_id in many}
     poll_seconds = 2.0
@@ -253,10 +254,13 @@ def test_twenty_watchers_share_one_loop_and_only_watched_districts_are_asked(san
         assert Counter(request["family"] for request in requests).keys() == {"districts"}
         per_token = Counter(request["token"] for request in requests)
         assert len(per_token) == 20
-        assert set(per_token.values()) <= {2, 3, 4}
-        assert abs(len(requests) - 60) <= 3
-        halves = Counter(int(request["received"] / (poll_seconds / 4)) for request in requests)
-        assert max(halves.values()) <= 10, "the looks are not spread over the interval"
+        # However slow the machine, no district is asked more often than told; how evenly, only an idle one can tell.
+        assert max(per_token.values()) <= 4
+        if STRICT:
+            assert min(per_token.values()) >= 2
+            assert abs(len(requests) - 60) <= 3
+            parts = Counter(int(request["received"] / (poll_seconds / 4)) for request in requests)
+            assert max(parts.values()) <= 10, "the looks are not spread over the interval"
         for district_id in many[:5]:
             await asyncio.to_thread(sandbox.sync, district_id)
         await until(lambda: len(triggerer.events) >= 5)
@@ -291,7 +295,7 @@ def test_trouble_and_a_refused_token_of_one_district_leave_the_others_alone(sand
     run(story)
 
 
-@pytest.mark.alone
+@pytest.mark.timing(only=True)
 def test_the_event_loop_stays_free_with_five_hundred_watchers(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:

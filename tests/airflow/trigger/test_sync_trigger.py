@@ -37,7 +37,7 @@ def started(trigger: CleverAttendanceSyncTrigger, number: int = 0) -> CleverAtte
     return trigger
 
 
-async def only_event(trigger: CleverAttendanceSyncTrigger, seconds: float = 20.0) -> Any:
+async def only_event(trigger: CleverAttendanceSyncTrigger, seconds: float = 120.0) -> Any:
     async with asyncio.timeout(seconds):
         events = [event.payload async for event in started(trigger).run()]
     (event,) = events
@@ -181,7 +181,29 @@ async def gaps_beside(triggers: list[CleverAttendanceSyncTrigger], seconds: floa
     return gaps
 
 
-@pytest.mark.alone
+def test_no_wait_keeps_the_event_loop_from_another(sandbox: Sandbox, district_id: str) -> None:
+    """Each of them has a request on its way before any is answered, so none holds the loop until its answer comes."""
+    since = sandbox.district("small").last_attendance_sync
+    count = 60
+
+    async def follow(number: int) -> None:
+        trigger = CleverAttendanceSyncTrigger(district_id=district_id, since=since, poke_seconds=0.5)
+        async for _ in started(trigger, number).run():
+            return
+
+    async def story() -> None:
+        await asyncio.to_thread(sandbox.knobs, hold_answers=True)
+        waits = [asyncio.create_task(follow(number)) for number in range(count)]
+        await asyncio.to_thread(sandbox.wait_for_in_flight, count)
+        await asyncio.to_thread(sandbox.sync)
+        await asyncio.to_thread(sandbox.knobs, hold_answers=False)
+        await asyncio.gather(*waits)
+
+    asyncio.run(story())
+    assert sandbox.counters()["max_in_flight"] >= count
+
+
+@pytest.mark.timing(only=True)
 @pytest.mark.parametrize(("count", "limit_seconds"), [(1, 0.05), (500, 0.1)])
 def test_the_event_loop_stays_free_while_clever_takes_two_seconds(
     sandbox: Sandbox, district_id: str, count: int, limit_seconds: float, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_clever.api.throttle import Budget, BudgetLeft, Throttle, Window, read_windows, refusal_seconds
 from airflow_provider_clever.exceptions import CleverStoppedError
+from tests.support.timing import at_most
 from tests.unit.api.clock_simulation import Server, process, simulate
 
 WALL = 1_800_000_000.0
@@ -304,7 +305,7 @@ def test_threads_wait_for_the_one_that_learns() -> None:
     assert (left.limit, left.remaining) == (1200, 900)
 
 
-@pytest.mark.alone
+@pytest.mark.timing
 def test_stop_ends_a_wait_and_the_wait_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     stop = threading.Event()
     throttle, stopped = Throttle(0.8, stop), list[bool]()
@@ -325,9 +326,9 @@ def test_stop_ends_a_wait_and_the_wait_is_logged_once(caplog: pytest.LogCaptureF
     begun = time.monotonic()
     stop.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(120)
     assert stopped == [True] * 3
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < at_most(1, guard=50), "the budget would be there again after 60 s"
     assert len([record for record in caplog.records if "share of the token's budget" in record.message]) == 1
 
 
