@@ -15,6 +15,8 @@ SANDBOX := ./airflow_provider_clever/sandbox
 BENCH_ARGS ?=
 NOX = $(BIN)/nox --noxfile noxfile.py
 CELLS ?=
+# What passes is written down for docs/reference/compatibility.md.
+SHOWN = -m tests.compatibility run "make $@"
 EACH_CHANGE := airflow-3.3-python-3.13 lowest
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12
 CHROMIUM ?=
@@ -27,7 +29,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo playground test timing coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean matrix matrix-each-change
+.PHONY: help setup demo playground test timing coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean matrix matrix-each-change compatibility
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -52,14 +54,14 @@ $(READY): requirements/setup.txt requirements/dev.txt pyproject.toml $(SANDBOX)/
 	@touch $@
 
 demo: $(READY) ## real Airflow pulls a district's attendance from the sandbox and lands it
-	@$(BIN)/python -m tests.demo
+	@$(BIN)/python $(SHOWN) $(BIN)/python -m tests.demo
 
 playground: $(READY) ## the demo's sandbox and Airflow with its UI, until Ctrl+C
 	@$(BIN)/python -m tests.demo --stay
 
 test: $(READY) ## all tests, two files at a time; PYTEST_ARGS="tests/unit -k merge" for some of them, one by one
 ifeq ($(PYTEST_ARGS),)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python $(SHOWN) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 else
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif
@@ -72,13 +74,13 @@ coverage: $(READY) ## every branch of api/ is taken by the tests of api/
 	  --cov=airflow_provider_clever.api --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 e2e: $(READY) ## two districts backfilled over 20 school days beside their nights, on Postgres; CLEVER_E2E_DAYS=3 for fewer
-	@CLEVER_E2E=1 $(BIN)/python $(STORY) tests/e2e/test_backfill.py
+	@CLEVER_E2E=1 $(BIN)/python $(SHOWN) $(BIN)/python $(STORY) tests/e2e/test_backfill.py
 
 e2e-sync: $(READY) ## several minutes of all Airflow's services on Postgres: sensors, triggers, kills
-	@CLEVER_E2E=1 $(BIN)/python -m pytest tests/e2e/test_syncs.py tests/e2e/test_mapped_waits.py tests/e2e/test_long_outage.py $(PYTEST_ARGS)
+	@CLEVER_E2E=1 $(BIN)/python $(SHOWN) $(BIN)/python -m pytest tests/e2e/test_syncs.py tests/e2e/test_mapped_waits.py tests/e2e/test_long_outage.py $(PYTEST_ARGS)
 
 e2e-celery: $(CELERY)/.ready ## the same on two Celery workers with Redis, one of which is killed half-way
-	@CLEVER_E2E=1 $(CELERY)/bin/python $(STORY) tests/e2e/test_celery.py
+	@CLEVER_E2E=1 $(CELERY)/bin/python $(SHOWN) $(CELERY)/bin/python $(STORY) tests/e2e/test_celery.py
 
 $(CELERY)/.ready: $(READY) requirements/celery.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CELERY)
@@ -94,7 +96,7 @@ browser: $(VENV)/.browser ## a connection made and tested in Airflow's UI, in he
 	  { $$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq -y chromium; } >/dev/null || \
 	    { echo "Chromium is needed. On Debian and Ubuntu: apt install chromium; or make browser CHROMIUM=/path/to/it"; exit 1; }; \
 	}
-	@CLEVER_BROWSER=1 CHROMIUM="$(CHROMIUM)" $(BIN)/python $(STORY) tests/browser
+	@CLEVER_BROWSER=1 CHROMIUM="$(CHROMIUM)" $(BIN)/python $(SHOWN) $(BIN)/python $(STORY) tests/browser
 
 wheel: $(WHEEL_TOOLS)/.ready ## build dist/, and use it from empty environments (WHEEL=short: some of them, 4 minutes)
 	@CLEVER_WHEEL=$(or $(WHEEL),whole) WHEEL_TOOLS=$(WHEEL_TOOLS)/bin $(BIN)/python $(STORY) tests/wheel
@@ -121,6 +123,10 @@ matrix: $(READY) ## the tests and the demo on every Airflow and Python that we n
 # CI: two cells whole beside the main environment, the rest as imports, metadata, examples and landed rows.
 matrix-each-change: $(READY)
 	@$(NOX) -s $(foreach cell,$(SOME_CELLS),"imports($(cell))") $(foreach cell,$(EACH_CHANGE),"whole($(cell))") compare
+
+compatibility: $(READY) ## docs/reference/compatibility.md from what make matrix, test, demo, e2e ... have written down
+	@$(BIN)/python -m tests.compatibility page
+	@git diff --stat -- docs/reference
 
 soak-large: $(READY) ## 9.6 million rows at 40 requests a second, held to requests and time; on an idle machine, 5 minutes
 	@CLEVER_E2E=1 $(BIN)/python $(STORY) tests/e2e/test_large_pull.py

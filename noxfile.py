@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import nox
@@ -32,46 +34,16 @@ DIRECT = re.compile(r"# via .*(airflow-provider-clever|clever-sandbox|stores\.in
 
 
 class Cell(NamedTuple):
-    """One environment.
-
-    :param python: its minor version.
-    :param airflow: the requirement.
-    :param day: no package is newer than this; None: as in ``requirements/dev.txt``.
-    :param reason: why the cell is there, in the head of its pins.
-    :param more: further requirements or options for the pins.
-    """
+    """One environment, as requirements/matrix/cells.toml describes it."""
 
     python: str
     airflow: str
-    day: str | None
     reason: str
-    more: tuple[str, ...] = ()
+    day: str | None = None
+    later: Mapping[str, str] = MappingProxyType({})
 
 
-CELLS = {
-    "airflow-3.1": Cell(
-        "3.11",
-        "apache-airflow==3.1.8",
-        "2026-03-20",
-        "the newest 3.1, which managed Airflows still offer, with the packages of its time",
-    ),
-    "airflow-3.2": Cell("3.11", "apache-airflow==3.2.2", "2026-06-10", "the newest 3.2, with the packages of its time"),
-    "airflow-3.3": Cell("3.11", "apache-airflow==3.3.2", None, "what everything else here is tested on"),
-    "airflow-3.3-python-3.12": Cell("3.12", "apache-airflow==3.3.2", None, "the same on Python 3.12"),
-    "airflow-3.3-python-3.13": Cell("3.13", "apache-airflow==3.3.2", None, "the same on Python 3.13"),
-    "lowest": Cell(
-        "3.11",
-        "apache-airflow==3.1.0",
-        "2025-10-15",
-        "the lowest version of each dependency that pyproject.toml allows, beside the lowest Airflow; what they need "
-        "in turn is of the day on which 3.1.0 was new (structlog 25.5, two weeks later, breaks it)",
-        # Both came out later than the day: the floor of the first is needed, and pyproject.toml names pytest 9.
-        (
-            "--exclude-newer-package=apache-airflow-providers-common-compat=2026-02-01",
-            "--exclude-newer-package=pytest=2026-02-01",
-        ),
-    ),
-}
+CELLS = {name: Cell(**said) for name, said in tomllib.loads((PINS / "cells.toml").read_text()).items()}
 
 nox.needs_version = ">=2026.2"
 nox.options.default_venv_backend = "uv"
@@ -167,13 +139,15 @@ def pin(session: nox.Session) -> None:
     for name in session.posargs or CELLS:
         cell = CELLS[name]
         wanted = PINS / f"{name}.in"
-        wanted.write_text(f"{cell.airflow}\n")
+        wanted.write_text(f"apache-airflow=={cell.airflow}\n")
         day = ("--exclude-newer", cell.day) if cell.day else ("-c", "requirements/dev.txt")
         lowest = _lowest_direct(session, cell) if name == "lowest" else ()
         target = PINS / f"{name}.txt"
         target.unlink(missing_ok=True)
         _compile(session, cell, str(wanted), "--group", "test", *day, *lowest, "-o", str(target))
-        head = f"# {cell.airflow} on Python {cell.python}: {cell.reason}.\n# Pinned {datetime.now(UTC).date()}; "
+        head = (
+            f"# Airflow {cell.airflow} on Python {cell.python}: {cell.reason}.\n# Pinned {datetime.now(UTC).date()}; "
+        )
         head += f"no package is newer than {cell.day}.\n" if cell.day else "versions as in dev.txt.\n"
         target.write_text(head + target.read_text())
         wanted.unlink()
@@ -208,6 +182,7 @@ def _compile(session: nox.Session, cell: Cell, *arguments: str) -> None:
         *("--python-version", cell.python, "--custom-compile-command", "make requirements"),
         *("--no-emit-package", "airflow-provider-clever", "--no-emit-package", "clever-sandbox"),
         *("pyproject.toml", f"{SANDBOX}/pyproject.toml", "--extra", "parquet", "--extra", "s3"),
-        *(*cell.more, *arguments),
+        *(f"--exclude-newer-package={name}={until}" for name, until in cell.later.items()),
+        *arguments,
         external=True,
     )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tests.support.airflow import AirflowHome
 from tests.support.asking import due, landed
+from tests.support.features import features
 from tests.support.sandbox import running_sandbox
 
 TODAY: Final = "2026-11-23"
@@ -59,6 +60,7 @@ def facts() -> dict[str, Any]:
     return {
         "rows": hashlib.sha256(json.dumps(expected).encode()).hexdigest(),
         "rows_counted": len(expected),
+        "features": features(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in NAMED},
     }

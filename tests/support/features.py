@@ -27,6 +27,21 @@ HAS_ASSET_STATE: Final = found("AssetStateStoreAccessors", "airflow.sdk.executio
 HAS_SHARED_STREAMS: Final = found("SharedStreamProducer", "airflow.triggers.shared_stream") is not None
 HAS_TASK_STATE: Final = found("TaskStateStoreAccessor", "airflow.sdk.execution_time.context") is not None
 
+
+def features() -> dict[str, bool]:
+    """Tell of each feature in the table of docs/reference/compatibility.md whether this Airflow has it."""
+    return {
+        "form from the metadata": READS_FORM_FROM_METADATA,
+        "partitions by cron": CronPartitionTimetable is not None,
+        "partitions at run time": PartitionedAtRuntime is not None,
+        "shared streams": HAS_SHARED_STREAMS,
+        "asset state store": HAS_ASSET_STATE,
+        "task state store": HAS_TASK_STATE,
+        "start from trigger": hasattr(found("TaskInstance", "airflow.models.taskinstance"), "defer_task"),
+        "retry policies": found("RetryPolicy", "airflow.sdk", "airflow.sdk.definitions.retry_policy") is not None,
+    }
+
+
 needs_asset_state = pytest.mark.skipif(not HAS_ASSET_STATE, reason="this Airflow has no asset state store")
 needs_shared_streams = pytest.mark.skipif(not HAS_SHARED_STREAMS, reason="this Airflow has no shared streams")
 needs_task_state = pytest.mark.skipif(not HAS_TASK_STATE, reason="this Airflow has no task state store")

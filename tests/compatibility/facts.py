@@ -1,0 +1,54 @@
+"""Facts about runs: a command that passed writes down when, how long and beside which versions."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+COLLECTED: Final = ROOT / ".facts"
+KEPT: Final = ROOT / "docs/reference/compatibility.json"
+
+
+def run(command: str, arguments: Sequence[str], collected: Path = COLLECTED) -> int:
+    """Run a command to its end and, if it passed, write the fact down. What fails has shown nothing.
+
+    :param command: as a person types it, such as ``make e2e``.
+    :param arguments: what is run.
+    :param collected: where facts are written.
+    """
+    file = collected / "commands" / f"{command.replace(' ', '-')}.json"
+    file.unlink(missing_ok=True)
+    start = time.monotonic()
+    code = subprocess.run(arguments, cwd=ROOT, check=False).returncode
+    if code == 0:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        short = os.environ.get("CLEVER_E2E_DAYS")
+        fact = {
+            "command": f"CLEVER_E2E_DAYS={short} {command}" if short and "e2e" in command else command,
+            "day": datetime.now(UTC).date().isoformat(),
+            "seconds": round(time.monotonic() - start),
+            "airflow": version("apache-airflow"),
+            "python": platform.python_version(),
+        }
+        file.write_text(json.dumps(fact, indent=2) + "\n")
+    return code
+
+
+def merged(kept: Mapping[str, Any], collected: Path = COLLECTED) -> dict[str, Any]:
+    """Give the kept facts with those that were collected since put over them."""
+    new = {
+        kind: {found[key]: found for found in map(_read, sorted((collected / kind).glob("*.json")))}
+        for kind, key in (("cells", "cell"), ("commands", "command"))
+    }
+    return {kind: dict(sorted({**kept.get(kind, {}), **found}.items())) for kind, found in new.items()}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text()))
