@@ -4,11 +4,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_clever.exceptions import CleverDataError, CleverError, CleverLandingError, CleverSettingsError
+from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook, keep_out_of_logs
 from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
@@ -133,6 +134,7 @@ class CleverAttendanceOperator(BaseOperator):
         self._stop = self._stop or threading.Event()
         try:
             with failing_for_good():
+                arguments.check(self, _PULL)
                 question = self._question(context)
                 answer = self._answer(question, context)
                 if answer.problem is None and not answer.summary["received"]:
@@ -162,8 +164,8 @@ class CleverAttendanceOperator(BaseOperator):
         question = Question(
             first_day=window.start,
             last_day=window.end,
-            school_ids=_ids("school_ids", self.school_ids),
-            section_ids=_ids("section_ids", self.section_ids),
+            school_ids=_ids(self.school_ids),
+            section_ids=_ids(self.section_ids),
             attendance_status=self.attendance_status or None,
         )
         self.log.info("Attendance dates: %s", window)
@@ -293,8 +295,7 @@ class CleverListSchoolsOperator(BaseOperator):
         :raises CleverError: trying again may help.
         """
         with failing_for_good():
-            if self.batch_size < 1:
-                raise CleverSettingsError("batch_size must be at least 1.")
+            arguments.check(self, _LIST_SCHOOLS)
             with CleverHook(self.clever_conn_id, self.district_id or None).get_conn() as client:
                 client.get_district()
                 school_ids = sorted(school.id for school in client.iter_schools())
@@ -303,14 +304,26 @@ class CleverListSchoolsOperator(BaseOperator):
             return batches
 
 
-def _ids(name: str, given: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """The ids as a tuple; None if there are none given. A template that came out empty must not mean every school."""
-    if given is None:
-        return None
-    ids = (given,) if isinstance(given, str) else tuple(given)
-    if any(not isinstance(one, str) or one in ("", "None") for one in ids):
-        raise CleverSettingsError(f"{name} holds an empty id. Give Clever ids, or leave {name} out for all schools.")
-    return ids
+MOST_CONCURRENCY: Final = 256
+"""Each request side by side has a thread and a connection; the rate limit is reached with a dozen."""
+_LIST_SCHOOLS: Final = arguments.WHOSE | {"batch_size": arguments.whole_number(1)}
+_PULL: Final = arguments.WHOSE | {
+    "school_ids": arguments.ids,
+    "section_ids": arguments.ids,
+    "attendance_status": arguments.optional_text,
+    "file_format": arguments.text,
+    "max_xcom_records": arguments.whole_number(1),
+    "max_concurrency": arguments.whole_number(1, MOST_CONCURRENCY),
+    "fail_on_quarantine": arguments.flag,
+    "write_changes": arguments.flag,
+    "single_writer": arguments.flag,
+}
+"""The rules of what nothing else judges: :func:`run_window` judges dates, opening it judges the destination."""
+
+
+def _ids(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The ids as a tuple; None if there are none given."""
+    return None if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _is_planned(context: Context) -> bool:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.sdk import BaseOperator, Context, TriggerRule
 
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.ledger.zones import zone_name, zone_named
 from airflow_provider_clever.operators.run_facts import facts_from_context
-from airflow_provider_clever.windows import BACKFILL, RunFacts, WindowSource, run_window
+from airflow_provider_clever.windows import BACKFILL, LONGEST_LOOKBACK_DAYS, RunFacts, WindowSource, run_window
 
 if TYPE_CHECKING:
     from airflow_provider_clever.landing.objects import Objects
@@ -113,6 +114,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
         :raises CleverError: trying again may help.
         """
         with failing_for_good():
+            arguments.check(self, _PLAN)
             return self._plan(context)
 
     def _plan(self, context: Context) -> list[dict[str, Any]]:
@@ -228,6 +230,7 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
         :raises CleverError: the destination could not be read or written.
         """
         with failing_for_good():
+            arguments.check(self, _RECORD)
             summary, problems = self._record(context)
             context["ti"].xcom_push("summary", summary)
             if problems:
@@ -279,6 +282,16 @@ class _RunIncompleteError(CleverError):
     """Do what the message says; trying this task again alone cannot help."""
 
     permanent = True
+
+
+_LEDGER: Final = arguments.WHOSE | {
+    "lookback_days": arguments.whole_number(0, LONGEST_LOOKBACK_DAYS),
+    "timezone": arguments.optional_text,
+    "today": arguments.day,
+    "single_writer": arguments.flag,
+}
+_PLAN: Final = _LEDGER | {"sweep_weekday": arguments.optional_text}
+_RECORD: Final = _LEDGER | {"plan_task_id": arguments.text, "pull_task_id": arguments.text}
 
 
 def asked_days(facts: RunFacts) -> "Span | None":

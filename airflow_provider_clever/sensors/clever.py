@@ -19,6 +19,7 @@ from airflow_provider_clever.compat import (
     conf,
 )
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook, keep_out_of_logs
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.landing.destination_url import destination_url
@@ -42,6 +43,15 @@ if TYPE_CHECKING:
     from airflow_provider_clever.triggers.clever import CleverAttendanceSyncTrigger
 
 ON_PAUSED: Final = frozenset({"wait", "skip", "fail"})
+
+
+_MADE: Final[dict[str, arguments.Rule]] = {
+    "on_paused": arguments.text,
+    "deferrable": arguments.flag,
+    "start_from_trigger": arguments.flag,
+}
+_WAIT: Final = arguments.WHOSE | {"since": arguments.moment}
+"""The rules of what templates fill in; of the destination its opening judges."""
 
 
 class CleverAttendanceSyncSensor(BaseSensorOperator):
@@ -94,6 +104,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         self.clever_conn_id = clever_conn_id
         self.deferrable = deferrable
         self.start_from_trigger = start_from_trigger
+        arguments.check(self, _MADE)
         if on_paused not in ON_PAUSED:
             raise CleverSettingsError(f"on_paused must be one of {sorted(ON_PAUSED)}.")
         if start_from_trigger:
@@ -178,6 +189,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         from airflow_provider_clever.triggers.looks import LOOK_POLICY
 
         with failing_for_good():
+            arguments.check(self, _WAIT)
             if self.destination is not None:
                 destination_url(self.destination, single_writer=True)
             settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
