@@ -156,6 +156,7 @@ def test_two_wheels_carry_the_package_between_them_each_with_its_licence_and_its
         assert any(name.endswith("licenses/LICENSE") for name in names)
     assert provider & sandbox == set()
     assert "airflow_provider_clever/py.typed" in provider
+    assert "airflow_provider_clever/sandbox/openapi.json" in sandbox
     assert "[apache_airflow_provider]" in provider_declares
     assert "clever-attendance" in provider_declares
     assert "clever-sandbox" in sandbox_declares

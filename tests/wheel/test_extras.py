@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.landing import emulators
@@ -170,3 +171,4 @@ def assert_a_sandbox_answers(made: Environment) -> None:
     for program in (made.path / "bin/clever-sandbox",), (made.python, "-P", "-m", "airflow_provider_clever.sandbox"):
         with running_sandbox(tuple(map(str, program)), districts=DISTRICT) as running:
             assert running.expected_count(DISTRICT)["total"] > 0
+            assert requests.get(f"{running.url}/docs", timeout=30).status_code == 200
