@@ -1,30 +1,37 @@
 """Each example, run by Airflow against the sandbox."""
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from tests.demo import lake_beside_due, rows_that_differ
+from tests.examples import fifteen_days
 from tests.support.airflow import AirflowHome
 from tests.support.sandbox import Sandbox
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
 
+# All examples are run as `airflow dags trigger` does: without a logical date.
+
+
 def test_the_nightly_example_lands_every_row_of_the_last_fifteen_days(
     airflow_home: AirflowHome, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    lake, last = tmp_path / "lake", date.fromisoformat(sandbox.today)
+    lake = tmp_path / "lake"
+    sandbox.reset(today=str(datetime.now(UTC).date()))
 
     outcome = airflow_home.run_dag(
         EXAMPLES / "clever_attendance_nightly.py",
         connections={"clever_default": sandbox.connection_json("small")},
-        logical_date=f"{last}T20:00:00-06:00",
+        logical_date=None,
         env={"AIRFLOW_VAR_CLEVER_DESTINATION": lake.as_uri()},
     )
 
-    assert outcome.state == "success"
-    due = sandbox.expected("small", date_range_start=str(last - timedelta(days=14)), date_range_end=str(last))
+    assert outcome.state == "success", outcome.log[-3000:]
+    assert "the moment for which the run was made; it has no logical date" in outcome.log
+    assert "This task pulls its own days alone" in outcome.log
+    due = sandbox.expected("small", **fifteen_days(outcome.xcom("land_attendance", "summary", 0)))
     assert due
     assert rows_that_differ(lake_beside_due(lake, due, tmp_path / "due.jsonl")) == 0
 
@@ -38,6 +45,7 @@ def test_the_xcom_example_counts_the_absent_students_of_one_school(airflow_home:
         EXAMPLES / "clever_absences_in_xcom.py",
         connections={"clever_default": sandbox.connection_json("small")},
         run_conf={"school_id": school_id, **dates},
+        logical_date=None,
     )
 
     due = sandbox.expected("small", school_id=school_id, attendance_status="absent", **dates)
@@ -56,6 +64,7 @@ def test_the_date_range_example_lands_the_days_of_the_form_and_no_others(
         EXAMPLES / "clever_date_range.py",
         connections={"clever_default": sandbox.connection_json("small")},
         run_conf={"district_id": sandbox.district("small").id, **dates},
+        logical_date=None,
         env={"AIRFLOW_VAR_CLEVER_DESTINATION": lake.as_uri()},
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.demo import lake_beside_due, rows_that_differ
-from tests.support.airflow import ROOT, AirflowHome, DagOutcome, Night
+from tests.support.airflow import AirflowHome, DagOutcome, Night
 from tests.support.sandbox import Sandbox
 
 DAGS = """
@@ -35,10 +35,10 @@ class Story:
         self.sandbox, self.home, self.folder = sandbox, home, folder
         self.district = sandbox.district("small")
 
-    def night(self, offset: int, *before: tuple[str, str, Any], edits: int = 0) -> Night:
+    def night(self, offset: int, *before: tuple[str, str, Any], edits: int = 0, weeks: int = 3) -> Night:
         """The night so many days after the start; the district uploads before it, day by day since the last one."""
         moment = datetime.combine(START + timedelta(days=offset), time(23), UTC)
-        upload = {"district_id": "small", "edits": edits, "weeks": 3}
+        upload = {"district_id": "small", "edits": edits, "weeks": weeks}
         moves = [("POST", "clock", {"now": moment.isoformat()}), ("POST", "sync", upload)]
         return Night(moment, [*moves, *before] if offset else list(before))
 
@@ -115,50 +115,12 @@ def test_a_school_that_is_listed_and_refused_for_34_weeks_is_red_every_time_and_
     assert [school["school_id"] for school in found["lost"]] == [birch]  # what Clever forgot meanwhile stays named
 
 
-# --- triggered without a logical date ---------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def today(sandbox: Sandbox) -> date:
     """The present day, in the sandbox too: a run that is triggered is about it."""
     today = datetime.now(UTC).date()
     sandbox.reset(today=today.isoformat(), districts=["small"])
     return today
-
-
-@pytest.mark.parametrize(
-    "name, task_id, conf",
-    [
-        ("clever_attendance_nightly", "land_attendance", {}),
-        ("clever_wait_then_land", "land_attendance", {}),
-        ("clever_on_sync_event", "land_attendance", {}),
-        ("clever_absences_in_xcom", "pull_absences", {"school_id": "Alder Elementary"}),
-        ("clever_date_range", "pull", {"district_id": "small"}),
-    ],
-)
-def test_each_example_can_be_triggered_without_a_logical_date(
-    sandbox: Sandbox,
-    airflow_home: AirflowHome,
-    tmp_path: Path,
-    today: date,
-    name: str,
-    task_id: str,
-    conf: dict[str, str],
-) -> None:
-    small = sandbox.district("small")
-    ids = {"small": small.id, **small.schools}
-    outcome = airflow_home.run_dag(
-        ROOT / "example_dags" / f"{name}.py",
-        connections={"clever_default": sandbox.connection_json("small")},
-        run_conf={key: ids[value] for key, value in conf.items()},
-        logical_date=None,
-        env={"AIRFLOW_VAR_CLEVER_DESTINATION": (tmp_path / "lake").as_uri()},
-    )
-    assert outcome.state == "success", outcome.log[-3000:]
-    index = max(index for task, index in outcome.tasks if task == task_id)
-    assert outcome.xcom(task_id, "summary", index)["received"] > 0
-    if name != "clever_date_range":  # whose plan says which days
-        assert "the moment for which the run was made; it has no logical date" in outcome.log
 
 
 # --- the plain operator -----------------------------------------------------------------------------------------------
@@ -206,7 +168,7 @@ def test_a_run_that_asks_only_for_days_that_cannot_be_pulled_is_red_and_says_why
     sandbox: Sandbox, airflow_home: AirflowHome, tmp_path: Path, today: date, when: str
 ) -> None:
     day = str(today + timedelta(days=30 if when == "in the future" else -400))
-    words = "lies in the future" if when == "in the future" else f"Clever has forgotten {day}"
+    words = f"{day} lies in the future" if when == "in the future" else f"Clever has forgotten {day}"
     dates = {"date_range_start": day, "date_range_end": day}
     found = plain(sandbox, airflow_home, tmp_path / "plain", **dates)
     assert found.state == "failed"
@@ -225,7 +187,7 @@ def test_a_run_that_asks_only_for_days_that_cannot_be_pulled_is_red_and_says_why
 
 def test_a_sync_in_mid_pull_makes_no_run_red_and_its_days_due_again(story: Story) -> None:
     two_stamps = [("POST", "knobs", {"stamp_replicas": replicas}) for replicas in (2, 1)]
-    nights = (story.night(0), story.night(1, two_stamps[0], edits=3), story.night(2, two_stamps[1]))
+    nights = (story.night(0), story.night(1, two_stamps[0], edits=3, weeks=1), story.night(2, two_stamps[1]))
     outcomes = story.run(*nights)
     pulled = outcomes[1].xcom("pull", "summary", 0)
     assert pulled["sync_before"] != pulled["sync_after"]
