@@ -254,8 +254,8 @@ def test_a_clever_that_refuses_is_told(
 def test_something_that_nobody_thought_of_is_told_in_one_line_with_its_place_and_without_its_text(
     run: Run, lake: Path, mocker: MockerFixture
 ) -> None:
-    mocker.patch("fsspec.core.url_to_fs", side_effect=ArithmeticError("student 4711"))
-    code, out, err = run("status", lake)
+    mocker.patch("json.dumps", side_effect=ArithmeticError("student 4711"))
+    code, out, err = run("status", lake, "--json")
     assert (code, out) == (2, "")
     assert re.search(r"unexpected ArithmeticError at cli\.py:\d+", err)
     assert "4711" not in err

@@ -186,8 +186,15 @@ def test_a_run_that_asks_only_for_days_that_cannot_be_pulled_is_red_and_says_why
 
 
 def test_a_sync_in_mid_pull_makes_no_run_red_and_its_days_due_again(story: Story) -> None:
-    two_stamps = [("POST", "knobs", {"stamp_replicas": replicas}) for replicas in (2, 1)]
-    nights = (story.night(0), story.night(1, two_stamps[0], edits=3, weeks=1), story.night(2, two_stamps[1]))
+    # Two replicas show the two newest stamps in turn: neither is the one that the night before has seen.
+    later = datetime.combine(START + timedelta(days=1), time(23, 10), UTC).isoformat()
+    second_sync = [("POST", "clock", {"now": later}), ("POST", "sync", {"district_id": "small"})]
+    two_stamps, one_stamp = (("POST", "knobs", {"stamp_replicas": replicas}) for replicas in (2, 1))
+    nights = (
+        story.night(0),
+        story.night(1, *second_sync, two_stamps, edits=3, weeks=1),
+        story.night(2, one_stamp),
+    )
     outcomes = story.run(*nights)
     pulled = outcomes[1].xcom("pull", "summary", 0)
     assert pulled["sync_before"] != pulled["sync_after"]
