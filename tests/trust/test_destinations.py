@@ -10,7 +10,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.cli import main
@@ -166,6 +166,7 @@ def _texts() -> st.SearchStrategy[str]:
     return st.one_of(built, names, st.text(max_size=20), usable)
 
 
+@settings(deadline=None)  # nothing here depends on how fast the machine is
 @example("file:///a/../../../b")
 @example("file:///..")
 @given(text=_texts())
@@ -182,6 +183,7 @@ def test_any_text_at_all_is_refused_or_names_the_very_place_that_it_says(text: s
     assert url.root.startswith("/") == (url.scheme == "file")
 
 
+@settings(deadline=None)  # as above; it writes to the disk
 @given(names=st.lists(st.text(max_size=6) | st.sampled_from(["..", ".", "a", "district=1", "~", "None"]), max_size=4))
 def test_files_stand_below_the_place_that_was_named_or_nowhere(
     tmp_path_factory: pytest.TempPathFactory, names: Sequence[str]
