@@ -73,7 +73,8 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
     :param clever_conn_id: the connection. Default ``clever_default``.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param start_from_trigger: wait in the triggerer from the start, so that not even the first look takes a worker
-        slot. Needs ``deferrable`` and ``since``. Default False.
+        slot. Needs ``deferrable`` and ``since``. Default False. Airflow 3.1 and 3.2 do not know it: there the task
+        looks once in a worker, then defers.
     """
 
     template_fields: Sequence[str] = ("district_id", "since", "destination", "clever_conn_id")

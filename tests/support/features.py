@@ -1,11 +1,9 @@
-"""Which of Airflow's newer features this environment has; a test of one that is missing is skipped, and says so."""
+"""Which of Airflow's newer features this environment has, found as the provider finds them: by looking."""
 
 import importlib
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Final
-
-import pytest
 
 
 def found(name: str, *homes: str) -> Any:
@@ -40,8 +38,3 @@ def features() -> dict[str, bool]:
         "start from trigger": hasattr(found("TaskInstance", "airflow.models.taskinstance"), "defer_task"),
         "retry policies": found("RetryPolicy", "airflow.sdk", "airflow.sdk.definitions.retry_policy") is not None,
     }
-
-
-needs_asset_state = pytest.mark.skipif(not HAS_ASSET_STATE, reason="this Airflow has no asset state store")
-needs_shared_streams = pytest.mark.skipif(not HAS_SHARED_STREAMS, reason="this Airflow has no shared streams")
-needs_task_state = pytest.mark.skipif(not HAS_TASK_STATE, reason="this Airflow has no task state store")
