@@ -74,6 +74,7 @@ class Record:
     """What a cell has shown, kept for the comparison and for docs/reference/compatibility.md."""
 
     def __init__(self, session: nox.Session, cell: str, command: str) -> None:
+        self._home = {"AIRFLOW_HOME": str(Path(session.virtualenv.location) / "airflow-home")}
         self._session, self._path = session, FACTS / "cells" / f"{cell}.json"
         self._facts = {"cell": cell, "command": command, "day": datetime.now(UTC).date().isoformat(), "seconds": {}}
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,14 +83,12 @@ class Record:
     def run(self, step: str, *command: str) -> None:
         """Run one step; its seconds are kept."""
         start = time.monotonic()
-        self._session.run(*command, env={"AIRFLOW_HOME": self._session.create_tmp()})
+        self._session.run(*command, env=self._home)
         self._facts["seconds"][step] = round(time.monotonic() - start)
 
     def keep(self) -> None:
         """Write down that all steps have passed, which rows have landed, and beside which versions."""
-        printed = self._session.run(
-            "python", "-m", "tests.matrix.landed_rows", silent=True, env={"AIRFLOW_HOME": self._session.create_tmp()}
-        )
+        printed = self._session.run("python", "-m", "tests.matrix.landed_rows", silent=True, env=self._home)
         self._facts |= json.loads(printed.splitlines()[-1])
         self._path.write_text(json.dumps(self._facts, indent=2) + "\n")
 

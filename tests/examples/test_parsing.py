@@ -48,11 +48,16 @@ def test_examples_and_documented_dags_import_with_no_connection_and_nothing_heav
     bare = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     done = subprocess.run(
         [sys.executable, "-c", PARSE, str(EXAMPLES), str(documented)],
-        env=bare | {"AIRFLOW_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
+        env=bare
+        | {
+            "AIRFLOW_HOME": str(tmp_path / "home"),
+            "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "200",  # seconds; 30 are few on a busy machine
+            "PYTHONPATH": str(ROOT),
+        },
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -60,7 +60,7 @@ def test_the_form_is_the_golden_one(home: AirflowHome) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     form = json.loads(told.stdout.splitlines()[-1])
