@@ -95,6 +95,8 @@ class DistrictDag(BaseModel):
     :param pool: Airflow pool for the pulling tasks. Default: Airflow's own.
     :param parallel_pulls: pulling tasks of one run at once. Default 2: they share the token's budget.
     :param max_concurrency: requests side by side in each of them. Default 16.
+    :param page_limit: rows of a page, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
+    :param max_span_days: days that one question to Clever may have. Default: no limit; halved while Clever refuses it.
     :param file_format: ``parquet`` (default) or ``jsonl``.
     :param write_changes: also write the correction feed. Default False.
     """
@@ -116,6 +118,8 @@ class DistrictDag(BaseModel):
     pool: str | None = None
     parallel_pulls: Annotated[int, Field(ge=1)] = 2
     max_concurrency: Annotated[int, Field(ge=1)] = 16
+    page_limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    max_span_days: Annotated[int, Field(ge=1)] | None = None
     file_format: Literal["parquet", "jsonl"] = "parquet"
     write_changes: bool = False
 
@@ -276,6 +280,8 @@ def _dag(settings: DistrictDag) -> DAG:
             file_format=settings.file_format,
             write_changes=settings.write_changes,
             max_concurrency=settings.max_concurrency,
+            page_limit=settings.page_limit,
+            max_span_days=settings.max_span_days,
             max_active_tis_per_dagrun=settings.parallel_pulls,
             map_index_template=_TASK_NAME,
             **({"pool": settings.pool} if settings.pool else {}),

@@ -23,11 +23,13 @@ class CleverTransportError(CleverError):
     :param message: what happened, and the next step.
     :param needs_person: True if it lies in how this machine reaches Clever (certificates, proxy), so that a person has
         to fix something. Default False.
+    :param is_late: True if a connection was there, and the answer took too long or broke off. Default False.
     """
 
-    def __init__(self, message: str, *, needs_person: bool = False) -> None:
+    def __init__(self, message: str, *, needs_person: bool = False, is_late: bool = False) -> None:
         super().__init__(message)
         self.needs_person = needs_person
+        self.is_late = is_late
 
 
 class CleverHTTPError(CleverError):

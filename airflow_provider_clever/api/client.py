@@ -22,6 +22,7 @@ from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.api.redaction import keep_cursors_out_of_logs
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
 from airflow_provider_clever.api.throttle import BudgetLeft
+from airflow_provider_clever.api.walking import Sizes
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
 from airflow_provider_clever.models import AttendanceRecord, District, School, Section
 from airflow_provider_clever.settings import CleverSettings
@@ -34,6 +35,10 @@ class CleverClient:
     :param policy: how patient each request is. Default: 5 attempts, at most 10 minutes of waiting.
     :param stop: set it, or call :meth:`stop`, and every thread of this client stops at its next step.
     :param on_token: told each token that the client finds, such as to have it masked in logs. Default: nobody is.
+    :param page_limit: rows of a page of attendance, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
+    :param max_span_days: days of one question; a longer one is asked in parts. Default: no limit; halved while
+        Clever refuses the range.
+    :raises CleverSettingsError: page_limit or max_span_days cannot be asked for.
     """
 
     def __init__(
@@ -43,10 +48,14 @@ class CleverClient:
         policy: RetryPolicy | None = None,
         stop: threading.Event | None = None,
         on_token: Callable[[str], object] = lambda _: None,
+        page_limit: int = ATTENDANCE_LIMIT,
+        max_span_days: int | None = None,
     ) -> None:
         keep_cursors_out_of_logs()
         self.settings = settings
-        self._shared = Shared(settings, policy or RetryPolicy(), stop or threading.Event(), on_token)
+        self._shared = Shared(
+            settings, policy or RetryPolicy(), stop or threading.Event(), on_token, Sizes(page_limit, max_span_days)
+        )
         self._own = PageFetcher(self._shared)
         self._district: District | None = None
 
@@ -185,13 +194,14 @@ class CleverClient:
         request = attendance_request(
             self.settings.api_base, query, limit=limit, starting_after=starting_after, ending_before=ending_before
         )
-        return self._checked(decode_page(self._own.fetch(self._of_our_district(request)).body))
+        self._make_sure_of_our_district()
+        return self._checked(decode_page(self._own.fetch(request).body))
 
     def iter_attendance_pages(self, query: AttendanceQuery) -> Iterator[AttendancePage]:
         """Iterate over the pages of attendance that answer a question, one in memory at a time."""
-        request = self._of_our_district(attendance_request(self.settings.api_base, query))
-        for number, body in enumerate(self._pages(request), start=1):
-            yield self._checked(decode_page(body, number))
+        self._make_sure_of_our_district()
+        for number, page in enumerate(self._own.attendance(query), start=1):
+            yield self._checked(decode_page(page.response.body, number))
 
     def iter_attendance(self, query: AttendanceQuery) -> Iterator[AttendanceRecord]:
         """Iterate over the attendance that answers a question.
@@ -210,11 +220,10 @@ class CleverClient:
                 " given. Land the range in object storage to find these in quarantine."
             )
 
-    def _of_our_district(self, request: Request) -> Request:
-        """Pass a request on once it is sure that the token is that of the district which was asked for."""
+    def _make_sure_of_our_district(self) -> None:
+        """Ask once whether the token is that of the district which was asked for."""
         if self._district is None:
             self.get_district()
-        return request
 
     def _checked(self, page: AttendancePage) -> AttendancePage:
         district = cast("District", self._district)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from airflow_provider_clever.api.belief import Doubts
 from airflow_provider_clever.api.bodies import UnreadableBodyError
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
-from airflow_provider_clever.api.paging import Belief, Judgement, Walk
+from airflow_provider_clever.api.paging import Belief, Judge, Judgement, Walk
 from airflow_provider_clever.api.redaction import without_cursor
 from airflow_provider_clever.api.throttle import refusal_seconds
 from airflow_provider_clever.exceptions import (
@@ -118,7 +118,7 @@ def exchange(
     request: Request,
     credentials: Credentials,
     policy: RetryPolicy,
-    judge: Callable[[bytes], Judgement] | None = None,
+    judge: Judge | None = None,
     doubts: Doubts | None = None,
 ) -> Plan[Response]:
     """Get one page that answers the question.
@@ -203,7 +203,7 @@ class _Patience:
         what, _, next_step = str(error).partition(". ")
         if self._failures >= self._policy.attempts or not self._has_patience():
             text = f"{what} (asked {_times(self.sent)} for {self._path}). {next_step}"
-            raise CleverTransportError(text, needs_person=error.needs_person) from None
+            raise CleverTransportError(text, needs_person=error.needs_person, is_late=error.is_late) from None
         return self._pause(self._backoff(self._failures), f"{what}; asking again")
 
     def after_page(self, found: Judgement) -> Pause | None:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPException
@@ -21,12 +21,14 @@ from airflow_provider_clever.api.belief import Doubts
 from airflow_provider_clever.api.bodies import BodyReader, BrokenBodyError
 from airflow_provider_clever.api.connections import Line, open_pool, send_ahead
 from airflow_provider_clever.api.credentials import AppCredentials, token_credentials
+from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.api.exchange import Credentials, RetryPolicy, exchange
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
 from airflow_provider_clever.api.network import Trouble, transport_error
-from airflow_provider_clever.api.paging import Judgement
+from airflow_provider_clever.api.paging import Judge
 from airflow_provider_clever.api.redaction import without_cursor
 from airflow_provider_clever.api.throttle import Throttle
+from airflow_provider_clever.api.walking import Sizes, WalkedPage, walk_attendance
 from airflow_provider_clever.exceptions import CleverStoppedError, CleverTransportError
 from airflow_provider_clever.settings import CleverSettings
 
@@ -54,7 +56,9 @@ class Shared:
         policy: RetryPolicy,
         stop: threading.Event,
         on_token: Callable[[str], object],
+        sizes: Sizes | None = None,
     ) -> None:
+        self.sizes = sizes or Sizes()
         self.settings = settings
         self.on_token = on_token
         self.policy = policy
@@ -122,17 +126,25 @@ class PageFetcher:
         while self._pools:
             self._pools.popitem()[1].close()
 
-    def fetch(self, request: Request, judge: Callable[[bytes], Judgement] | None = None) -> Response:
+    def fetch(self, request: Request, judge: Judge | None = None, *, attempts: int | None = None) -> Response:
         """Get one page, with all retries and waits.
 
         :param request: what to ask; its credentials are filled in.
         :param judge: says whether a page may be taken. Default: as for the first page of a walk.
+        :param attempts: how often to send at most when no answer or a 5xx comes. Default: as often as the policy says.
         :return: a 200 whose body is JSON as far as its tail shows; its rows are not looked at.
         :raises CleverError: it could not be had; see :mod:`airflow_provider_clever.exceptions`.
         :raises CleverStoppedError: the client was told to stop.
         """
         shared = self._shared
-        return self.run(exchange(request, shared.credentials, shared.policy, judge, shared.doubts))
+        policy = shared.policy
+        if attempts is not None:
+            policy = replace(policy, attempts=min(attempts, policy.attempts))
+        return self.run(exchange(request, shared.credentials, policy, judge, shared.doubts))
+
+    def attendance(self, query: AttendanceQuery) -> Iterator[WalkedPage]:
+        """Get all pages that answer a question, in order, as :func:`walk_attendance` does."""
+        return walk_attendance(self, self._shared.settings.api_base, query, self._shared.sizes)
 
     def send_ahead(self, request: Request) -> None:
         """Send the request that is going to be fetched next, so that Clever answers it while the caller works.

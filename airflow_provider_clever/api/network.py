@@ -157,7 +157,11 @@ def transport_error(
         )
     if answered is not None:
         return _error(f"the proxy to {origin} answered {answered}. {_PROXY_STEP}")
-    return _error(_WORDS[trouble].format(origin=origin), needs_person=trouble is Trouble.PROXY)
+    return CleverTransportError(
+        f"No answer from Clever: {_WORDS[trouble].format(origin=origin)}",
+        needs_person=trouble is Trouble.PROXY,
+        is_late=trouble in {Trouble.SILENT, Trouble.SLOW, Trouble.CUT},
+    )
 
 
 def _error(words: str, *, needs_person: bool = False) -> CleverTransportError:

@@ -2,9 +2,10 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote, urljoin, urlsplit
 
 from airflow_provider_clever.api.belief import Agreement, agreement
@@ -102,6 +103,10 @@ class Judgement(NamedTuple):
 
     belief: Belief
     agreement: Agreement
+
+
+Judge: TypeAlias = Callable[[bytes], Judgement]
+"""Says whether a page may be taken."""
 
 
 class Walk:

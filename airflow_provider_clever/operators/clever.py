@@ -65,6 +65,9 @@ class CleverAttendanceOperator(BaseOperator):
     :param max_xcom_records: most rows that may be returned through XCom; default 10,000. The pull ends with an error
         as soon as there are more.
     :param max_concurrency: requests side by side; default 16. Clever's rate limit is kept whatever this says.
+    :param page_limit: rows of a page, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
+    :param max_span_days: days that one question to Clever may have; a longer one is asked in parts. Default: no limit;
+        halved while Clever refuses the range.
     :param fail_on_quarantine: fail, after the good rows have landed, when rows were set aside that had not been before.
         Default True.
     :param write_changes: also write what changed in each file, before and after. Default False.
@@ -102,6 +105,8 @@ class CleverAttendanceOperator(BaseOperator):
         file_format: str = "parquet",
         max_xcom_records: int = 10_000,
         max_concurrency: int = 16,
+        page_limit: int = 1000,
+        max_span_days: int | None = None,
         fail_on_quarantine: bool = True,
         write_changes: bool = False,
         single_writer: bool = False,
@@ -120,6 +125,8 @@ class CleverAttendanceOperator(BaseOperator):
         self.file_format = file_format
         self.max_xcom_records = max_xcom_records
         self.max_concurrency = max_concurrency
+        self.page_limit = page_limit
+        self.max_span_days = max_span_days
         self.fail_on_quarantine = fail_on_quarantine
         self.write_changes = write_changes
         self.single_writer = single_writer
@@ -177,7 +184,13 @@ class CleverAttendanceOperator(BaseOperator):
 
         stop = self._stop or threading.Event()
         settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
-        with CleverClient(settings, stop=stop, on_token=keep_out_of_logs) as client:
+        with CleverClient(
+            settings,
+            stop=stop,
+            on_token=keep_out_of_logs,
+            page_limit=self.page_limit,
+            max_span_days=self.max_span_days,
+        ) as client:
             transfer = Transfer(client, question, stop=stop, max_concurrency=self.max_concurrency)
             if self.destination is None:
                 answer = self._to_xcom(transfer)

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from airflow_provider_clever.api.client import CleverClient
-from airflow_provider_clever.api.endpoints import attendance_request
 from airflow_provider_clever.api.fetcher import PageFetcher
-from airflow_provider_clever.api.messages import Request, Response
-from airflow_provider_clever.api.paging import Walk
+from airflow_provider_clever.api.messages import Response
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
 from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
 from airflow_provider_clever.batches import length
@@ -249,26 +247,20 @@ class Pull:
         when_fetched: Callable[[], object] = lambda: None,
     ) -> Iterator[Page]:
         """A walk's checked pages in order. What ends this walk alone is noted, and the walk marked as broken."""
-        first = attendance_request(self._client.settings.api_base, chain.query)
-        steps = Walk(first)
-        request: Request | None = first
+        is_fetched = False
         try:
-            while request is not None:
-                response = fetcher.fetch(request, steps.judge)
+            for response, is_last in fetcher.attendance(chain.query):
                 walk.take(response)
-                body = response.body
-                request = steps.advance(body)
-                if request is None:
+                if is_last:
+                    is_fetched = True
                     self._count_fetched(when_fetched)
-                else:
-                    fetcher.send_ahead(request)
                 with self._threads.in_turn():
-                    page = decode(body, walk)
+                    page = decode(response.body, walk)
                 self._count(chain, page)
                 self._hand_over_rejected(chain, walk, page)
                 yield page
         except CleverError as error:
-            if request is not None:
+            if not is_fetched:
                 self._count_fetched(when_fetched)
             if ends_the_pull(error):
                 raise
