@@ -1,13 +1,13 @@
 """What a look at a district says about its syncs, compared with the sync that was known before."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.exceptions import CleverError, CleverTransportError
 from airflow_provider_clever.models import District
 
 
@@ -30,6 +30,7 @@ class SyncLook:
     :param baseline: the sync that the look was compared with; None: any sync at all is an advance.
     :param found: the district's ``last_attendance_sync``.
     :param paused: whether the district's uploads are paused, so that no sync is to be expected.
+    :param stands: False if a value that went back has not been seen often enough to be the next baseline. Default True.
     """
 
     district_id: str
@@ -37,6 +38,7 @@ class SyncLook:
     baseline: datetime | None
     found: datetime | None
     paused: bool
+    stands: bool = True
 
     @property
     def advanced(self) -> bool:
@@ -55,7 +57,7 @@ class SyncLook:
         A value that went back is the new baseline, or an advance from there would go unseen. A value that went away
         leaves the baseline: the same value coming back is not news.
         """
-        return self.baseline if self.found is None else self.found
+        return self.baseline if self.found is None or not self.stands else self.found
 
     def __str__(self) -> str:
         text = _WORDS[self.condition].format(
@@ -139,6 +141,86 @@ def sync_moment(text: object) -> datetime | None:
 def ends_the_wait(error: CleverError) -> bool:
     """Tell whether waiting on is pointless until a person fixes something."""
     return error.permanent
+
+
+_STANDS_AFTER_LOOKS: Final = 3
+"""How often in a row something must be seen before a wait draws a conclusion from it."""
+_MOST_TOLD: Final = 8
+
+
+@dataclass(slots=True)
+class WaitMemory:
+    """What a wait remembers from look to look, besides its baseline.
+
+    Clever answers from several machines, of which one may be behind: then its stamp alternates between two values. So a
+    value that went back becomes the baseline only once it has stood for several looks, and none is told twice.
+
+    :param told: the stamps that were told or known before, the newest last.
+    :param lower: the stamp that the last looks went back to.
+    :param lower_looks: how many looks in a row.
+    :param troubled_looks: how many looks in a row failed for what only a person can fix on this machine.
+    """
+
+    told: tuple[datetime, ...] = ()
+    lower: datetime | None = None
+    lower_looks: int = 0
+    troubled_looks: int = 0
+
+    def settled(self, look: SyncLook) -> SyncLook:
+        """Give the look as it counts: an advance to what was told before is none, and what went back has to stand."""
+        self.troubled_looks = 0
+        if look.baseline is not None:
+            self._remember(look.baseline)
+        is_lower = look.condition is SyncCondition.GONE_BACKWARDS
+        self.lower_looks = self.lower_looks + 1 if is_lower and look.found == self.lower else int(is_lower)
+        self.lower = look.found if is_lower else None
+        if is_lower and self.lower_looks < _STANDS_AFTER_LOOKS:
+            return replace(look, stands=False)
+        if look.advanced and look.found in self.told:
+            return replace(look, condition=SyncCondition.UNCHANGED)
+        if look.found is not None:
+            self._remember(look.found)
+        return look
+
+    def forget(self, moment: datetime | None) -> None:
+        """Let a stamp be told once more, for what was told of it did not arrive."""
+        self.told = tuple(known for known in self.told if known != moment)
+
+    def ends(self, error: CleverError) -> bool:
+        """Tell whether waiting on is pointless after a look that failed with this error."""
+        if isinstance(error, CleverTransportError) and error.needs_person:
+            self.troubled_looks += 1
+            return self.troubled_looks >= _STANDS_AFTER_LOOKS
+        self.troubled_looks = 0
+        return ends_the_wait(error)
+
+    def as_note(self) -> dict[str, Any]:
+        """Give it as plain JSON values."""
+        return {
+            "told": [sync_text(moment) for moment in self.told],
+            "lower": sync_text(self.lower) if self.lower else None,
+            "lower_looks": self.lower_looks,
+            "troubled_looks": self.troubled_looks,
+        }
+
+    @classmethod
+    def of_note(cls, note: object) -> "WaitMemory":
+        """Read what :meth:`as_note` gave; anything else is an empty memory."""
+        try:
+            known = dict(note) if isinstance(note, dict) else {}
+            told = [sync_moment(text) for text in known.get("told", [])]
+            return cls(
+                tuple(moment for moment in told if moment is not None),
+                sync_moment(known.get("lower")),
+                int(known.get("lower_looks", 0)),
+                int(known.get("troubled_looks", 0)),
+            )
+        except (TypeError, ValueError):
+            return cls()
+
+    def _remember(self, moment: datetime) -> None:
+        if moment not in self.told:
+            self.told = (*self.told, moment)[-_MOST_TOLD:]
 
 
 class LeveledLog(Protocol):

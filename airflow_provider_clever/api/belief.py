@@ -23,7 +23,8 @@ _SEVERAL: Final = 2
 class Part(StrEnum):
     """A part of a question that a ``self`` link may name."""
 
-    SUBJECT = "school, section or list"
+    SUBJECT = "school or section"
+    LIST = "list"
     START = "first day"
     END = "last day"
     STATUS = "status"
@@ -56,6 +57,8 @@ def agreement(own_link: str | None, request: Request) -> Agreement:
         named = {}
     agreed = frozenset(part for part, value in asked.items() if named.get(part) == value)
     contradicted = {part for part, value in asked.items() if part in named and named[part] != value}
+    if {Part.SUBJECT, Part.LIST} <= {*asked, *named}:
+        contradicted.add(Part.SUBJECT)  # attendance for a list, or a list for attendance
     if Part.CURSOR in named and Part.CURSOR not in asked:
         contradicted.add(Part.CURSOR)  # the first page has no cursor, so this is another one
     return Agreement(agreed, frozenset(contradicted), is_full=len(agreed) == len(asked) and not contradicted)
@@ -110,7 +113,7 @@ def _parts(path: str, query: str) -> dict[Part, str]:
     parts = {}
     subject = _subject(path)
     if subject:
-        parts[Part.SUBJECT] = subject
+        parts[Part.SUBJECT if "attendance" in subject else Part.LIST] = subject
     for item in query.split("&"):
         name, _, text = item.partition("=")
         part = _PARAMETERS.get(name)

@@ -93,7 +93,8 @@ class _Answer(HTTPResponse):
 
     @property
     def _is_complete(self) -> bool:
-        return self.headers is not None and self.length in {0, None} and self.chunk_left is None
+        left = self.chunk_left if self.chunked else self.length
+        return self.headers is not None and left in {0, None}
 
     def _has_more(self) -> bool:
         """Whether bytes have come already; blank lines, which some servers add, apart."""

@@ -73,7 +73,7 @@ class ScopeResult:
     :param pages: pages that Clever sent.
     :param covered: first and last day of each stretch that came out complete, ISO text.
     :param doubted: the same, of walks with an answer that names another question; to be judged when all is known.
-    :param has_empty_doubt: whether one of these walks brought no row.
+    :param is_doubted: whether there was such an answer.
     :param newest_date: the newest attendance date seen, ISO text; None without rows.
     :param not_landed: days of a complete walk that did not land, ISO text; they do not count as covered.
     :param errors: what ended walks before their end, or kept a day from landing.
@@ -85,7 +85,7 @@ class ScopeResult:
     pages: int = 0
     covered: list[tuple[str, str]] = field(default_factory=list)
     doubted: list[tuple[str, str]] = field(default_factory=list)
-    has_empty_doubt: bool = False
+    is_doubted: bool = False
     not_landed: set[str] = field(default_factory=set)
     newest_date: str | None = None
     errors: list[CleverError] = field(default_factory=list)
@@ -335,7 +335,7 @@ class Pull:
             if walk.is_covered and walk.days.complete_days:
                 kept = scope.doubted if walk.days.is_doubted else scope.covered
                 kept.append(walk.days.complete_days)
-            scope.has_empty_doubt = scope.has_empty_doubt or (walk.days.is_doubted and not walk.check.received)
+            scope.is_doubted = scope.is_doubted or walk.days.is_doubted
 
     def _judge_doubts(self) -> None:
         """Say what the walks are worth whose answers name another question than was asked, however often.
@@ -343,7 +343,7 @@ class Pull:
         Where every answer does so, Clever writes its links differently: what has landed counts, and nothing is marked.
         Where some do, those are not what was asked for.
         """
-        doubted = [scope for scope in self.result.scopes.values() if scope.doubted or scope.has_empty_doubt]
+        doubted = [scope for scope in self.result.scopes.values() if scope.is_doubted]
         if not doubted:
             return
         is_general = self._client.doubts.is_general
@@ -355,8 +355,8 @@ class Pull:
                 len(doubted),
             )
         for scope in doubted:
-            if is_general and not scope.has_empty_doubt:
-                scope.covered += scope.doubted
+            if is_general:
+                scope.covered += scope.doubted if scope.received else []  # without a row, nothing speaks for the answer
             else:
                 scope.errors.append(
                     CleverProtocolError(

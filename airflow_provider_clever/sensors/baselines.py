@@ -1,13 +1,13 @@
 """What a wait is compared with: found once, before the first look, and kept while the wait goes on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.destinations import open_destination
-from airflow_provider_clever.syncs import sync_moment, sync_text
+from airflow_provider_clever.syncs import WaitMemory, sync_moment, sync_text
 
 NOTE_KEY: Final = "clever_attendance_sync_wait"
 
@@ -32,11 +32,13 @@ class Baseline:
     :param moment: the sync; None: any sync at all is an advance.
     :param moved: whether the district's value went back during this wait.
     :param told: the condition that was logged last in this wait, by another process.
+    :param memory: what the wait remembers besides, as :meth:`WaitMemory.as_note` gives it.
     """
 
     moment: datetime | None
     moved: bool = False
     told: str = ""
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 def sync_key(district_id: str) -> str:
@@ -112,7 +114,8 @@ def remembered(context: Mapping[str, Any], question: WaitQuestion) -> Baseline |
         return None
     # In a new try the log is a new one too, and begins with the condition.
     told = str(note.get("told", "")) if context.get("task_reschedule_count") else ""
-    return Baseline(sync_moment(note.get("sync")), bool(note.get("moved")), told)
+    memory = WaitMemory.of_note(note.get("memory")).as_note()
+    return Baseline(sync_moment(note.get("sync")), bool(note.get("moved")), told, memory)
 
 
 def remember(context: Mapping[str, Any], question: WaitQuestion, baseline: Baseline) -> None:
@@ -126,6 +129,7 @@ def remember(context: Mapping[str, Any], question: WaitQuestion, baseline: Basel
                 "sync": sync_text(baseline.moment) if baseline.moment else None,
                 "moved": baseline.moved,
                 "told": baseline.told,
+                "memory": baseline.memory,
             },
         )
 

@@ -34,7 +34,7 @@ from airflow_provider_clever.sensors.baselines import (
     seen_key,
     sync_key,
 )
-from airflow_provider_clever.syncs import ChangeLog, ends_the_wait, look_at, sync_text
+from airflow_provider_clever.syncs import ChangeLog, WaitMemory, look_at, sync_text
 
 if TYPE_CHECKING:
     from airflow.triggers.base import StartTriggerArgs
@@ -84,6 +84,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
     _question: WaitQuestion
     _baseline: Baseline
     _changes: ChangeLog
+    _memory: WaitMemory
 
     def __init__(
         self,
@@ -161,12 +162,13 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             try:
                 district = self._client.get_district()
             except CleverError as error:
-                if ends_the_wait(error):
-                    raise
+                if self._memory.ends(error):
+                    raise AirflowFailException(str(error)) from None
                 self._changes.trouble(error, "Waiting on.")
-                self._keep(context, replace(self._baseline, told=self._changes.told))
+                memory = self._memory.as_note()
+                self._keep(context, replace(self._baseline, told=self._changes.told, memory=memory))
                 return PokeReturnValue(is_done=False)
-        look = look_at(district, self._baseline.moment, datetime.now(UTC))
+        look = self._memory.settled(look_at(district, self._baseline.moment, datetime.now(UTC)))
         self._changes.look(look)
         if look.advanced and look.found is not None:
             return PokeReturnValue(
@@ -176,7 +178,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         if has_moved and look.next_baseline is not None:
             # Whatever becomes of this wait, later runs are to go on from the value that went back.
             context["ti"].xcom_push(seen_key(look.district_id), seen(sync_text(look.next_baseline)))
-        self._keep(context, Baseline(look.next_baseline, has_moved, self._changes.told))
+        self._keep(context, Baseline(look.next_baseline, has_moved, self._changes.told, self._memory.as_note()))
         if look.paused:
             self._end_if_told_to(str(look))
         return PokeReturnValue(is_done=False)
@@ -201,6 +203,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
                 self._question = WaitQuestion(self.since, self.destination, district_id)
                 self._baseline = remembered(context, self._question) or first_baseline(context, self._question)
                 self._changes = ChangeLog(self.log, self._baseline.told)
+                self._memory = WaitMemory.of_note(self._baseline.memory)
                 yield
 
     def _keep(self, context: Context, baseline: Baseline) -> None:

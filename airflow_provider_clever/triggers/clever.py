@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
-from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
+from airflow_provider_clever.syncs import ChangeLog, SyncLook, WaitMemory, look_at, sync_moment, sync_text
 from airflow_provider_clever.triggers.cursors import cursors_of
 from airflow_provider_clever.triggers.looks import async_client, phase, share_of
 from airflow_provider_clever.triggers.watch import Finding, SyncStream, Watch, joined, keep
@@ -92,7 +92,7 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
             baseline = sync_moment(self.since)
         except ValueError as error:
             raise CleverSettingsError(f"The baseline is {error}. Give since as ISO-8601, as Clever does.") from None
-        changes = ChangeLog(self.log, self.told)
+        changes, memory = ChangeLog(self.log, self.told), WaitMemory()
         pauses = poke_pauses(
             self.poke_seconds,
             exponential_backoff=self.exponential_backoff,
@@ -102,7 +102,7 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
         await asyncio.sleep(phase(self.trigger_id or 0) * min(self.poke_seconds, _SPREAD_SECONDS))
         async with await async_client(self.clever_conn_id, self.district_id or None) as client:
             while True:
-                look = await self._look(client, baseline, changes)
+                look = await self._look(client, baseline, changes, memory)
                 if look is not None:
                     baseline = look.next_baseline
                     if look.advanced or (look.paused and self.on_paused != "wait"):
@@ -110,12 +110,12 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
                 await asyncio.sleep(next(pauses))
 
     async def _look(
-        self, client: "AsyncCleverClient", baseline: datetime | None, changes: ChangeLog
+        self, client: "AsyncCleverClient", baseline: datetime | None, changes: ChangeLog, memory: WaitMemory
     ) -> SyncLook | None:
         try:
-            look = look_at(await client.get_district(), baseline, datetime.now(UTC))
+            look = memory.settled(look_at(await client.get_district(), baseline, datetime.now(UTC)))
         except CleverError as error:
-            if ends_the_wait(error):
+            if memory.ends(error):
                 raise
             changes.trouble(error, "Waiting on.")
             return None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.compat import SharedStreamProducer
 from airflow_provider_clever.exceptions import CleverError
-from airflow_provider_clever.syncs import ChangeLog, SyncLook, ends_the_wait, look_at, sync_moment, sync_text
+from airflow_provider_clever.syncs import ChangeLog, SyncLook, WaitMemory, look_at, sync_moment, sync_text
 from airflow_provider_clever.triggers.cursors import Cursor
 from airflow_provider_clever.triggers.looks import async_client, phase
 
@@ -48,6 +48,7 @@ class Watch:
     unsaved: bool = False
     untold: int = 0
     failures: int = 0
+    memory: WaitMemory = field(default_factory=WaitMemory)
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def load(self) -> None:
@@ -57,6 +58,7 @@ class Watch:
             moments = [sync_moment(value.get("last_attendance_sync")) for value in found]
             self.baseline = None if None in moments else min(filter(None, moments))
             self.stored, self.known = self.baseline, True
+            self.memory = WaitMemory.of_note(found[0].get("memory"))
 
     async def keep(self, moment: datetime | None) -> None:
         """Write the cursor, now or, if the store fails, before the next look."""
@@ -68,7 +70,10 @@ class Watch:
         async with self.saving:
             if not self.unsaved:
                 return
-            value = {"last_attendance_sync": sync_text(self.stored) if self.stored else None}
+            value = {
+                "last_attendance_sync": sync_text(self.stored) if self.stored else None,
+                "memory": self.memory.as_note(),
+            }
             for cursor in self.cursors:
                 await cursor.save(self.district_id, value)
             self.unsaved = False
@@ -179,6 +184,7 @@ class SyncStream(SharedStreamProducer):
                 await keep(finding)
             else:
                 finding.watch.baseline = finding.watch.stored
+                finding.watch.memory.forget(finding.look.found)
 
     async def _follow_members(self) -> None:
         while True:
@@ -225,13 +231,13 @@ class SyncStream(SharedStreamProducer):
         try:
             district = await client.get_district()
         except CleverError as error:
-            if ends_the_wait(error):
+            if watch.memory.ends(error):
                 raise
             changes.trouble(error, f"Watching on; looking again every {self._poll_seconds:g} s.")
             return
         watch.failures = 0
         baseline = watch.baseline if watch.known else district.last_attendance_sync
-        look = look_at(district, baseline, datetime.now(UTC))
+        look = watch.memory.settled(look_at(district, baseline, datetime.now(UTC)))
         changes.look(look)
         finding = finding_of(watch, look)
         if finding is None:

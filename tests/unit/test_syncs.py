@@ -22,6 +22,7 @@ from airflow_provider_clever.models import District
 from airflow_provider_clever.syncs import (
     ChangeLog,
     SyncCondition,
+    WaitMemory,
     ends_the_wait,
     is_paused,
     look_at,
@@ -168,3 +169,57 @@ def test_the_conditions_are_told_apart() -> None:
         for baseline, stamp in [(None, None), (NOON, NOON), (NOON, None), (NOON, "2026-11-19T12:00:00Z")]
     }
     assert len(texts) == len(SyncCondition) - 1
+
+
+# --- what a wait remembers ------------------------------------------------------------------------------------------
+
+EARLY, LATE, LATER = "2026-11-18T12:00:00Z", "2026-11-20T12:00:00Z", "2026-11-21T12:00:00Z"
+
+
+def told(stamps: list[str | None], baseline: str | None = LATE, *, is_restarted: bool = False) -> list[str | None]:
+    """The stamps that are told as advances, look by look."""
+    memory, known, found = WaitMemory(), sync_moment(baseline), list[str | None]()
+    for stamp in stamps:
+        look = memory.settled(look_at(district(last_attendance_sync=stamp), known, NOW))
+        known = look.next_baseline
+        found += [stamp] if look.advanced else []
+        if is_restarted:
+            memory = WaitMemory.of_note(memory.as_note())
+    return found
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@given(st.lists(st.sampled_from([EARLY, LATE, None]), max_size=30))
+def test_two_stamps_that_alternate_are_never_news(is_restarted: bool, stamps: list[str | None]) -> None:
+    assert told(stamps, is_restarted=is_restarted) == []
+    assert told([*stamps, LATER, *stamps, LATER], is_restarted=is_restarted) == [LATER]
+
+
+def test_a_stamp_that_went_back_is_the_baseline_once_it_has_stood() -> None:
+    between = "2026-11-19T12:00:00Z"
+    assert told([EARLY, EARLY, EARLY, between]) == [between]
+    assert told([EARLY, EARLY, between]) == []
+    assert told([EARLY, between, EARLY, between, EARLY, between]) == []
+
+
+def test_what_was_told_and_did_not_arrive_is_told_once_more() -> None:
+    memory, known = WaitMemory(), sync_moment(LATE)
+    for _ in range(2):
+        assert memory.settled(look_at(district(last_attendance_sync=LATER), known, NOW)).advanced
+        memory.forget(sync_moment(LATER))
+
+
+@pytest.mark.parametrize("note", [None, 5, "x", {"told": 5}, {"told": ["x"]}, {"lower": 5}, {"lower_looks": "x"}])
+def test_a_memory_that_cannot_be_read_is_an_empty_one(note: object) -> None:
+    assert WaitMemory.of_note(note) == WaitMemory()
+
+
+def test_what_only_a_person_can_fix_ends_a_wait_when_it_stands() -> None:
+    memory = WaitMemory()
+    trouble = CleverTransportError("the proxy", needs_person=True)
+    assert [memory.ends(trouble) for _ in range(2)] == [False, False]
+    memory.settled(look_at(district(), None, NOW))
+    assert [memory.ends(trouble) for _ in range(2)] == [False, False]
+    assert not memory.ends(CleverTransportError("silent"))
+    assert [memory.ends(trouble) for _ in range(3)] == [False, False, True]
+    assert memory.ends(CleverSettingsError("x"))
