@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.command(options)
         if sys.stdout:
             sys.stdout.flush()
+    except SystemExit:  # argparse's; perhaps nobody reads its help any more
+        _write_no_more()
+        raise
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -291,6 +291,10 @@ def test_a_pipe_that_is_closed_ends_the_command_without_a_word(lake: Path, verb:
     assert shell(f"$CLI {verb} {form} {lake} | true") == (141, "")
 
 
+def test_help_that_nobody_reads_to_its_end_is_no_error() -> None:
+    assert shell("$CLI status --help | true")[1] == ""
+
+
 def test_an_output_that_takes_nothing_is_told(lake: Path) -> None:
     code, text = shell(f"$CLI status --json {lake} > /dev/full")
     assert code == 2
