@@ -1,8 +1,8 @@
-"""Attendance rows in Arrow: the form of those that came exactly as documented, so that none becomes Python objects.
+"""Attendance rows in Arrow: a batch of the same text as plain columns hold (models.Columns).
 
-A batch holds the same text as :data:`~airflow_provider_clever.models.Columns`, in :data:`BATCH_COLUMNS`. Whatever is
-unusual about rows sends them the way of plain columns instead, which can hold anything
-(docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md).
+Rows that came exactly as documented are a batch of :data:`BATCH_COLUMNS` from the page on, so that none becomes Python
+objects (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md). Whatever is unusual about rows sends them the
+way of plain columns, which hold anything, until they are merged.
 """
 
 from array import array
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_COLUMNS: Final = FIELD_NAMES
-"""What a batch holds. Never ``_extra``: a row with a field that nobody documents is unusual."""
+"""What a batch of a page holds. Never ``_extra``: a row with a field that nobody documents is unusual."""
 
 
 def length(rows: Rows) -> int:
@@ -28,8 +28,18 @@ def as_columns(rows: Rows) -> Columns:
     """The rows in plain columns."""
     if isinstance(rows, dict):
         return rows
-    columns: Columns = {name: rows[name].to_pylist() for name in BATCH_COLUMNS}
-    return {**columns, "_extra": [None] * length(rows)}
+    columns: Columns = {name: rows[name].to_pylist() for name in rows.schema.names}
+    return columns if "_extra" in columns else {**columns, "_extra": [None] * length(rows)}
+
+
+def as_batch(columns: Columns) -> "pa.RecordBatch":
+    """Plain columns in a batch.
+
+    :raises UnicodeEncodeError: if a text holds a lone surrogate.
+    """
+    import pyarrow as pa
+
+    return pa.record_batch([pa.array(values, pa.string()) for values in columns.values()], names=list(columns))
 
 
 def has_only(rows: Rows, name: str, value: str) -> bool:
@@ -41,16 +51,25 @@ def has_only(rows: Rows, name: str, value: str) -> bool:
     return bool(rows[name].equals(pa.repeat(value, length(rows))))
 
 
+def is_repeated(column: "pa.StringArray") -> bool:
+    """Whether a column, which has rows, holds one text throughout."""
+    import pyarrow as pa
+
+    return not column.null_count and bool(column.equals(pa.repeat(column[0], len(column))))
+
+
 def ends_and_letters(column: "pa.StringArray") -> tuple[bytes, bytes]:
     """Where the texts end in what follows, as int32, beginning with a 0; and all texts in UTF-8, one after another.
 
     A null is an empty text here.
     """
     _, ends, letters = column.buffers()
+    if not len(column):
+        return bytes(4), b""
     places = memoryview(ends).cast("i")[column.offset : column.offset + len(column) + 1]
     start, end = places[0], places[-1]
     found = bytes(places) if not start else array("i", [place - start for place in places]).tobytes()
-    return found, bytes(memoryview(letters)[start:end])
+    return found, bytes(memoryview(letters or b"")[start:end])
 
 
 def value(rows: Rows, name: str, row: int) -> str | None:

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, SCHEMA_VERSION, names_of, version_of
 from airflow_provider_clever.attendance.upgrade import upgrade
-from airflow_provider_clever.batches import length
+from airflow_provider_clever.batches import as_batch, length
 from airflow_provider_clever.exceptions import CleverLandingError
-from airflow_provider_clever.landing import merge, rows
+from airflow_provider_clever.landing import merge, row_batches, rows
 from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.landing.layout import our_path
 from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError
@@ -129,7 +129,7 @@ def replay(before: Columns, found: Iterable[dict[str, object]], after: str, *, s
     :returns: the rows in today's columns.
     :raises CleverLandingError: if these changes do not lead there.
     """
-    start = start or (short_hash(rows.content_hash(before)) if length(before) else EMPTY)
+    start = start or (short_hash(row_batches.content_hash(as_batch(before))) if length(before) else EMPTY)
     before = upgrade(before, version_of(tuple(before)) or SCHEMA_VERSION)
     steps: dict[str, list[dict[str, object]]] = {}
     for document in found:

@@ -7,18 +7,17 @@ the rows for its schema: a column without a single value keeps its type.
 import gzip
 import zlib
 from functools import cache
-from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pydantic_core import from_json
 
 from airflow_provider_clever.attendance.schema import COLUMNS, LANDED_COLUMNS, SCHEMA_VERSION, names, version_of
 from airflow_provider_clever.attendance.upgrade import upgrade
-from airflow_provider_clever.batches import length
+from airflow_provider_clever.batches import as_batch, as_columns, length
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.landing import rows, usual_days
+from airflow_provider_clever.landing import row_batches
 from airflow_provider_clever.landing.compressed import gzipped
-from airflow_provider_clever.models import Columns, Rows
+from airflow_provider_clever.models import Columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +29,7 @@ _DICTIONARY: Final = list(names(lambda column: column.repeats != "hardly"))
 _COMPRESSION: Final = {column.name: "none" if column.repeats == "much" else "zstd" for column in COLUMNS}
 """Where a dictionary leaves next to nothing, zstd takes time and saves 1 % of a file."""
 _NEVER_NULL: Final = frozenset(names(lambda column: column.required))
+_TEXT_OR_NULL: Final = frozenset({str, type(None)})
 _TIMESTAMP_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
@@ -73,8 +73,8 @@ class Mark(NamedTuple):
 class Format(Protocol):
     """How rows become bytes."""
 
-    def write(self, landed: Rows, content_hash: str) -> bytes:
-        """The rows, sorted by key, as bytes; plain columns hold all of LANDED_COLUMNS."""
+    def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:
+        """The rows, sorted by key, as bytes (row_batches.py)."""
         ...
 
     def read(self, data: bytes) -> Landed:
@@ -95,7 +95,7 @@ class Format(Protocol):
 class Parquet:
     """One row group with one fixed schema, zstd, statistics, and our marks in the file's own metadata."""
 
-    def write(self, landed: Rows, content_hash: str) -> bytes:
+    def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:
         """The rows as a Parquet file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -103,10 +103,7 @@ class Parquet:
         schema = _arrow_schema(SCHEMA_VERSION).with_metadata(
             {_VERSION_MARK: str(SCHEMA_VERSION).encode(), _HASH_MARK: content_hash.encode()}
         )
-        if isinstance(landed, dict):
-            arrays = [_array(landed[field.name], field.type) for field in schema]
-        else:
-            arrays = usual_days.file_columns(landed, schema)
+        arrays = row_batches.file_columns(landed, schema)
         sink = pa.BufferOutputStream()
         # Dictionaries pay where values repeat.
         pq.write_table(
@@ -132,8 +129,9 @@ class Parquet:
                 if not file.schema_arrow.equals(_arrow_schema(version), check_metadata=False):
                     raise DamagedPartitionError("its columns are not those of a partition")
                 table = file.read(use_threads=False)
-            columns = {name: _texts(table.column(name).combine_chunks()) for name in table.column_names}
-            return _landed(columns, version, marked_hash)
+            arrays = [_texts(table.column(name).combine_chunks()) for name in table.column_names]
+            batch = pa.record_batch(arrays, names=table.column_names)
+            return _landed(as_columns(batch), batch, version, marked_hash)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
@@ -158,25 +156,9 @@ class Parquet:
 class JsonLines:
     """One object a line with the columns as keys in a fixed order, nulls written, gzipped."""
 
-    def write(self, landed: Rows, content_hash: str) -> bytes:  # noqa: ARG002 - the rows themselves tell the hash
+    def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:  # noqa: ARG002 - the rows themselves tell the hash
         """The rows as gzipped JSON lines."""
-        lines = self._lines(landed) if isinstance(landed, dict) else usual_days.json_lines(landed)
-        return gzipped(lines, _LEVEL)
-
-    @staticmethod
-    def _lines(columns: Columns) -> bytes:
-        # Of thirteen columns five or more hold one value all day: they stand in the pattern, not in every row.
-        pattern, varying = "", []
-        for name in LANDED_COLUMNS:
-            spelled = {value: "null" if value is None else encode_basestring(value) for value in set(columns[name])}
-            if len(spelled) > 1:
-                varying.append([spelled[value] for value in columns[name]])
-            constant = next(iter(spelled.values()), "null").replace("%", "%%")
-            pattern += f',"{name}":{constant if len(spelled) <= 1 else "%s"}'
-        line = f"{{{pattern[1:]}}}\n"
-        count = length(columns)
-        lines = [line % values for values in zip(*varying, strict=True)] if varying else [line % ()] * count
-        return "".join(lines).encode()
+        return gzipped(row_batches.json_lines(landed), _LEVEL)
 
     def read(self, data: bytes) -> Landed:
         """The rows of gzipped JSON lines of ours."""
@@ -192,7 +174,9 @@ class JsonLines:
         if not all(isinstance(row, dict) and tuple(row) == found_names for row in found):
             raise DamagedPartitionError("its lines do not have the same columns")
         columns = {name: [row[name] for row in found] for name in found_names}
-        return _landed(columns, _version_with(found_names), None)
+        if not all(set(map(type, values)) <= _TEXT_OR_NULL for values in columns.values()):
+            raise DamagedPartitionError("a value of it is no text")
+        return _landed(columns, as_batch(columns), _version_with(found_names), None)
 
     def read_mark(self, data: bytes) -> Mark:
         """Computed from the rows: JSON lines have no place for a mark."""
@@ -207,20 +191,15 @@ _LEVEL: Final = 3
 """Of gzip: half the time of level 6 for a fifth more bytes."""
 
 
-def require_libraries(file_format: str) -> None:
-    """Make sure that the format can be written here.
+def require_libraries() -> None:
+    """Make sure that anything can be landed here: a row is an Arrow row until it is a file, in both formats.
 
     :raises CleverSettingsError: if a library is missing; the message says how to install it.
     """
-    if file_format != "parquet":
-        return
     try:
         import pyarrow.parquet  # noqa: F401 - only whether it is there
     except ImportError:
-        msg = (
-            "file_format='parquet' needs pyarrow, which is not installed. Run: pip install "
-            "'airflow-provider-clever[parquet]', or set file_format='jsonl'"
-        )
+        msg = "a destination needs pyarrow, which is not installed. Run: pip install 'airflow-provider-clever[parquet]'"
         raise CleverSettingsError(msg) from None
 
 
@@ -246,17 +225,15 @@ def _version_with(found: tuple[str, ...]) -> int:
     raise DamagedPartitionError("its columns are not those of a partition")
 
 
-def _landed(columns: Columns, version: int, marked_hash: str | None) -> Landed:
+def _landed(columns: Columns, batch: "pa.RecordBatch", version: int, marked_hash: str | None) -> Landed:
     """What was read, if every row of it can be merged into.
 
-    :raises DamagedPartitionError: a value is not text, or one is null that never is.
+    :raises DamagedPartitionError: a value is null that never is.
     """
-    for name, values in columns.items():
-        if not set(map(type, values)) <= {str, type(None)}:
-            raise DamagedPartitionError(f"{name} does not hold text")
-        if name in _NEVER_NULL and None in values:
+    for name in _NEVER_NULL:
+        if batch[name].null_count:
             raise DamagedPartitionError(f"{name} is null")
-    return Landed(upgrade(columns, version), version, rows.content_hash(columns), marked_hash)
+    return Landed(upgrade(columns, version), version, row_batches.content_hash(batch), marked_hash)
 
 
 @cache
@@ -269,15 +246,7 @@ def _arrow_schema(version: int) -> "pa.Schema":
     )
 
 
-def _array(values: list[str | None], kind: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-
-    if len(set(values)) == 1:  # a third of the columns, at a tenth of the time
-        return pa.repeat(pa.array(values[:1], pa.string()).cast(kind)[0], len(values))
-    return pa.array(values, pa.string()).cast(kind)
-
-
-def _texts(array: "pa.Array") -> list[str | None]:
+def _texts(array: "pa.Array") -> "pa.StringArray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -287,5 +256,4 @@ def _texts(array: "pa.Array") -> list[str | None]:
         array = pc.utf8_replace_slice(array, _TIMESTAMP_LENGTH, _TIMESTAMP_LENGTH, "Z")
     elif pa.types.is_date32(array.type):
         array = array.cast(pa.string())
-    texts: list[str | None] = array.to_pylist()
-    return texts
+    return array

@@ -1,13 +1,10 @@
 """What tells one attendance row from another, and one partition's content from another's."""
 
-import hashlib
 import json
-import struct
-from collections.abc import Iterable, Mapping
-from itertools import accumulate, chain, repeat
-from typing import Final, TypeAlias
+from collections.abc import Iterable
+from itertools import repeat
+from typing import TypeAlias
 
-from airflow_provider_clever.attendance.schema import EXTRA, MISSING_SINCE, PARTITION_COLUMNS, names, names_of
 from airflow_provider_clever.batches import length
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns
 
@@ -19,15 +16,6 @@ Key: TypeAlias = tuple[str, ...]
 
 The attendance date is part of the key too, but a partition has only one.
 """
-
-FIRST_COLUMNS: Final = names_of(1)
-"""What the content hash is always taken over, in this order."""
-
-LATER_COLUMNS: Final = names(lambda column: column.since > 1)
-"""What is hashed only where it holds something, so that a column that is added changes no hash."""
-
-OFTEN_CONSTANT: Final = PARTITION_COLUMNS | {MISSING_SINCE.name, EXTRA.name}
-"""Columns that are hashed once if they hold one value, or none, throughout."""
 
 
 def keys(columns: Columns) -> list[Key]:
@@ -56,46 +44,6 @@ def with_marks(pulled: Columns) -> Columns:
     """Pulled columns as a partition holds them, no row marked missing."""
     unmarked: list[str | None] = [None] * length(pulled)
     return {name: unmarked if name == "missing_since" else pulled[name] for name in LANDED_COLUMNS}
-
-
-def content_hash(columns: Columns) -> str:
-    """A hash of the rows in their order; the same whatever format, library and schema version wrote them.
-
-    :param columns: those of any schema version.
-    :raises UnicodeEncodeError: if a text holds a lone surrogate.
-    """
-    constant = {name: columns[name][0] for name in OFTEN_CONSTANT if len(set(columns[name])) == 1}
-    varying = (_ends_and_letters(columns[name]) for name in FIRST_COLUMNS if name not in constant)
-    later = ((name, _ends_and_letters(columns[name])) for name in LATER_COLUMNS if any(columns.get(name, ())))
-    return digest_of(length(columns), constant, varying, later)
-
-
-def digest_of(
-    count: int,
-    constant: Mapping[str, str | None],
-    varying: Iterable[tuple[bytes, bytes]],
-    later: Iterable[tuple[str, tuple[bytes, bytes]]] = (),
-) -> str:
-    """The content hash of so many rows. How it is made never changes: it stands in receipts and in names of files.
-
-    :param constant: those of :data:`OFTEN_CONSTANT` that hold one value throughout, with it.
-    :param varying: of each other one of :data:`FIRST_COLUMNS`, in their order: where its texts end, as int32 with the
-        lowest byte first, beginning with a 0; and all its texts in UTF-8, one after another. None counts as '': no
-        landed value is ever the empty text (models.Columns).
-    :param later: the same of :data:`LATER_COLUMNS` that hold a value at all, with their names.
-    """
-    told = json.dumps(dict(sorted(constant.items())), ensure_ascii=False)
-    head = f"clever-attendance 1 {count} {told}\n".encode()
-    added = ((f"{name}\n".encode(), *parts) for name, parts in later)
-    return hashlib.sha256(b"".join((head, *chain.from_iterable(varying), *chain.from_iterable(added)))).hexdigest()
-
-
-def _ends_and_letters(values: list[str | None]) -> tuple[bytes, bytes]:
-    texts = [value or "" for value in values]
-    letters = "".join(texts)
-    found = letters.encode()
-    lengths = map(len, texts) if len(found) == len(letters) else (len(text.encode()) for text in texts)
-    return struct.pack(f"<{len(texts) + 1}i", 0, *accumulate(lengths)), found
 
 
 def mended(text: str) -> str:

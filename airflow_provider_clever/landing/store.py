@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
 from airflow_provider_clever import batches
 from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
-from airflow_provider_clever.landing import changes, layout, merge, preflight, quarantine, rows, usual_days
+from airflow_provider_clever.landing import changes, layout, merge, preflight, quarantine, row_batches, rows
 from airflow_provider_clever.landing.absence import DayEvidence
 from airflow_provider_clever.landing.changes import ChangeRecord
 from airflow_provider_clever.landing.formats import (
@@ -26,6 +26,7 @@ from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import PULLED_COLUMNS, PulledDay, RejectedRow, Rows
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from fsspec import AbstractFileSystem
 
 Found = TypeVar("Found")
@@ -97,7 +98,7 @@ class _Pull(NamedTuple):
     :param settled: the same rows, ready to be merged; None for a batch, of which that is not made until it is needed.
     """
 
-    fresh: Rows
+    fresh: "pa.RecordBatch"
     fresh_hash: str
     settled: Prepared | None
 
@@ -124,7 +125,7 @@ class _Decision(NamedTuple):
     """What to do about a partition: the outcome; and, if something changes, the rows that shall stand there."""
 
     outcome: PartitionOutcome
-    columns: "Rows | None" = None
+    columns: "pa.RecordBatch | None" = None
     before: str | None = None
     changes: Sequence[merge.Change] = ()
 
@@ -166,7 +167,7 @@ class Destination:
             and swap.
         :raises CleverLandingError: if the destination cannot be reached, read or written.
         """
-        require_libraries(self.file_format)
+        require_libraries()
         preflight.check(self.objects, self.district_id, self.file_format)
 
     def land(self, day: PulledDay, *, context: PullContext) -> PartitionOutcome:
@@ -328,13 +329,13 @@ class Destination:
 
 def _pull(pulled: Rows) -> _Pull:
     if not isinstance(pulled, dict):
-        if usual_days.is_settled(pulled):
-            return _Pull(pulled, usual_days.content_hash(pulled), None)
+        if row_batches.is_settled(pulled):
+            return _Pull(pulled, row_batches.content_hash(pulled), None)
         pulled = batches.as_columns(pulled)
     try:
         prepared = merge.prepare(pulled)
-        fresh = rows.with_marks(prepared.columns)
-        return _Pull(fresh, rows.content_hash(fresh), prepared)
+        fresh = batches.as_batch(prepared.columns)
+        return _Pull(fresh, row_batches.content_hash(fresh), prepared)
     except UnicodeEncodeError:
         return _pull(rows.without_surrogates(pulled))
 
@@ -345,8 +346,9 @@ def _merged(outcome: PartitionOutcome, merged: merge.Merged, landed: Landed) -> 
     # The rows decide, in today's columns: a newer schema or another hash of the same rows is no reason to write.
     if merged.columns == landed.columns:
         return _Decision(replace(outcome, outcome="unchanged", content_hash=landed.content_hash))
-    outcome = replace(outcome, outcome="written", content_hash=rows.content_hash(merged.columns))
-    return _Decision(outcome, merged.columns, landed.content_hash, merged.changes)
+    batch = batches.as_batch(merged.columns)
+    outcome = replace(outcome, outcome="written", content_hash=row_batches.content_hash(batch))
+    return _Decision(outcome, batch, landed.content_hash, merged.changes)
 
 
 def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Decision:
@@ -364,8 +366,8 @@ def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Dec
     return _Decision(outcome, pull.fresh, None, new)
 
 
-def _additions(fresh: Rows) -> list[merge.Change]:
-    columns = fresh if isinstance(fresh, dict) else rows.with_marks(batches.as_columns(fresh))
+def _additions(fresh: "pa.RecordBatch") -> list[merge.Change]:
+    columns = rows.with_marks(batches.as_columns(fresh))
     return [merge.Change(None, row) for row in zip(*columns.values(), strict=True)]
 
 

@@ -95,7 +95,7 @@ def test_the_golden_lakes_are_read_verified_replayed_and_not_written_under_the_n
 def test_a_new_way_to_hash_alone_writes_nothing(future: Path, tmp_path: Path) -> None:
     copy = tmp_path / "rehashed"
     shutil.copytree(future, copy)
-    rows = copy / "airflow_provider_clever/landing/rows.py"
+    rows = copy / "airflow_provider_clever/landing/row_batches.py"
     assert "clever-attendance 1 " in rows.read_text()
     rows.write_text(rows.read_text().replace("clever-attendance 1 ", "clever-attendance 2 "))
     chosen = "test_the_same_night_again_writes_no_partition_and_streams_no_change"

@@ -5,6 +5,9 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from airflow_provider_clever import batches
+from airflow_provider_clever.landing import row_batches
+from airflow_provider_clever.landing.formats import FORMATS
 from airflow_provider_clever.landing.store import Destination, PartitionOutcome, PullContext
 from airflow_provider_clever.models import LANDED_COLUMNS, PULLED_COLUMNS, Columns, PulledDay
 
@@ -14,6 +17,17 @@ DAY = "2026-04-01"
 TODAY = date(2026, 4, 20)
 SYNC = "2026-04-19T03:00:00.000000Z"
 ASKED_AT = "2026-04-20T01:00:00.000000Z"
+
+NASTY = [
+    '"quoted"',
+    "two\nlines\r\n",
+    "😀 emoji",
+    "\u202eright to left\u202c",
+    "nul \x00 unit \x1f tab \t",
+    "% %s {}",
+    "\u2028",
+]
+"""Texts that a file format may stumble over."""
 
 
 def instant(number: int) -> str:
@@ -80,3 +94,13 @@ def land_and_mark(lake: Destination, pulled_day: PulledDay, context: PullContext
     return replace(
         marking, received=landing.received, rejected=landing.rejected, counts=landing.counts + marking.counts
     )
+
+
+def content_hash(columns: Columns) -> str:
+    """The content hash of landed rows."""
+    return row_batches.content_hash(batches.as_batch(columns))
+
+
+def written(file_format: str, columns: Columns) -> bytes:
+    """Landed rows as a file."""
+    return FORMATS[file_format].write(batches.as_batch(columns), content_hash(columns))

@@ -19,7 +19,7 @@ from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.verify import verify
 from airflow_provider_clever.models import Columns
 from tests.landing import lander
-from tests.landing.builders import DISTRICT
+from tests.landing.builders import DISTRICT, content_hash
 from tests.landing.emulators import Store
 
 ROUNDS = int(os.environ.get("CLEVER_CRASH_ROUNDS", "12"))
@@ -152,5 +152,5 @@ def _assert_changes_add_up(destination: Destination, version: int, before: dict,
             if (document["school_id"], document["attendance_date"]) == (school_id, day)
         ]
         assert 1 <= len(mine) <= 2  # the rows that came; the rows that did not
-        expected = changes.short_hash(rows.content_hash(columns))
+        expected = changes.short_hash(content_hash(columns))
         assert changes.replay(before[school_id, day], mine, expected) == columns

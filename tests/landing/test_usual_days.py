@@ -68,9 +68,9 @@ def as_it_is(plain: PulledDay) -> PulledDay:
 
 
 def everything(store: Store) -> dict[str, bytes]:
-    """All files but locks, whose names tell where the lake lies."""
+    """All files but what is no one else's business: locks, and what the preflight tried the disk on."""
     fs = store.filesystem()
-    paths = [path for path in fs.find(store.root) if not path.endswith(".lock")]
+    paths = [path for path in fs.find(store.root) if "/local/" not in path]
     return {path.partition(store.root)[2].lstrip("/"): fs.cat_file(path) for path in paths}
 
 

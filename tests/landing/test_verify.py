@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_clever.landing import receipts, rows
+from airflow_provider_clever.landing import receipts
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.formats import FORMATS
 from airflow_provider_clever.landing.receipt_files import read_receipts, write_receipt
@@ -15,7 +15,7 @@ from airflow_provider_clever.landing.store import Destination
 from airflow_provider_clever.landing.verify import HARMLESS, KINDS, Finding, VerifyReport, verify
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import Columns, RejectedRow
-from tests.landing.builders import DISTRICT, TODAY, context, day, land_and_mark, landed, row
+from tests.landing.builders import DISTRICT, TODAY, context, day, land_and_mark, landed, row, written
 from tests.landing.emulators import Store
 
 BOTH = pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
@@ -76,7 +76,7 @@ class Lake:
 
     def forge(self, school: int, number: int, columns: Columns) -> None:
         """Put rows of one's own into a partition, well written."""
-        self.path(school, number).write_bytes(FORMATS[self.file_format].write(columns, rows.content_hash(columns)))
+        self.path(school, number).write_bytes(written(self.file_format, columns))
 
     def verify(self, **options) -> VerifyReport:
         return verify(self.store.filesystem(), self.store.root, **options)

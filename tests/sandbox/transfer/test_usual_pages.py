@@ -23,16 +23,31 @@ RANGE = {"date_range_start": "2026-06-01", "date_range_end": "2026-11-23"}
 DISTRICT = "section_only"
 """Its three schools have three pages each."""
 
-WITHOUT_PYARROW = """
+WITHOUT = """
 import sys
-sys.modules["pyarrow"] = None
+sys.modules[sys.argv[4]] = None
 from pathlib import Path
 from airflow_provider_clever.api.usual_pages import can_read
 from tests.support.asking import ask
 from tests.support.sandbox import Sandbox
-answer = ask(Sandbox(sys.argv[1], 0), Path(sys.argv[2]), district=sys.argv[3], file_format="jsonl")
+lake = Path(sys.argv[2]) if sys.argv[2] else None
+answer = ask(Sandbox(sys.argv[1], 0), lake, district=sys.argv[3], file_format=sys.argv[5])
 print(can_read(), answer.problem, answer.summary["received"], answer.summary["added"])
 """
+
+
+def pull_without(
+    module: str, sandbox: Sandbox, lake: Path | None, file_format: str = "jsonl"
+) -> subprocess.CompletedProcess[str]:
+    """Pull in a process that cannot import a module."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT, sandbox.url, str(lake or ""), DISTRICT, module, file_format],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def pulled_days(sandbox: Sandbox, *, section_ids: list[str] | None = None) -> list[PulledDay]:
@@ -160,20 +175,34 @@ def test_pages_that_turn_odd_or_usual_again_leave_landed_days_as_they_are(sandbo
     assert files(tmp_path) == before
 
 
-def test_without_pyarrow_lines_of_json_land_byte_for_byte_the_same(sandbox: Sandbox, tmp_path: Path):
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_pages_that_are_read_without_arrow_land_byte_for_byte_the_same(
+    sandbox: Sandbox, tmp_path: Path, file_format: str
+):
     put_odd_rows(sandbox)
-    answer = ask(sandbox, tmp_path / "with", district=DISTRICT, file_format="jsonl")
+    answer = ask(sandbox, tmp_path / "with", district=DISTRICT, file_format=file_format)
 
-    said = subprocess.run(
-        [sys.executable, "-c", WITHOUT_PYARROW, sandbox.url, str(tmp_path / "without"), DISTRICT],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
+    said = pull_without("pyarrow.json", sandbox, tmp_path / "without", file_format)
 
-    assert said.split() == ["False", "None", str(answer.summary["received"]), str(answer.summary["added"])]
+    assert said.stdout.split() == ["False", "None", str(answer.summary["received"]), str(answer.summary["added"])]
     assert files(tmp_path / "without") == files(tmp_path / "with")
     assert len(files(tmp_path / "with")) == 3 * 40
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_without_pyarrow_a_destination_is_refused_before_anything_lands(
+    sandbox: Sandbox, tmp_path: Path, file_format: str
+):
+    said = pull_without("pyarrow", sandbox, tmp_path / "lake", file_format)
+
+    assert "CleverSettingsError: a destination needs pyarrow" in said.stderr
+    assert "pip install 'airflow-provider-clever[parquet]'" in said.stderr
+    assert not list(tmp_path.rglob("*"))
+    assert not [request for request in sandbox.requests() if "/attendance/" in request["path"]]
+
+
+def test_without_pyarrow_rows_still_come(sandbox: Sandbox):
+    said = pull_without("pyarrow", sandbox, None)
+
+    due = len(sandbox.expected(DISTRICT, **RANGE))
+    assert said.stdout.split() == ["False", "None", str(due), "0"], said.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_clever import batches
 from airflow_provider_clever.batches import BATCH_COLUMNS, as_columns
-from airflow_provider_clever.landing import merge, rows, usual_days
+from airflow_provider_clever.landing import merge, row_batches, rows
 from airflow_provider_clever.landing.formats import FORMATS
-from airflow_provider_clever.models import Rows
-from tests.landing.builders import pulled, row
+from airflow_provider_clever.models import Columns, Rows
+from tests.landing.builders import NASTY, landed, pulled, row
+from tests.unit.landing import plainly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,36 +95,63 @@ def test_a_day_is_settled_exactly_if_preparing_it_would_change_nothing(batch: pa
     prepared = merge.prepare(columns)
     changes_nothing = (prepared.columns, prepared.conflicts, prepared.duplicates) == (columns, [], 0)
     has_nameless_section = ("section", None) in zip(columns["attendance_type"], columns["section_id"], strict=True)
-    assert usual_days.is_settled(batch) == (changes_nothing and not has_nameless_section)
+    assert row_batches.is_settled(batch) == (changes_nothing and not has_nameless_section)
+
+
+def the_same_bytes(batch: pa.RecordBatch, plain: Columns) -> None:
+    """A file of a batch is that of the same rows from plain columns, and holds them."""
+    for name, file_format in FORMATS.items():
+        data = file_format.write(batch, "the hash")
+        assert data == file_format.write(batches.as_batch(plain), "the hash")
+        assert file_format.read(data).columns == plain
+        assert name != "jsonl" or gzip.decompress(data) == plainly.json_lines(plain)
 
 
 @some_examples
 @given(days())
-def test_a_day_has_the_hash_of_its_plain_columns(batch: pa.RecordBatch) -> None:
-    assert usual_days.content_hash(batch) == rows.content_hash(rows.with_marks(as_columns(batch)))
+def test_a_day_has_the_hash_and_the_bytes_of_its_plain_columns(batch: pa.RecordBatch) -> None:
+    plain = rows.with_marks(as_columns(batch))
+    assert row_batches.content_hash(batch) == plainly.content_hash(plain)
+    assert row_batches.content_hash(batches.as_batch(plain)) == plainly.content_hash(plain)
+    the_same_bytes(batch, plain)
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
 @some_examples
-@given(batch=days())
-def test_a_day_is_written_as_its_plain_columns_are(file_format: str, batch: pa.RecordBatch) -> None:
-    written = FORMATS[file_format].write(batch, "the hash")
-    assert written == FORMATS[file_format].write(rows.with_marks(as_columns(batch)), "the hash")
-    assert FORMATS[file_format].read(written).columns == rows.with_marks(as_columns(batch))
+@given(
+    st.lists(
+        st.builds(
+            row,
+            st.text("09azAZ_-", min_size=1, max_size=9),
+            attendance_type=st.sampled_from(["daily", "homeroom", '"quoted"']),
+            excuse_code=st.none() | st.sampled_from([*TEXTS, *NASTY]),
+            sis_id=st.none() | st.sampled_from(NASTY),
+            school_id=st.sampled_from(["s", "t"]),
+            created=st.none() | st.sampled_from(MOMENTS),
+            missing_since=st.none() | st.sampled_from(MOMENTS),
+            _extra=st.none() | st.sampled_from(['{"a":"é"}', '{"a\\"":1}']),
+        ),
+        max_size=5,
+    )
+)
+def test_rows_of_any_kind_have_the_hash_and_the_lines_that_they_had_before_there_was_arrow(
+    found: list[dict[str, Any]],
+) -> None:
+    plain = landed(found)
+    assert row_batches.content_hash(batches.as_batch(plain)) == plainly.content_hash(plain)
+    assert gzip.decompress(FORMATS["jsonl"].write(batches.as_batch(plain), "h")) == plainly.json_lines(plain)
+    for file_format in FORMATS.values():
+        assert file_format.read(file_format.write(batches.as_batch(plain), "h")).columns == plain
 
 
 @pytest.mark.parametrize("field", ["attendance_status", "excuse_code", "sis_id"])
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
 def test_every_text_is_written_alike_in_both_formats(field: str, text: str) -> None:
     for found in ([row("a", **{field: text})], [row("a", **{field: text}), row("b"), row("c", **{field: text + "x"})]):
-        batch = batch_of(found)
-        for file_format in FORMATS.values():
-            assert file_format.write(batch, "h") == file_format.write(rows.with_marks(pulled(found)), "h")
+        the_same_bytes(batch_of(found), landed(found))
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
 @pytest.mark.parametrize("count", [1, 1_000, 3_000])
-def test_a_day_of_many_rows_out_of_several_pages_is_written_alike(file_format: str, count: int) -> None:
+def test_a_day_of_many_rows_out_of_several_pages_is_written_alike(count: int) -> None:
     chance = random.Random(count)
     found = [
         row(
@@ -138,11 +167,10 @@ def test_a_day_of_many_rows_out_of_several_pages_is_written_alike(file_format: s
     ]
     pages = [batch_of([row("zz"), *found[start : start + 700]]) for start in range(0, count, 700)]
     whole = batches.joined([batches.part(page, 1, batches.length(page)) for page in pages])
-    plain = rows.with_marks(pulled(found))
     assert isinstance(whole, pa.RecordBatch)
-    assert usual_days.is_settled(whole)
-    assert usual_days.content_hash(whole) == rows.content_hash(plain)
-    assert FORMATS[file_format].write(whole, "h") == FORMATS[file_format].write(plain, "h")
+    assert row_batches.is_settled(whole)
+    assert row_batches.content_hash(whole) == plainly.content_hash(landed(found))
+    the_same_bytes(whole, landed(found))
 
 
 @some_examples
