@@ -340,8 +340,9 @@ def _details(path: Path | None) -> "Iterator[Callable[[Finding], None] | None]":
         return
     from dataclasses import asdict
 
-    # It names students: nobody but this user is to read it.
+    # It names students: nobody but this user is to read it, also where a file stands that others may read.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)
         yield lambda finding: print(json.dumps(asdict(finding)), file=file)
 
 

@@ -17,18 +17,27 @@ from airflow_provider_clever.models import District
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class Items(list[Any]):
+    """Items of a list. Its ``repr`` shows their number only, for tools that keep the variables of a failure."""
+
+    def __repr__(self) -> str:
+        return f"Items({len(self)})"
+
+
 def items_in(body: bytes) -> list[Any]:
     """Give the items of a page, out of their wrapping if they have one (clever-api.md 2.1).
 
     :raises CleverProtocolError: it is no page.
     """
     items = page_object(read_json(body)[0]).get("data") or []
-    return [item["data"] if isinstance(item, dict) and isinstance(item.get("data"), dict) else item for item in items]
+    return Items(
+        item["data"] if isinstance(item, dict) and isinstance(item.get("data"), dict) else item for item in items
+    )
 
 
 def items(first: Request, credentials: Credentials, policy: RetryPolicy) -> Plan[list[Any]]:
     """Get all items of a list that is short enough to keep."""
-    walk, found = Walk(first), list[Any]()
+    walk, found = Walk(first), Items()
     request: Request | None = first
     while request is not None:
         response = yield from exchange(request, credentials, policy, walk.judge)
@@ -46,9 +55,10 @@ def read_models(model: type[Model], found: Iterable[object], what: str) -> list[
         return [model.model_validate(item) for item in found]
     except ValidationError as error:
         fields = sorted({str(detail["loc"][0]) for detail in error.errors(include_input=False) if detail["loc"]})
-        raise CleverProtocolError(
-            f"Clever sent a {what} that cannot be read (in: {', '.join(fields) or 'all of it'}). Report it."
-        ) from None
+    # Raised out here, so that the library's error, whose frames hold the item, does not hang on to it.
+    raise CleverProtocolError(
+        f"Clever sent a {what} that cannot be read (in: {', '.join(fields) or 'all of it'}). Report it."
+    )
 
 
 def find_district(

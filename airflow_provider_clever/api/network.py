@@ -57,6 +57,7 @@ def certificates() -> str:
                 needs_person=True,
             )
         if path:
+            _context(path, Path(path).stat().st_mtime_ns)  # read once, so that what cannot be read is said at once
             return path
     return DEFAULT_CA_BUNDLE_PATH
 
@@ -141,12 +142,13 @@ def transport_error(
     """
     causes = list(_causes(error))
     for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
+        # aiohttp's own error is of this class too, and holds the one that says more.
+        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_code"):
             words = _BY_CODE.get(cause.verify_code, f"its certificate was refused ({cause.verify_message}).")
             return _error(f"TLS with {origin} failed, for {words}", needs_person=True)
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            reason = f" ({cause.reason})" if cause.reason else ""
+            reason = f" ({cause.reason})" if getattr(cause, "reason", None) else ""
             return _error(f"TLS with {origin} failed{reason}. Check the connection's host, and proxies in between.")
     refused = [found[1] for cause in causes if (found := _TUNNEL.search(str(cause)))]
     answered = status if status is not None else int(refused[0]) if refused else None

@@ -23,6 +23,7 @@ class Server:
     window_seconds: float = 60.0
     skew_seconds: float = 0.0
     with_headers: bool = True
+    with_date: bool = True
     opened_at: float = -math.inf
     used: int = 0
     refused: int = 0
@@ -47,6 +48,8 @@ class Server:
             "x-ratelimit-remaining": str(self.limit - self.used),
             "x-ratelimit-reset": str(math.floor(wall + self.opened_at + self.window_seconds)),
         }
+        if not self.with_date:
+            del headers["date"]
         return status, headers if self.with_headers else {}
 
 

@@ -356,3 +356,12 @@ def test_a_request_goes_at_once_only_if_no_other_one_waits_for_its_answer() -> N
     throttle.release(is_probe=False, status=200, headers=known)
     stop.set()
     assert not throttle.acquire_at_once()
+
+
+@pytest.mark.parametrize("skew_seconds", [-300.0, -45.0, 0.0, 45.0, 300.0])
+@pytest.mark.parametrize("share", [0.8, 1.0])
+def test_a_clock_that_is_off_and_no_date_to_compare_it_with_are_no_storm(skew_seconds: float, share: float) -> None:
+    server = Server(limit=100, skew_seconds=skew_seconds, with_date=False)
+    outcome = simulate(server, [process(share=share, pages=400, seed=seed) for seed in (1, 2)], most_seconds=7200.0)
+    assert sum(outcome.windows) == 800
+    assert outcome.refused <= 2 * len(outcome.windows)
