@@ -134,18 +134,23 @@ def _walk_piece(fetcher: Fetcher, request: Request, sizes: Sizes) -> Iterator[Wa
     walk = Walk(request)
     following: Request | None = request
     rows = sizes.page_limit
+    is_patient = False
     while following is not None:
         rows = min(rows, sizes.page_limit)
-        can_shrink = rows > _SMALLEST_PAGE
+        can_shrink = rows > _SMALLEST_PAGE and not is_patient
         try:
             response = fetcher.fetch(
                 _limited(following, rows), walk.judge, attempts=_ATTEMPTS_BEFORE_SMALLER if can_shrink else None
             )
         except (CleverHTTPError, CleverTransportError) as error:
-            if not can_shrink or not _may_be_size(error):
+            if not can_shrink or not (_may_be_size(error) or _may_pass(error)):
                 raise
-            rows //= 2
+            if _may_be_size(error):
+                rows //= 2
+            else:  # its size is not to blame, so it is asked as often as the policy says
+                is_patient = True
             continue
+        is_patient = False
         sizes.note_page_limit(rows)
         following = walk.advance(response.body)
         if following is not None:
@@ -159,6 +164,13 @@ def _may_be_size(error: CleverError) -> bool:
     if isinstance(error, CleverHTTPError):
         return error.status in _GATEWAY_STATUSES
     return isinstance(error, CleverTransportError) and error.is_late
+
+
+def _may_pass(error: CleverError) -> bool:
+    """Whether waiting longer may help, whatever the size."""
+    if isinstance(error, CleverHTTPError):
+        return error.status >= 500
+    return isinstance(error, CleverTransportError) and not error.needs_person
 
 
 def _limited(request: Request, rows: int) -> Request:
