@@ -1,12 +1,14 @@
 """``clever-attendance``: what is due, how districts stand, and whether what landed is still so; and the sandbox."""
 
 import argparse
+import getpass
 import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +20,12 @@ from airflow_provider_clever.hooks.destinations import OpenDestination, open_des
 from airflow_provider_clever.landing.destination_url import path_as_url
 from airflow_provider_clever.ledger.zones import zone_named
 from airflow_provider_clever.settings import CleverSettings
+from airflow_provider_clever.syncs import sync_text
 from airflow_provider_clever.terminal_errors import in_words
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
 
 if TYPE_CHECKING:
+    from airflow_provider_clever.landing.answers import Question
     from airflow_provider_clever.landing.objects import Objects
     from airflow_provider_clever.landing.verify import Finding
     from airflow_provider_clever.ledger.covered import CorrectionRules
@@ -39,6 +43,11 @@ CLOSED_PIPE: Final = 141
 """Whoever read the output has stopped reading, as `| head` does; as shells number it."""
 
 _SHOWN_SCHOOLS: Final = 40
+_ANSWERS: Final = {
+    "deleted": "the rows are deleted: the next pull that misses them again marks them",
+    "kept": "the rows stand as they are, unmarked, until they return",
+    "unshared": "the school is no longer shared: a list of schools without it is right",
+}
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -106,7 +115,29 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = _command(commands, "verify", _verify, "read everything again; exit code 1: something is wrong")
     verify.add_argument("--details", type=Path, metavar="FILE", help="write findings with ids there, as JSON lines")
+    _answer_parser(commands)
     return parser
+
+
+def _answer_parser(commands: Any) -> None:
+    text = "say what has become of rows that did not come back, of schools that are withheld"
+    parser = commands.add_parser("answer", help=text, description=text)
+    parser.set_defaults(command=_answer)
+    parser.add_argument(
+        "destination", help="such as s3://aws_default@my-lake/clever, file:///data/clever or /data/clever"
+    )
+    parser.add_argument("--district", type=_district, metavar="ID", help="whose (default: the only one that landed)")
+    parser.add_argument(
+        "--school", dest="schools", action="append", type=_school, metavar="ID", help="which (may be repeated)"
+    )
+    parser.add_argument("--all", action="store_true", help="all schools that wait for a word")
+    parser.add_argument("--from", dest="first", type=_date, metavar="DATE", help="first day (default: as withheld)")
+    parser.add_argument("--to", dest="last", type=_date, metavar="DATE", help="last day (default: as withheld)")
+    words = parser.add_mutually_exclusive_group()
+    for word, means in _ANSWERS.items():
+        words.add_argument(f"--{word}", dest="word", action="store_const", const=word, help=means)
+    parser.add_argument("--by", default="", metavar="NAME", help="who answers (default: the user of this machine)")
+    parser.add_argument("--json", action="store_true", help="as JSON, for a program")
 
 
 def _command(commands: Any, name: str, command: Callable[[argparse.Namespace], int], help_text: str) -> Any:
@@ -140,6 +171,12 @@ def _date(text: str) -> date:
 def _district(text: str) -> str:
     if not is_clever_id(text):  # an empty one may be a variable that was not set: it must not mean every district
         raise argparse.ArgumentTypeError(f"{text!r} is no district's id")
+    return text
+
+
+def _school(text: str) -> str:
+    if not is_clever_id(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no school's id")
     return text
 
 
@@ -309,6 +346,64 @@ def _report(objects: "Objects", district_id: str, options: argparse.Namespace) -
             "Pull it, or restore its folder below _clever/."
         )
     return district_report(file, today)
+
+
+# --- answer -----------------------------------------------------------------------------------------------------------
+
+
+def _answer(options: argparse.Namespace) -> int:
+    """Take an answer; without one, tell what waits for one (exit code 1: something does)."""
+    from airflow_provider_clever.landing.answers import give_answer, read_answers
+    from airflow_provider_clever.landing.verify import districts_at
+
+    objects = _objects(options)
+    options.districts = [options.district] if options.district else None
+    districts = _chosen(options, districts_at(objects))
+    if len(districts) > 1:
+        raise CleverSettingsError(
+            f"There are several districts; say which one with --district: {', '.join(districts)}."
+        )
+    if options.word is None:
+        questions = read_answers(objects, districts[0]).questions
+        _tell_questions(questions, as_json=options.json)
+        return FOUND if questions else OK
+    if not options.schools and not options.all:
+        raise CleverSettingsError("Say which schools: --school ID, as often as need be, or --all that wait for a word.")
+    said = give_answer(
+        objects,
+        districts[0],
+        tuple(options.schools or ()),
+        options.word,
+        by=options.by or _user(),
+        at=sync_text(datetime.now(UTC)),
+        first=options.first,
+        last=options.last,
+    )
+    if options.json:
+        print(json.dumps([asdict(one) for one in said], indent=2))
+    for one in () if options.json else said:
+        print(f"{one.school_id}, {one.days.start} to {one.days.end}: {_ANSWERS[one.word]}")
+    if not said:
+        raise CleverSettingsError("No school waits for a word, so nothing was written down.")
+    return OK
+
+
+def _tell_questions(questions: "Mapping[str, Question]", *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({school_id: asdict(one) for school_id, one in questions.items()}, indent=2))
+        return
+    for school_id, one in sorted(questions.items()):
+        shown = f"{one.name} ({school_id})" if one.name else school_id
+        print(f"{shown}: {one.withheld}{f' ({one.withheld.reason})' if one.withheld.reason else ''}")
+    if not questions:
+        print("No school waits for a word.")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "somebody"
 
 
 # --- verify -----------------------------------------------------------------------------------------------------------

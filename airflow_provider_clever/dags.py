@@ -99,6 +99,11 @@ class DistrictDag(BaseModel):
     :param max_span_days: days that one question to Clever may have. Default: no limit; halved while Clever refuses it.
     :param file_format: ``parquet`` (default) or ``jsonl``.
     :param write_changes: also write the correction feed. Default False.
+    :param most_missing_percent: how much of a school's landed rows may not come back for that to be taken for a
+        deletion. Default 10; more is walked again, and then withheld.
+    :param most_missing_percent_of_run: the same for all schools of a pulling task together. Default 5.
+    :param most_missing_students: rows of so many students may go whatever part of a school that is. Default 2.
+    :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -122,6 +127,10 @@ class DistrictDag(BaseModel):
     max_span_days: Annotated[int, Field(ge=1)] | None = None
     file_format: Literal["parquet", "jsonl"] = "parquet"
     write_changes: bool = False
+    most_missing_percent: Annotated[float, Field(ge=0, le=100, strict=False)] = 10.0
+    most_missing_percent_of_run: Annotated[float, Field(ge=0, le=100, strict=False)] = 5.0
+    most_missing_students: Annotated[int, Field(ge=0)] = 2
+    confirm_seconds: Annotated[float, Field(ge=0, strict=False)] = 10.0
 
     @property
     def id_of_dag(self) -> str:
@@ -262,7 +271,7 @@ def _dag(settings: DistrictDag) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args=_RETRIES,
-        params=range_params(),
+        params=range_params() | answer_params(),
         tags=["clever", "attendance"],
     ) as dag:
         plan = CleverAttendancePlanOperator(
@@ -282,6 +291,12 @@ def _dag(settings: DistrictDag) -> DAG:
             max_concurrency=settings.max_concurrency,
             page_limit=settings.page_limit,
             max_span_days=settings.max_span_days,
+            most_missing_percent=settings.most_missing_percent,
+            most_missing_percent_of_run=settings.most_missing_percent_of_run,
+            most_missing_students=settings.most_missing_students,
+            confirm_seconds=settings.confirm_seconds,
+            # The recording task tells what is withheld: when it is new or has grown, and not every night again.
+            fail_on_withheld=False,
             max_active_tis_per_dagrun=settings.parallel_pulls,
             map_index_template=_TASK_NAME,
             **({"pool": settings.pool} if settings.pool else {}),
@@ -297,6 +312,19 @@ def range_params() -> dict[str, Param]:
     return {
         "date_range_start": Param(None, type=["null", "string"], format="date", title="First day"),
         "date_range_end": Param(None, type=["null", "string"], format="date", title="Last day"),
+    }
+
+
+def answer_params() -> dict[str, Param]:
+    """Give the params by which whoever triggers a run says what has become of rows that did not come back."""
+    return {
+        "missing_rows": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "deleted", "kept", "unshared"],
+            title="Rows that did not come back are",
+        ),
+        "missing_rows_school_ids": Param(None, type=["null", "array"], title="of these schools (empty: all that wait)"),
     }
 
 

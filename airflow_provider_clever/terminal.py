@@ -78,8 +78,13 @@ def show_status(reports: Sequence[DistrictReport]) -> None:
     table = _table("district", "last sync", "newest day", "schools", *_STATUS_COLUMNS, numbers=_STATUS_COLUMNS)
     for report in reports:
         lost = sum(span.days for days in report.lost for span in days.spans)
-        style = "red" if report.about_to_be_lost else "yellow" if report.gaps or report.failing else "green"
-        troubled = {"failing": len(report.failing), "gone": len(report.gone)}
+        is_troubled = report.gaps or report.failing or report.withheld
+        style = "red" if report.about_to_be_lost else "yellow" if is_troubled else "green"
+        troubled = {
+            "failing": len(report.failing),
+            "withheld": len(report.withheld),
+            "gone": len(report.gone),
+        }
         table.add_row(
             f"[{style}]●[/{style}]\N{NO-BREAK SPACE}{report.district_id}",
             _moment(report.last_sync),
@@ -100,6 +105,7 @@ def show_status(reports: Sequence[DistrictReport]) -> None:
         _name(console, f"{which}about to be lost", report.about_to_be_lost, "red")
         _name(console, f"{which}lost: Clever has forgotten these days, and they were never covered", report.lost, "red")
         _name(console, f"{which}last pull failed", report.failing, "yellow")
+        _name(console, f"{which}withheld: rows did not come back, and stand as they were", report.withheld, "yellow")
         _name(console, f"{which}no longer shared", report.gone, "dim")
 
 

@@ -22,7 +22,7 @@ from airflow_provider_clever.exceptions import (
     CleverWithheldError,
 )
 from airflow_provider_clever.landing import receipts
-from airflow_provider_clever.landing.absence import AbsenceRules, SchoolEvidence
+from airflow_provider_clever.landing.absence import AbsenceRules, SchoolEvidence, list_in_doubt, unlisted
 from airflow_provider_clever.landing.answers import HOW_TO_ANSWER, Withheld, note, read_answers
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.receipt_files import write_receipt
@@ -116,7 +116,8 @@ class Transfer:
             "sync_after": last_sync_text(after),
             "receipt": None,
         }
-        return Answer(summary, rows, _problem(result, schools, self._rejected))
+        left_out = unlisted((), names) if self._lists_schools else None
+        return Answer(summary, rows, _problem(result, schools, self._rejected, left_out=left_out))
 
     def land(
         self,
@@ -155,6 +156,8 @@ class Transfer:
         destination.check()
         answers = read_answers(destination.objects, before.id)
         names: Mapping[str, str] = self._school_names()
+        listed = tuple(names) if self._lists_schools else None
+        left_out = None if listed is None else unlisted(set(answers.listed) - answers.unshared, listed)
         context = PullContext(today=today, sync_before=last_sync_text(before), work=work, write_changes=write_changes)
         landing = Landing(destination, context, answers)
         pull = self._pull(before, list(names), landing.set_aside)
@@ -170,7 +173,8 @@ class Transfer:
         _uncover(result, landing, settling)
         now = sync_text(self._clock())
         window = DayRange(self._question.first_day.isoformat(), self._question.last_day.isoformat())
-        withheld = note(destination.objects, answers, work.id, settling.settled(window, names, now))
+        settled = settling.settled(window, names, now)
+        withheld = note(destination.objects, answers, work.id, settled, None if left_out is not None else listed)
         after = district_after.wait()
         refused = {scope_id for scope_id, scope in result.scopes.items() if _only_not_found(scope)}
         gone = refused.intersection(gone_schools(before.id)) if refused else refused
@@ -200,7 +204,8 @@ class Transfer:
                 versions=_versions(),
             ),
         )
-        return Answer(summary, problem=_problem(result, schools, landing.newly_quarantined, summary["withheld"]))
+        problem = _problem(result, schools, landing.newly_quarantined, summary["withheld"], left_out)
+        return Answer(summary, problem=problem)
 
     def _listed(self, settling: Settling, names: Mapping[str, str], listed_at: datetime | None) -> Mapping[str, str]:
         """The names of the schools, as far as this run knows them; nothing is marked of one that is not listed."""
@@ -254,9 +259,14 @@ class Transfer:
 
     def _school_names(self) -> dict[str, str]:
         """The shared schools by id; nothing is asked if the question names its schools or sections."""
-        if self._question.school_ids or self._question.section_ids:
+        if not self._lists_schools:
             return {}
         return {school.id: school.name for school in self._client.iter_schools()}
+
+    @property
+    def _lists_schools(self) -> bool:
+        """Whether this pull is about all schools of the district, and so fetches their list."""
+        return not (self._question.school_ids or self._question.section_ids)
 
     def _count_rejected(self, scope_id: str, rejected: Sequence[RejectedRow]) -> None:
         self._rejected += len(rejected)
@@ -337,6 +347,7 @@ def _problem(
     schools: Mapping[str, SchoolState],
     quarantined: int,
     withheld: Sequence[Mapping[str, Any]] = (),
+    left_out: Sequence[str] | None = None,
 ) -> CleverError | None:
     """What makes a run a failure: schools that failed, or nothing but schools that are gone; what was withheld; then,
     rows set aside.
@@ -350,6 +361,8 @@ def _problem(
             log.error("%s was not pulled and landed to its end: %s", scope_id, result.scopes[scope_id].errors[0])
         # One that another try may mend goes first, so that there is another try.
         return min(errors, key=lambda error: error.permanent)
+    if left_out is not None:
+        return CleverWithheldError(list_in_doubt(left_out))
     doubted = [one for one in withheld if schools[one["school_id"]] == "withheld"]
     for one in withheld:
         log.warning("%s: nothing was marked, and these days are due again", _shown(one))

@@ -224,6 +224,24 @@ def _outside_gone_days(days: Days) -> int:
     return sum(found.unseen for found in days.values() if not found.is_gone)
 
 
+def list_in_doubt(left_out: Sequence[str]) -> str:
+    """What there is to say about a list of schools that cannot be believed, with the next step.
+
+    :param left_out: the schools that it leaves out.
+    """
+    if not left_out:
+        return (
+            "Clever's list of schools is empty, so nothing was pulled, and nothing follows from it. Run again later; "
+            "if it stays so, ask the district which schools it shares with this app."
+        )
+    shown = ", ".join(left_out[:10]) + (f" and {len(left_out) - 10} more" if len(left_out) > 10 else "")
+    return (
+        f"Clever's list of schools leaves out {len(left_out)} schools at once that it named before: {shown}. They were "
+        "not pulled, and are not taken for gone. Run again later; if the district has indeed stopped sharing them, say "
+        "so: `clever-attendance answer DESTINATION --district ID --school ID --unshared`"
+    )
+
+
 def unlisted(known: Collection[str], listed: Collection[str]) -> list[str] | None:
     """The schools that a list leaves out if it leaves out so many that it cannot be believed; None: it can.
 

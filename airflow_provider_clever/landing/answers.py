@@ -101,11 +101,15 @@ class GivenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """All that is asked and answered of one district."""
+    """All that is asked and answered of one district.
+
+    :param listed: the schools that the last list named which could be believed, where pulls fetch the list themselves.
+    """
 
     district_id: str
     questions: Mapping[str, Question] = field(default_factory=dict)
     given: tuple[GivenAnswer, ...] = ()
+    listed: tuple[str, ...] = ()
 
     def word(self, school_id: str, day: str, work_id: str) -> Word | None:
         """What was last said about a school's day, if it still holds."""
@@ -147,6 +151,7 @@ def give_answer(
     at: str,
     first: date | None = None,
     last: date | None = None,
+    once: bool = False,
 ) -> list[GivenAnswer]:
     """Say what has become of rows that did not come back. The command line, runs and pages call this.
 
@@ -157,7 +162,9 @@ def give_answer(
     :param at: when, UTC.
     :param first: the first day. Default: the first of those that wait for a word.
     :param last: the last day, included. Default: the last of those that wait for a word.
-    :returns: what was written down; nothing twice that was said by the same in the same words already.
+    :param once: write nothing down of a school of which the same has said the same already: a run has several tasks,
+        and each may be tried again. Default False.
+    :returns: what was written down.
     :raises CleverSettingsError: the word is none, or it is not clear which days are meant.
     :raises CleverLandingError: the destination cannot be read or written.
     """
@@ -168,14 +175,14 @@ def give_answer(
     said: list[GivenAnswer] = []
 
     def next_answers(answers: Answers) -> Answers:
-        wanted = [
+        known = {(one.school_id, one.word) for one in answers.given if once and one.by == by}
+        said[:] = [
             GivenAnswer(
                 school_id=school_id, days=_meant(answers, school_id, word, first, last), word=word, by=by, at=at
             )
             for school_id in (school_ids or sorted(answers.questions))
+            if (school_id, word) not in known
         ]
-        known = {(one.school_id, one.days, one.word, one.by) for one in answers.given}
-        said[:] = [one for one in wanted if (one.school_id, one.days, one.word, one.by) not in known]
         return replace(answers, given=(*answers.given, *said))
 
     _update(objects, district_id, next_answers)
@@ -221,12 +228,19 @@ def told(answers: Answers, school_id: str, found: Withheld, work_id: str) -> Wit
     return replace(found, since=min(before.withheld.since, found.since), is_news=is_news)
 
 
-def note(objects: Objects, answers: Answers, work_id: str, found: Mapping[str, Settled]) -> dict[str, Withheld]:
+def note(
+    objects: Objects,
+    answers: Answers,
+    work_id: str,
+    found: Mapping[str, Settled],
+    listed: Collection[str] | None = None,
+) -> dict[str, Withheld]:
     """Write down what a pull has found out: questions that are new, and those that have settled themselves.
 
     :param answers: as they were read before the pull; if nothing of them changes, nothing is read or written.
     :param work_id: of the pull.
     :param found: by school.
+    :param listed: the schools that a list names which can be believed; None: there was none.
     :returns: what is withheld, with since when and whether that is news.
     :raises CleverLandingError: the destination cannot be read or written.
     """
@@ -252,9 +266,12 @@ def note(objects: Objects, answers: Answers, work_id: str, found: Mapping[str, S
             elif question is not None and (rest := _outside(question.withheld.days, one.window)):
                 questions[school_id] = replace(question, withheld=replace(question.withheld, days=rest))
         given = tuple(_ended(one, found.get(one.school_id), work_id) for one in now.given)
-        return replace(now, questions=questions, given=given)
+        return replace(now, questions=questions, given=given, listed=now.listed if newly is None else newly)
 
-    if any(one.withheld or one.ended or school_id in answers.questions for school_id, one in found.items()):
+    newly = None if listed is None else tuple(sorted(listed))
+    if newly not in (None, answers.listed) or any(
+        one.withheld or one.ended or school_id in answers.questions for school_id, one in found.items()
+    ):
         _update(objects, answers.district_id, next_answers)
     return result
 
@@ -286,6 +303,7 @@ def _to_json(answers: Answers) -> bytes:
         "district_id": answers.district_id,
         "questions": {school_id: asdict(one) for school_id, one in sorted(answers.questions.items())},
         "answers": [asdict(one) for one in answers.given],
+        "listed": list(answers.listed),
     }
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
 
@@ -306,7 +324,7 @@ def _parsed(data: bytes | None, district_id: str) -> Answers:
         given = tuple(_given(one) for one in document["answers"])
     except (ValueError, TypeError, KeyError, AttributeError):
         raise _unusable(district_id, "it is damaged") from None
-    return Answers(district_id, questions, given)
+    return Answers(district_id, questions, given, tuple(document.get("listed", ())))
 
 
 def _given(document: Mapping[str, Any]) -> GivenAnswer:

@@ -50,12 +50,15 @@ class Listing:
     :param today: the date in the district.
     :param timezone: IANA name of the district's zone; empty: as recorded before.
     :param schools: names of the schools that the district shares, by id; None: nobody asked.
+    :param is_doubted: whether the list leaves out so many schools that nothing follows from it for those
+        (landing/absence.py). Default False.
     :param rules: how long a day may still change; decides what the watermark may promise.
     """
 
     today: date
     timezone: str = ""
     schools: Mapping[str, str] | None = None
+    is_doubted: bool = False
     rules: CorrectionRules = CorrectionRules()  # noqa: RUF009 - immutable
 
 
@@ -268,7 +271,7 @@ def _finish(file: CoverageFile, listing: Listing) -> None:
     coverage = file.coverage
     coverage.timezone = listing.timezone or coverage.timezone
     if listing.schools is not None:
-        coverage.list_schools(listing.schools, listing.today)
+        coverage.list_schools(listing.schools, listing.today, is_believed=not listing.is_doubted)
     coverage.watermark = watermark(coverage, listing.today, listing.rules)
     for month in sorted(file.receipts)[:-_NAMED_MONTHS]:
         folded = file.receipts[month]

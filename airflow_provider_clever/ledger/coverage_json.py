@@ -7,7 +7,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage, WithheldDays
 from airflow_provider_clever.ledger.spans import ONE_DAY, Span
 
 SCHEMA_VERSION: Final = 1
@@ -72,7 +72,14 @@ class CoverageFile:
 def to_json(file: CoverageFile) -> bytes:
     """Write it down."""
     coverage = file.coverage
-    covers = sorted({cover for school in coverage.schools.values() for cover in school.days.values()})
+    covers = sorted(
+        {
+            cover
+            for school in coverage.schools.values()
+            for days in (school.proven, school.bare)
+            for cover in days.values()
+        }
+    )
     numbers = {cover: number for number, cover in enumerate(covers)}
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -116,17 +123,29 @@ def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, A
         "failure": school.failure,
         "rows_per_weekday": school.rows_per_weekday,
         "measured_at": school.measured_at,
-        "covered": [[_text(span.first), _text(span.last), numbers[cover]] for span, cover in _covered_spans(school)],
+        "covered": _numbered(school.proven, numbers),
+        "found_bare": _numbered(school.bare, numbers) or None,
+        "bare_since": school.bare_since,
+        "rows_since": school.rows_since,
+        "withheld": _withheld(school.withheld),
     }
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
 
-def _covered_spans(school: SchoolCoverage) -> Iterable[tuple[Span, Cover]]:
+def _numbered(days: Mapping[date, Cover], numbers: Mapping[Cover, int]) -> list[list[Any]]:
+    return [[_text(span.first), _text(span.last), numbers[cover]] for span, cover in _covered_spans(days)]
+
+
+def _covered_spans(covers: Mapping[date, Cover]) -> Iterable[tuple[Span, Cover]]:
     # Days in a row have a constant difference between their date and their number in the list.
-    numbered = enumerate(sorted(school.days))
-    for (_, cover), run in groupby(numbered, key=lambda one: (one[1] - one[0] * ONE_DAY, school.days[one[1]])):
+    numbered = enumerate(sorted(covers))
+    for (_, cover), run in groupby(numbered, key=lambda one: (one[1] - one[0] * ONE_DAY, covers[one[1]])):
         days = [day for _, day in run]
         yield Span(days[0], days[-1]), cover
+
+
+def _withheld(found: WithheldDays | None) -> list[Any] | None:
+    return found and [*found[:-1], [[_text(span.first), _text(span.last)] for span in found.days]]
 
 
 def _month(folded: FoldedMonth) -> dict[str, Any]:
@@ -148,13 +167,11 @@ def _file(document: Mapping[str, Any]) -> CoverageFile:
         last_sync=(str(pulled_at), str(sync)),
         watermark=document["watermark"],
     )
+    coverage.prove()
     return CoverageFile(coverage, {month: _read_month(facts) for month, facts in document["receipts"].items()})
 
 
 def _read_school(facts: Mapping[str, Any], covers: list[Cover], listed_on: date | None) -> SchoolCoverage:
-    days: dict[date, Cover] = {}
-    for first, last, number in facts["covered"]:
-        days |= dict.fromkeys(Span(date.fromisoformat(first), date.fromisoformat(last)), covers[number])
     rows = facts.get("rows_per_weekday")
     school_listed_on = _date(facts.get("listed_on"))
     unlisted_on = _date(facts.get("unlisted_on"))
@@ -166,13 +183,32 @@ def _read_school(facts: Mapping[str, Any], covers: list[Cover], listed_on: date 
         first_seen=_date(facts.get("first_seen")),
         listed_on=school_listed_on,
         unlisted_on=unlisted_on,
-        days=days,
+        proven=_read_days(facts["covered"], covers),
+        bare=_read_days(facts.get("found_bare", ()), covers),
+        bare_since=facts.get("bare_since", ""),
+        rows_since=facts.get("rows_since", ""),
+        withheld=_read_withheld(facts.get("withheld")),
         landed_at=facts.get("landed_at", ""),
         failed_at=facts.get("failed_at", ""),
         failure=facts.get("failure", ""),
         rows_per_weekday=None if rows is None else float(rows),
         measured_at=facts.get("measured_at", ""),
     )
+
+
+def _read_days(spans: Iterable[Any], covers: list[Cover]) -> dict[date, Cover]:
+    days: dict[date, Cover] = {}
+    for first, last, number in spans:
+        days |= dict.fromkeys(Span(date.fromisoformat(first), date.fromisoformat(last)), covers[number])
+    return days
+
+
+def _read_withheld(facts: Any) -> WithheldDays | None:
+    if facts is None:
+        return None
+    at, rows, of, since, spans = facts
+    days = tuple(Span(date.fromisoformat(first), date.fromisoformat(last)) for first, last in spans)
+    return WithheldDays(str(at), int(rows), int(of), str(since), days)
 
 
 def _read_month(facts: Mapping[str, Any]) -> FoldedMonth:

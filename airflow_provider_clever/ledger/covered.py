@@ -30,6 +30,23 @@ class Cover(NamedTuple):
     sync: str
 
 
+class WithheldDays(NamedTuple):
+    """Days of which landed rows did not come back, and nothing was concluded. Of two, the later one counts.
+
+    :param at: when the pull ended that found it.
+    :param rows: how many rows did not come back.
+    :param of: of how many.
+    :param since: when a pull first found it.
+    :param days: the days of these rows. They stand in the lake.
+    """
+
+    at: str
+    rows: int
+    of: int
+    since: str
+    days: tuple[Span, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolPull:
     """What one pull did for one school.
@@ -38,6 +55,10 @@ class SchoolPull:
     :param rows_per_weekday: how many rows a weekday has; None: the pull was too short to tell.
     :param name: as the pull saw it.
     :param failure: why the rest of what was asked for is missing; empty: nothing is.
+    :param is_bare: Clever had no row, and none stood in the lake.
+    :param has_rows: Clever had rows, or some stood in the lake.
+    :param is_open: nothing was concluded, because rows that had landed did not come back.
+    :param withheld: which rows these are, if enough is known to call it withheld.
     """
 
     school_id: str
@@ -45,6 +66,10 @@ class SchoolPull:
     rows_per_weekday: float | None = None
     name: str = ""
     failure: str = ""
+    is_bare: bool = False
+    has_rows: bool = False
+    is_open: bool = False
+    withheld: WithheldDays | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +100,12 @@ class SchoolCoverage:
     :param first_seen: when we first knew of it: from then on, losing a day of it is our fault.
     :param listed_on: the last date on which the district's list of schools named it.
     :param unlisted_on: the date of the first list since then that did not name it; None: no list has left it out.
-    :param days: the best pull of each day.
+    :param days: the best pull of each day; made of the next two by :meth:`prove`.
+    :param proven: the best pull of each day that found rows, or knew of some.
+    :param bare: the best pull of each day that found nothing where nothing stood.
+    :param bare_since: when a pull first found nothing at all.
+    :param rows_since: when a pull first found rows.
+    :param withheld: the last pull whose rows did not all come back.
     :param landed_at: when the last pull ended that went well.
     :param failed_at: when the last one ended that did not.
     :param failure: what went wrong then.
@@ -89,16 +119,53 @@ class SchoolCoverage:
     listed_on: date | None = None
     unlisted_on: date | None = None
     days: dict[date, Cover] = field(default_factory=dict)
+    proven: dict[date, Cover] = field(default_factory=dict)
+    bare: dict[date, Cover] = field(default_factory=dict)
+    bare_since: str = ""
+    rows_since: str = ""
+    withheld: WithheldDays | None = None
     landed_at: str = ""
     failed_at: str = ""
     failure: str = ""
     rows_per_weekday: float | None = None
     measured_at: str = ""
 
+    def __post_init__(self) -> None:
+        self.proven = self.proven or self.days
+        self.days = self.days or self.proven
+
     @property
     def is_failing(self) -> bool:
         """Whether its last pull went wrong."""
         return self.failed_at > self.landed_at
+
+    @property
+    def open_withheld(self) -> WithheldDays | None:
+        """What is withheld still: no later pull has covered these days."""
+        found = self.withheld
+        if found is None or all(self._is_covered_after(day, found.at) for span in found.days for day in span):
+            return None
+        return found
+
+    def _is_covered_after(self, day: date, moment: str) -> bool:
+        cover = self.days.get(day)
+        return cover is not None and cover.pulled_at > moment
+
+    def prove(self, *, others_have_rows: bool) -> None:
+        """Say which pulls count that found nothing where nothing stood.
+
+        A first pull that finds nothing, while other schools have rows, may have been fobbed off: it counts once that is
+        repeated on a later day. And once a school has rows, what had found none before says nothing any more.
+
+        :param others_have_rows: whether other schools of the district do.
+        """
+        first = max(filter(None, (self.rows_since, "" if self.rows_since else self.bare_since)), default="")[:10]
+        self.days = self.proven
+        if self.bare:
+            self.days = dict(self.proven)
+            for day, cover in self.bare.items():
+                if cover.pulled_at[:10] > first or not (others_have_rows or self.rows_since):
+                    self.days[day] = max(cover, self.days.get(day, cover))
 
     def is_settled(self, day: date) -> bool:
         """Whether a settled pull has covered this day."""
@@ -109,6 +176,12 @@ class SchoolCoverage:
         """The days of a span that no settled pull has covered."""
         return spans_of(day for day in span if not self.is_settled(day))
 
+    def unlanded(self, days: Iterable[date]) -> list[Span]:
+        """Of these days those that no settled pull has covered, without those whose rows are withheld: they landed."""
+        found = self.open_withheld
+        landed = {day for span in found.days for day in span} if found else set()
+        return spans_of(day for day in days if not self.is_settled(day) and day not in landed)
+
     def lost(self, today: date, *, shared_until: date | None = None) -> list[Span]:
         """The days that Clever had for us, that no settled pull has covered, and that it has forgotten.
 
@@ -118,7 +191,7 @@ class SchoolCoverage:
         if self.first_seen is None:
             return []
         last = min(first_retained(today) - ONE_DAY, shared_until or date.max)
-        return self.gaps(Span(first_retained(self.first_seen), last))
+        return self.unlanded(Span(first_retained(self.first_seen), last))
 
     def listed(self, day: date) -> None:
         """Note that the district's list of this date names the school."""
@@ -175,44 +248,66 @@ class Coverage:
         """The schools that the district shares, as far as we know."""
         return {school_id: school for school_id, school in self.schools.items() if not self.is_gone(school_id)}
 
-    def list_schools(self, names: Mapping[str, str], today: date) -> None:
+    @property
+    def listed_schools(self) -> set[str]:
+        """The schools that the last list which could be believed has named."""
+        return {id_ for id_, school in self.schools.items() if school.listed_on and school.unlisted_on is None}
+
+    def list_schools(self, names: Mapping[str, str], today: date, *, is_believed: bool = True) -> None:
         """Take in the district's list of schools.
 
         :param names: the schools' names by id.
         :param today: the date of the list.
+        :param is_believed: False if it leaves out so many that nothing follows for those that it does not name.
         """
         self.listed_on = max(filter(None, (self.listed_on, today)))
         for school_id, name in names.items():
             school = self.school(school_id)
             school.seen(today, name, today.isoformat())
             school.listed(today)
-        for school_id in self.schools.keys() - names.keys():
+        for school_id in self.schools.keys() - names.keys() if is_believed else ():
             self.schools[school_id].unlisted(today)
+
+    def prove(self) -> None:
+        """Say of every school which pulls count that found nothing (:meth:`SchoolCoverage.prove`)."""
+        having_rows = {school_id for school_id, school in self.schools.items() if school.rows_since}
+        for school_id, school in self.schools.items():
+            school.prove(others_have_rows=bool(having_rows - {school_id}))
 
     def fold(self, facts: PullFacts) -> None:
         """Take in what a pull did."""
         self.last_sync = max(self.last_sync, (facts.finished_at, facts.sync_after or NEVER_SYNCED))
         self.newest_day = max(filter(None, (self.newest_day, facts.newest_day)), default=None)
+        bare = {pull.school_id for pull in facts.schools if pull.is_bare}
         for part in (facts, *facts.tries):
             cover = Cover(part.is_settled, part.finished_at, part.sync_before or NEVER_SYNCED)
             pulled_on = moment_from_text(part.finished_at).date()
             for pull in part.schools:
                 school = self.school(pull.school_id)
                 school.seen(pulled_on, pull.name, part.finished_at)
-                _fold_days(school, pull.covered, cover, first_retained(pulled_on))
+                is_bare = pull.is_bare or pull.school_id in bare
+                _fold_days(school.bare if is_bare else school.proven, pull.covered, cover, first_retained(pulled_on))
         for pull in facts.schools:
             _fold_outcome(self.school(pull.school_id), pull, facts.finished_at)
+        self.prove()
 
 
-def _fold_days(school: SchoolCoverage, covered: Iterable[Span], cover: Cover, first_day: date) -> None:
+def _fold_days(days: dict[date, Cover], covered: Iterable[Span], cover: Cover, first_day: date) -> None:
     for span in covered:
         for day in span:
             # An answer about a day that Clever had forgotten by then says nothing: it must not hide a lost day.
             if day >= first_day:
-                school.days[day] = max(cover, school.days.get(day, cover))
+                days[day] = max(cover, days.get(day, cover))
 
 
 def _fold_outcome(school: SchoolCoverage, pull: SchoolPull, finished_at: str) -> None:
+    if pull.has_rows:
+        school.rows_since = min(filter(None, (school.rows_since, finished_at)))
+    if pull.is_bare:
+        school.bare_since = min(filter(None, (school.bare_since, finished_at)))
+    if pull.is_open:
+        school.withheld = max(filter(None, (school.withheld, pull.withheld)), default=None)
+        return
     if pull.failure:
         school.failed_at, school.failure = max((school.failed_at, school.failure), (finished_at, pull.failure))
     else:
@@ -279,9 +374,7 @@ def about_to_be_lost(school: SchoolCoverage, today: date, within_days: int) -> l
     """The days that no settled pull has covered and that Clever forgets within so many days."""
     floor = first_retained(today)
     days = (floor + timedelta(days=offset) for offset in range(within_days + 4))
-    return spans_of(
-        day for day in days if (forgotten_on(day) - today).days <= within_days and not school.is_settled(day)
-    )
+    return school.unlanded(day for day in days if (forgotten_on(day) - today).days <= within_days)
 
 
 @lru_cache(maxsize=4096)

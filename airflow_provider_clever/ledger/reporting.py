@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from airflow_provider_clever.landing.answers import HOW_TO_ANSWER
+from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.day_ranges import days as days_of
 from airflow_provider_clever.landing.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
@@ -65,6 +67,7 @@ class DistrictReport:
     :param lost: days that Clever has forgotten and that were never covered.
     :param failing: schools whose last pull went wrong.
     :param gone: schools that the district no longer shares.
+    :param withheld: schools of which landed rows did not come back, and nothing was concluded.
     :param missing: landed rows that Clever no longer has.
     :param quarantined: rows that could not land.
     """
@@ -80,6 +83,7 @@ class DistrictReport:
     lost: tuple[SchoolDays, ...]
     failing: tuple[SchoolDays, ...]
     gone: tuple[SchoolDays, ...]
+    withheld: tuple[SchoolDays, ...]
     missing: int
     quarantined: int
 
@@ -97,7 +101,7 @@ class DistrictReport:
             "quarantined": self.quarantined,
             **{
                 name: [days.to_json() for days in getattr(self, name)]
-                for name in ("about_to_be_lost", "lost", "failing", "gone")
+                for name in ("about_to_be_lost", "lost", "failing", "gone", "withheld")
             },
         }
 
@@ -128,6 +132,16 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
             SchoolDays(school_id, school.name, (), _last_shared(school))
             for school_id, school in sorted(coverage.schools.items())
             if school_id not in shared
+        ),
+        withheld=tuple(
+            SchoolDays(
+                school_id,
+                school.name,
+                (Span(found.days[0].first, found.days[-1].last),),
+                f"{found.rows:,} of {found.of:,} landed rows did not come back, since {found.since[:10]}",
+            )
+            for school_id, school in sorted(shared.items())
+            if (found := school.open_withheld)
         ),
         missing=tally.missing - tally.returned,
         quarantined=tally.quarantined,
@@ -178,6 +192,7 @@ def not_pulled(
     for school_id, days in sorted(wanted.items()):
         told = [receipt.schools[school_id] for receipt in receipts if school_id in receipt.schools]
         pulled = {date.fromisoformat(day) for school in told for day in days_of(school.covered)}
+        pulled |= {date.fromisoformat(day) for days_ in _doubted(receipts, school_id) for day in days_of([days_])}
         errors = [school.error or "it failed" for school in told if school.state == "failed"]
         # A task that was cleared keeps what its first try covered, and fails all the same if its last one does.
         late = days - pulled or (days if errors else set())
@@ -186,6 +201,25 @@ def not_pulled(
             words = _with_since(errors[0], school) if errors else _NO_TRACE
             found.append(SchoolDays(school_id, school.name, tuple(spans_of(late)), words))
     return tuple(found)
+
+
+def _doubted(receipts: Sequence[Receipt], school_id: str) -> list[DayRange]:
+    """The days of which a run pulled a school to its end and concluded nothing: they are due again, not unpulled."""
+    return [
+        DayRange(receipt.asked.date_range_start, receipt.asked.date_range_end)
+        for receipt in receipts
+        if school_id in receipt.schools and receipt.schools[school_id].state in ("withheld", "unsettled")
+    ]
+
+
+def news_of_withheld(receipts: Sequence[Receipt]) -> list[str]:
+    """The schools of a run whose rows did not come back for the first time, or more of them than before, in words."""
+    return [
+        f"{school.name} ({school_id}): {school.withheld}"
+        for receipt in receipts
+        for school_id, school in sorted(receipt.schools.items())
+        if school.state == "withheld" and school.withheld and school.withheld.is_news
+    ]
 
 
 _NO_TRACE: Final = "its task ended before it had anything to say; look at that task's log"
@@ -228,10 +262,13 @@ def named(days: Sequence[SchoolDays]) -> str:
     return "; ".join(map(str, days[:_NAMED_SCHOOLS])) + more
 
 
-def problems(unpulled: Sequence[SchoolDays], report: DistrictReport, *, is_whole: bool) -> list[str]:
+def problems(
+    unpulled: Sequence[SchoolDays], report: DistrictReport, *, is_whole: bool, withheld: Sequence[str] = ()
+) -> list[str]:
     """What makes a run a failure, each with the next step.
 
     :param unpulled: what was planned and has not been pulled.
+    :param withheld: what is withheld since this run, or more of it (:func:`news_of_withheld`).
     :param is_whole: whether the run was to pull all that is due; one that was asked for certain days is not to blame
         for others.
     """
@@ -240,6 +277,12 @@ def problems(unpulled: Sequence[SchoolDays], report: DistrictReport, *, is_whole
         found.append(
             f"{len(unpulled)} schools were not pulled to the end: {named(unpulled)}. The next run asks for these days "
             "again by itself; to try at once, clear the failed tasks of this run"
+        )
+    if withheld:
+        more = f"; and {len(withheld) - _NAMED_SCHOOLS} more" if len(withheld) > _NAMED_SCHOOLS else ""
+        found.append(
+            f"Rows that had landed did not come back; they stand as they were, and their days are due again: "
+            f"{'; '.join(withheld[:_NAMED_SCHOOLS])}{more}. {HOW_TO_ANSWER}"
         )
     if is_whole and report.about_to_be_lost:
         found.append(

@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, time
 from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import moment_from_text
+from airflow_provider_clever.landing.answers import Withheld
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.receipts import Receipt, SchoolReceipt, Try
 from airflow_provider_clever.ledger.coverage_json import Tally
-from airflow_provider_clever.ledger.covered import PullFacts, SchoolPull
+from airflow_provider_clever.ledger.covered import PullFacts, SchoolPull, WithheldDays
 from airflow_provider_clever.ledger.spans import ONE_DAY, Span
 from airflow_provider_clever.syncs import sync_moment, sync_text
 
@@ -38,13 +39,14 @@ def pull_facts(receipt: Receipt, today: date) -> PullFacts:
     """
     days = [school.written.keys() | school.unchanged.keys() for school in receipt.schools.values()]
     newest = max((max(found) for found in days if found), default=None)
+    finished_at = _pulled_at(receipt, today)
     return PullFacts(
-        finished_at=_pulled_at(receipt, today),
+        finished_at=finished_at,
         sync_before=_canonical(receipt.sync_before),
         sync_after=_canonical(receipt.sync_after),
         is_settled=receipt.settled,
         schools=tuple(
-            _school_pull(school_id, school, is_whole=receipt.asked.whole, has_tries=bool(receipt.tries))
+            _school_pull(school_id, school, finished_at, is_whole=receipt.asked.whole, has_tries=bool(receipt.tries))
             for school_id, school in receipt.schools.items()
             if receipt.asked.section_ids is None
         ),
@@ -81,8 +83,11 @@ def _spans(ranges: Iterable[DayRange]) -> tuple[Span, ...]:
     return tuple(Span(date.fromisoformat(days.start), date.fromisoformat(days.end)) for days in ranges)
 
 
-def _school_pull(school_id: str, school: SchoolReceipt, *, is_whole: bool, has_tries: bool) -> SchoolPull:
+def _school_pull(
+    school_id: str, school: SchoolReceipt, finished_at: str, *, is_whole: bool, has_tries: bool
+) -> SchoolPull:
     covered = _spans(school.covered)
+    partitions = bool(school.written or school.unchanged)
     return SchoolPull(
         school_id=school_id,
         covered=covered if is_whole and not has_tries else (),
@@ -90,7 +95,17 @@ def _school_pull(school_id: str, school: SchoolReceipt, *, is_whole: bool, has_t
         name=school.name,
         # "gone" is what version 0.1.0 called a school that had landed before and was refused.
         failure=school.error or "it failed" if school.state in ("failed", "gone") else "",
+        is_bare=school.state == "empty" and not partitions,
+        has_rows=partitions,
+        is_open=school.state in ("withheld", "unsettled"),
+        withheld=_withheld(school.withheld, finished_at) if school.state == "withheld" else None,
     )
+
+
+def _withheld(found: Withheld | None, finished_at: str) -> WithheldDays | None:
+    if found is None:
+        return None
+    return WithheldDays(finished_at, found.rows, found.of, found.since, _spans(found.days))
 
 
 def _rows_per_weekday(school: SchoolReceipt, weekdays: int) -> float | None:

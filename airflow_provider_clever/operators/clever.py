@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_clever.exceptions import CleverDataError, CleverError, CleverLandingError, CleverSettingsError
+from airflow_provider_clever.exceptions import (
+    CleverDataError,
+    CleverError,
+    CleverLandingError,
+    CleverSettingsError,
+    CleverWithheldError,
+)
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook, keep_out_of_logs
 from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.operators.ledger import CleverAttendanceCoverageOperator, CleverAttendancePlanOperator
+from airflow_provider_clever.operators.run_answers import take_answer
 from airflow_provider_clever.operators.run_facts import facts_from_context
+from airflow_provider_clever.syncs import sync_moment
 from airflow_provider_clever.windows import run_window
 
 if TYPE_CHECKING:
@@ -70,6 +78,15 @@ class CleverAttendanceOperator(BaseOperator):
         halved while Clever refuses the range.
     :param fail_on_quarantine: fail, after the good rows have landed, when rows were set aside that had not been before.
         Default True.
+    :param fail_on_withheld: fail, after everything has landed, when rows that had landed did not come back and nothing
+        can be concluded from it. Default True. The factory says False: there the recording task tells it, once.
+    :param most_missing_percent: how much of a school's landed rows in the window may not come back for that to be taken
+        for a deletion; more is walked again, and then withheld: nothing is marked. Default 10.
+    :param most_missing_percent_of_run: the same for all schools of the task together. Default 5.
+    :param most_missing_students: rows of so many students may go whatever part of a school that is. Default 2.
+    :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
+    :param listed_at: when this run fetched the list of schools that ``school_ids`` are from, ISO-8601; the plan gives
+        it. Default: not; then the list is fetched if there is anything to mark.
     :param write_changes: also write what changed in each file, before and after. Default False.
     :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
@@ -85,6 +102,7 @@ class CleverAttendanceOperator(BaseOperator):
         "clever_conn_id",
         "destination",
         "file_format",
+        "listed_at",
     )
     ui_color = "#d7e3fc"
 
@@ -108,6 +126,12 @@ class CleverAttendanceOperator(BaseOperator):
         page_limit: int = 1000,
         max_span_days: int | None = None,
         fail_on_quarantine: bool = True,
+        fail_on_withheld: bool = True,
+        most_missing_percent: float = 10.0,
+        most_missing_percent_of_run: float = 5.0,
+        most_missing_students: int = 2,
+        confirm_seconds: float = 10.0,
+        listed_at: str | datetime | None = None,
         write_changes: bool = False,
         single_writer: bool = False,
         **kwargs: Any,
@@ -128,6 +152,12 @@ class CleverAttendanceOperator(BaseOperator):
         self.page_limit = page_limit
         self.max_span_days = max_span_days
         self.fail_on_quarantine = fail_on_quarantine
+        self.fail_on_withheld = fail_on_withheld
+        self.most_missing_percent = most_missing_percent
+        self.most_missing_percent_of_run = most_missing_percent_of_run
+        self.most_missing_students = most_missing_students
+        self.confirm_seconds = confirm_seconds
+        self.listed_at = listed_at
         self.write_changes = write_changes
         self.single_writer = single_writer
 
@@ -195,9 +225,12 @@ class CleverAttendanceOperator(BaseOperator):
             if self.destination is None:
                 answer = self._to_xcom(transfer)
             else:
-                answer = self._to_destination(transfer, _work(context, question), is_watched=_is_planned(context))
+                answer = self._to_destination(transfer, context, _work(context, question))
         self.log.info("%s", _sentence(answer.summary))
         if isinstance(answer.problem, CleverDataError) and not self.fail_on_quarantine:
+            self.log.warning("%s", answer.problem)
+            answer.problem = None
+        if isinstance(answer.problem, CleverWithheldError) and not self.fail_on_withheld:
             self.log.warning("%s", answer.problem)
             answer.problem = None
         return answer
@@ -209,16 +242,26 @@ class CleverAttendanceOperator(BaseOperator):
         )
         return transfer.rows(limit=self.max_xcom_records)
 
-    def _to_destination(self, transfer: "Transfer", work: "Work", *, is_watched: bool) -> "Answer":
+    def _to_destination(self, transfer: "Transfer", context: Context, work: "Work") -> "Answer":
+        from airflow_provider_clever.landing.absence import AbsenceRules
+
+        rules = AbsenceRules(
+            school_percent=self.most_missing_percent,
+            run_percent=self.most_missing_percent_of_run,
+            students=self.most_missing_students,
+            confirm_seconds=self.confirm_seconds,
+        )
         place = open_destination(self.destination, single_writer=self.single_writer)  # before Clever is asked anything
         answer = transfer.land(
-            lambda district_id: self._destination_of(district_id, place),
+            lambda district_id: self._destination_of(district_id, place, context),
             work=work,
             today=datetime.now(UTC).date(),
             write_changes=self.write_changes,
             gone_schools=lambda district_id: self._gone_schools(district_id, place),
+            absence=rules,
+            listed_at=_moment("listed_at", self.listed_at),
         )
-        if not is_watched:
+        if not _is_planned(context):
             self._tell_what_is_not_watched(answer.summary["district_id"], place)
         return answer
 
@@ -262,17 +305,19 @@ class CleverAttendanceOperator(BaseOperator):
             self.log.warning("What the ledger at the destination knows cannot be told: %s", error)
             return None
 
-    def _destination_of(self, district_id: str, place: OpenDestination) -> "Destination":
+    def _destination_of(self, district_id: str, place: OpenDestination, context: Context) -> "Destination":
         from airflow_provider_clever.landing.store import Destination
 
         self.log.info("Landing attendance of district %s at %s", district_id, place.url)
-        return Destination(
+        destination = Destination(
             place.fs,
             place.root,
             district_id=district_id,
             file_format=self.file_format,
             single_writer=self.single_writer,
         )
+        take_answer(destination.objects, district_id, context)
+        return destination
 
 
 class CleverListSchoolsOperator(BaseOperator):
@@ -356,6 +401,14 @@ def _unanswerable(question: "Question") -> CleverError | None:
     return CleverSettingsError(f"No row came, and none could: {reason}. Ask for other days.") if reason else None
 
 
+def _moment(name: str, given: str | datetime | None) -> datetime | None:
+    """An instant that was given, None if there is none."""
+    try:
+        return sync_moment(given)
+    except ValueError:
+        raise CleverSettingsError(f"{name} is no instant. Write it as 2026-04-01T03:00:00Z, or leave it out.") from None
+
+
 def _work(context: Context, question: "Question") -> "Work":
     """What identifies this work: the same for every try of one task instance that asks the same."""
     from airflow_provider_clever.landing.receipts import work_id
@@ -378,5 +431,6 @@ def _sentence(summary: dict[str, Any]) -> str:
         parts.insert(1, f"{summary['written']:,} partitions written, {summary['unchanged']:,} unchanged")
     counted = ("added", "changed", "stale", "missing", "returned", "expired", "quarantined", "conflicts")
     parts += [f"{summary[name]:,} {name}" for name in counted if summary.get(name)]
-    parts += [f"schools {name}: {len(summary[f'schools_{name}'])}" for name in ("failed", "gone", "empty")]
+    states = ("failed", "gone", "empty", "withheld", "unsettled")
+    parts += [f"schools {name}: {len(summary[f'schools_{name}'])}" for name in states]
     return ", ".join(parts)

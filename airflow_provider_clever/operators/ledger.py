@@ -12,6 +12,7 @@ from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.ledger.zones import zone_name, zone_named
+from airflow_provider_clever.operators.run_answers import take_answer
 from airflow_provider_clever.operators.run_facts import facts_from_context
 from airflow_provider_clever.windows import BACKFILL, LONGEST_LOOKBACK_DAYS, RunFacts, WindowSource, run_window
 
@@ -138,7 +139,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
             found = survey(client, objects, today=today, settings=settings, asked=asked)
         if asked:
             self._check_asked(asked, found, today)
-        tasks = [task.arguments() for task in found.plan.tasks]
+        tasks = [task.arguments() | {"listed_at": planned_at} for task in found.plan.tasks]
         context["ti"].xcom_push(
             "summary",
             {
@@ -154,6 +155,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
                 "lost": [days.to_json() for days in lost_days(found.plan)],
             },
         )
+        take_answer(objects, found.district.id, context)
         self._tell(found.plan)
         return tasks
 
@@ -238,8 +240,16 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
             return summary
 
     def _record(self, context: Context) -> tuple[dict[str, Any], list[str]]:
+        from airflow_provider_clever.landing.absence import list_in_doubt
         from airflow_provider_clever.ledger.coverage import Listing, receipts_at, record_coverage
-        from airflow_provider_clever.ledger.reporting import PlannedPull, district_report, not_pulled, problems
+        from airflow_provider_clever.ledger.reporting import (
+            PlannedPull,
+            district_report,
+            named,
+            news_of_withheld,
+            not_pulled,
+            problems,
+        )
 
         objects = self._objects()  # before Clever is asked anything
         ti = context["ti"]
@@ -250,15 +260,28 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
         today = self._today(zone)
         schools, district_id, trouble = self._schools(plan.get("district_id"))
         objects, receipts = self._objects(), [one["receipt"] for one in pulled if one.get("receipt")]
+        left_out = _left_out(objects, district_id, schools)
         file = record_coverage(
             objects,
             district_id,
-            Listing(today=today, timezone=zone_name(zone), schools=schools, rules=self._rules(zone)),
+            Listing(
+                today=today,
+                timezone=zone_name(zone),
+                schools=schools,
+                is_doubted=left_out is not None,
+                rules=self._rules(zone),
+            ),
             receipts=receipts,
         )
+        told = receipts_at(objects, district_id, receipts)
         report = district_report(file, today)
-        unpulled = not_pulled(file.coverage, planned, receipts_at(objects, district_id, receipts), today=today)
-        found = problems(unpulled, report, is_whole=not plan.get("asked_for", False))
+        unpulled = not_pulled(file.coverage, planned, told, today=today)
+        news = news_of_withheld(told)
+        found = problems(unpulled, report, is_whole=not plan.get("asked_for", False), withheld=news)
+        if report.withheld and not news:
+            self.log.warning("Withheld still, as was told before: %s", named(report.withheld))
+        if left_out is not None:
+            found.append(list_in_doubt(left_out).rstrip("."))
         if not plan:
             found.insert(0, f"Task {self.plan_task_id} left no plan, so nothing was pulled: see its log")
         if trouble:
@@ -276,6 +299,18 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
             if not district_id:
                 raise
             return None, district_id, f"The list of schools could not be read: {error}".rstrip(".")
+
+
+def _left_out(objects: "Objects", district_id: str, schools: Mapping[str, str] | None) -> list[str] | None:
+    """The schools that a list leaves out if it cannot be believed for it; None: it can, or there is none."""
+    from airflow_provider_clever.landing.absence import unlisted
+    from airflow_provider_clever.landing.answers import read_answers
+    from airflow_provider_clever.ledger.coverage import read_coverage
+
+    if schools is None:
+        return None
+    known = read_coverage(objects, district_id).coverage.listed_schools
+    return unlisted(known - read_answers(objects, district_id).unshared, schools)
 
 
 class _RunIncompleteError(CleverError):
@@ -328,9 +363,10 @@ def _summary(
     empty = set(empty_schools(planned, pulled)) - failed - gone
     return report.to_json() | {
         "schools_planned": len(asked),
-        "schools_landed": len(asked - gone - failed - empty),
+        "schools_landed": len(asked - gone - failed - empty - {days.school_id for days in report.withheld}),
         "schools_failed": [days.to_json() for days in unpulled],
         "schools_gone": sorted(gone),
+        "schools_withheld": sorted({days.school_id for days in report.withheld}),
         "schools_empty": sorted(empty),
         "requests": sum(summary.get("requests", 0) for summary in pulled),
         "rows": sum(summary.get("rows", 0) for summary in pulled),

@@ -1,0 +1,58 @@
+"""What whoever started a run has said about rows that did not come back: the run's params."""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.sdk import Context
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.landing.objects import Objects
+
+log = logging.getLogger(__name__)
+
+PARAM: Final = "missing_rows"
+SCHOOLS_PARAM: Final = "missing_rows_school_ids"
+
+
+def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
+    """Write down what the run's params say, once for all its tasks and tries.
+
+    ``missing_rows`` is ``deleted``, ``kept`` or ``unshared``; ``missing_rows_school_ids`` names the schools, by default
+    all that wait for a word.
+
+    :raises CleverSettingsError: the word is none.
+    :raises CleverLandingError: the destination cannot be read or written.
+    """
+    params: Mapping[str, Any] = context.get("params") or {}
+    word = params.get(PARAM)
+    if word in (None, "", "None"):
+        return
+    from airflow_provider_clever.landing.answers import give_answer
+    from airflow_provider_clever.syncs import sync_text
+
+    run = context["dag_run"]
+    user = getattr(run, "triggering_user_name", None)
+    said = give_answer(
+        objects,
+        district_id,
+        _ids(params.get(SCHOOLS_PARAM)),
+        str(word),  # type: ignore[arg-type]  # it is checked there
+        by=f"{user}, run {run.run_id}" if user else f"run {run.run_id}",
+        at=sync_text(datetime.now(UTC)),
+        once=True,
+    )
+    for one in said:
+        log.info("Rows of school %s that did not come back are %s, says this run: %s", one.school_id, word, one.days)
+
+
+def _ids(given: Any) -> tuple[str, ...]:
+    if given in (None, "", "None"):
+        return ()
+    ids = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(one, str) for one in ids):
+        raise CleverSettingsError(f"{SCHOOLS_PARAM} holds something that is no text; give Clever ids in quotes.")
+    return ids
