@@ -1,6 +1,6 @@
 """What a plan needs to know of a district, asked of Clever and read from its coverage; then the plan."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -8,6 +8,8 @@ from typing import Final
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError, CleverProtocolError
+from airflow_provider_clever.landing.absence import unlisted
+from airflow_provider_clever.landing.answers import read_answers
 from airflow_provider_clever.landing.objects import Objects
 from airflow_provider_clever.ledger.coverage import read_coverage
 from airflow_provider_clever.ledger.covered import Coverage
@@ -25,12 +27,14 @@ class Survey:
     """A district as it is now, and what is due of it.
 
     :param schools: names of the schools that it shares, by id.
+    :param left_out: the schools that its list leaves out so that it cannot be believed; None: it can.
     """
 
     district: District
     schools: Mapping[str, str]
     coverage: Coverage
     plan: Plan
+    left_out: list[str] | None = None
 
     @property
     def last_sync(self) -> str | None:
@@ -60,6 +64,7 @@ def survey(
     schools = {school.id: school.name for school in client.iter_schools()}
     coverage = read_coverage(objects, district.id).coverage
     last_sync = last_sync_text(district)
+    left_out = schools_left_out(objects, coverage, schools)
 
     def planned(rows_per_weekday: Mapping[str, float]) -> Plan:
         return plan(
@@ -80,10 +85,22 @@ def survey(
         if school.requests is None and sum(span.weekdays for span in school.due) >= _WORTH_SAMPLING_DAYS
     ]
     if not unknown or last_sync is None:
-        return Survey(district, schools, coverage, first)
+        return Survey(district, schools, coverage, first, left_out)
     day = _sample_day(min(settings.corrections.local_date(last_sync), first.span.last))
     rows = {school_id: count for school_id in unknown if (count := _sampled_rows(client, school_id, day)) is not None}
-    return Survey(district, schools, coverage, planned(rows))
+    return Survey(district, schools, coverage, planned(rows), left_out)
+
+
+def schools_left_out(objects: Objects, coverage: Coverage, schools: Collection[str]) -> list[str] | None:
+    """The schools that a list leaves out if it leaves out so many that it cannot be believed; None: it can.
+
+    :param schools: those that the list names.
+    :raises CleverLandingError: the destination cannot be read.
+    """
+    known = coverage.listed_schools
+    if known <= set(schools):
+        return unlisted(known, schools)
+    return unlisted(known - read_answers(objects, coverage.district_id).unshared, schools)
 
 
 def _sample_day(synced_on: date) -> date:

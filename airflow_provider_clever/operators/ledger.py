@@ -11,7 +11,7 @@ from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
-from airflow_provider_clever.ledger.zones import zone_name, zone_named
+from airflow_provider_clever.ledger.zones import zone_named
 from airflow_provider_clever.operators.run_answers import take_answer
 from airflow_provider_clever.operators.run_facts import facts_from_context
 from airflow_provider_clever.windows import BACKFILL, LONGEST_LOOKBACK_DAYS, RunFacts, WindowSource, run_window
@@ -119,6 +119,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
             return self._plan(context)
 
     def _plan(self, context: Context) -> list[dict[str, Any]]:
+        from airflow_provider_clever.landing.absence import list_in_doubt
         from airflow_provider_clever.ledger.planner import BUDGET_PER_MINUTE, PlanSettings
         from airflow_provider_clever.ledger.reporting import lost_days
         from airflow_provider_clever.ledger.surveying import survey
@@ -153,9 +154,12 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
                 "minutes": round(found.plan.minutes, 1),
                 "days_due": {str(reason): days for reason, days in found.plan.reasons.items()},
                 "lost": [days.to_json() for days in lost_days(found.plan)],
+                "left_out": found.left_out,
             },
         )
         take_answer(objects, found.district.id, context)
+        if found.left_out is not None:
+            self.log.warning("%s", list_in_doubt(found.left_out))
         self._tell(found.plan)
         return tasks
 
@@ -240,16 +244,8 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
             return summary
 
     def _record(self, context: Context) -> tuple[dict[str, Any], list[str]]:
-        from airflow_provider_clever.landing.absence import list_in_doubt
-        from airflow_provider_clever.ledger.coverage import Listing, receipts_at, record_coverage
-        from airflow_provider_clever.ledger.reporting import (
-            PlannedPull,
-            district_report,
-            named,
-            news_of_withheld,
-            not_pulled,
-            problems,
-        )
+        from airflow_provider_clever.ledger.recording import record_run
+        from airflow_provider_clever.ledger.reporting import PlannedPull, named
 
         objects = self._objects()  # before Clever is asked anything
         ti = context["ti"]
@@ -257,36 +253,27 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
         planned = [PlannedPull.of(one) for one in ti.xcom_pull(task_ids=self.plan_task_id) or ()]
         pulled = _as_list(ti.xcom_pull(task_ids=self.pull_task_id, key="summary"))
         zone = self._zone(facts_from_context(context))
-        today = self._today(zone)
         schools, district_id, trouble = self._schools(plan.get("district_id"))
-        objects, receipts = self._objects(), [one["receipt"] for one in pulled if one.get("receipt")]
-        left_out = _left_out(objects, district_id, schools)
-        file = record_coverage(
+        run = record_run(
             objects,
             district_id,
-            Listing(
-                today=today,
-                timezone=zone_name(zone),
-                schools=schools,
-                is_doubted=left_out is not None,
-                rules=self._rules(zone),
-            ),
-            receipts=receipts,
+            today=self._today(zone),
+            zone=zone,
+            rules=self._rules(zone),
+            schools=schools,
+            planned=planned,
+            receipts=[one["receipt"] for one in pulled if one.get("receipt")],
+            is_whole=not plan.get("asked_for", False),
+            left_out=plan.get("left_out"),
         )
-        told = receipts_at(objects, district_id, receipts)
-        report = district_report(file, today)
-        unpulled = not_pulled(file.coverage, planned, told, today=today)
-        news = news_of_withheld(told)
-        found = problems(unpulled, report, is_whole=not plan.get("asked_for", False), withheld=news)
-        if report.withheld and not news:
-            self.log.warning("Withheld still, as was told before: %s", named(report.withheld))
-        if left_out is not None:
-            found.append(list_in_doubt(left_out).rstrip("."))
+        found = list(run.problems)
+        if run.report.withheld:
+            self.log.warning("Withheld: %s", named(run.report.withheld))
         if not plan:
             found.insert(0, f"Task {self.plan_task_id} left no plan, so nothing was pulled: see its log")
         if trouble:
             found.append(trouble)
-        return _summary(report, planned, pulled, unpulled), found
+        return _summary(run.report, planned, pulled, run.unpulled), found
 
     def _schools(self, planned_district_id: str | None) -> tuple[dict[str, str] | None, str, str]:
         """The schools that are shared, None if Clever does not say; the district; what went wrong, if anything."""
@@ -299,18 +286,6 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
             if not district_id:
                 raise
             return None, district_id, f"The list of schools could not be read: {error}".rstrip(".")
-
-
-def _left_out(objects: "Objects", district_id: str, schools: Mapping[str, str] | None) -> list[str] | None:
-    """The schools that a list leaves out if it cannot be believed for it; None: it can, or there is none."""
-    from airflow_provider_clever.landing.absence import unlisted
-    from airflow_provider_clever.landing.answers import read_answers
-    from airflow_provider_clever.ledger.coverage import read_coverage
-
-    if schools is None:
-        return None
-    known = read_coverage(objects, district_id).coverage.listed_schools
-    return unlisted(known - read_answers(objects, district_id).unshared, schools)
 
 
 class _RunIncompleteError(CleverError):

@@ -1,0 +1,79 @@
+"""The end of a run: take in what its pulls have left, and say what of it a person has to know."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, tzinfo
+
+from airflow_provider_clever.landing.absence import list_in_doubt
+from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.ledger.coverage import Listing, read_coverage, receipts_at, record_coverage
+from airflow_provider_clever.ledger.covered import CorrectionRules
+from airflow_provider_clever.ledger.reporting import (
+    DistrictReport,
+    PlannedPull,
+    SchoolDays,
+    district_report,
+    news_of_withheld,
+    not_pulled,
+    problems,
+)
+from airflow_provider_clever.ledger.surveying import schools_left_out
+from airflow_provider_clever.ledger.zones import zone_name
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """What became of a run.
+
+    :param report: how the district stands since.
+    :param unpulled: what was planned and was not pulled.
+    :param problems: what makes the run a failure, each with the next step.
+    """
+
+    report: DistrictReport
+    unpulled: tuple[SchoolDays, ...]
+    problems: list[str]
+
+
+def record_run(
+    objects: Objects,
+    district_id: str,
+    *,
+    today: date,
+    zone: tzinfo,
+    rules: CorrectionRules,
+    schools: Mapping[str, str] | None,
+    planned: Sequence[PlannedPull],
+    receipts: Iterable[str],
+    is_whole: bool,
+    left_out: Sequence[str] | None = None,
+) -> RecordedRun:
+    """Record what is covered since a run, and judge it by what its own pulls have left.
+
+    :param objects: the destination.
+    :param today: the date in the district.
+    :param zone: the district's zone.
+    :param rules: how long a day may still change.
+    :param schools: the names of the schools that the district lists now, by id; None: Clever does not say.
+    :param planned: what the run was to pull.
+    :param receipts: where its pulls have left their receipts, relative to the destination.
+    :param is_whole: whether the run was to pull all that is due.
+    :param left_out: the schools that the plan's own list left out so that it could not be believed. Default: it could.
+    :raises CleverLandingError: the destination cannot be read or written.
+    """
+    paths = list(receipts)
+    now_left_out = None
+    if schools is not None:
+        now_left_out = schools_left_out(objects, read_coverage(objects, district_id).coverage, schools)
+    listing = Listing(
+        today=today, timezone=zone_name(zone), schools=schools, is_doubted=now_left_out is not None, rules=rules
+    )
+    file = record_coverage(objects, district_id, listing, receipts=paths)
+    told = receipts_at(objects, district_id, paths)
+    report = district_report(file, today)
+    unpulled = not_pulled(file.coverage, planned, told, today=today)
+    found = problems(unpulled, report, is_whole=is_whole, withheld=news_of_withheld(told))
+    doubted = now_left_out if now_left_out is not None else left_out
+    if doubted is not None:
+        found.append(list_in_doubt(doubted).rstrip("."))
+    return RecordedRun(report, unpulled, found)
