@@ -11,6 +11,7 @@ STORY = -m pytest --verbose --log-cli-level=INFO $(PYTEST_ARGS)
 CELERY := .venvs/celery
 WHEEL_TOOLS := .venvs/wheel-tools
 LOWEST := .venvs/stores-lowest
+NIGHTS ?= 1000
 SANDBOX := ./airflow_provider_clever/sandbox
 BENCH_ARGS ?=
 NOX = $(BIN)/nox --noxfile noxfile.py
@@ -29,7 +30,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo playground test timing coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean matrix matrix-each-change compatibility
+.PHONY: help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean matrix matrix-each-change compatibility
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -68,6 +69,9 @@ endif
 
 timing: $(READY) ## what is held to a time, one test after another; on a machine with nothing else to do, 3 minutes
 	@CLEVER_TIMING=1 $(BIN)/python -m pytest -m timing $(PYTEST_ARGS)
+
+trust: $(READY) ## generated nights of faults, deletions and kills: green means landed; NIGHTS=100 for fewer than 1,000
+	@CLEVER_TRUST_NIGHTS=$(NIGHTS) $(BIN)/python -m pytest tests/trust/test_generated_nights.py $(PYTEST_ARGS)
 
 coverage: $(READY) ## every branch of api/ is taken by the tests of api/
 	@$(BIN)/python -m pytest --quiet tests/unit/api tests/unit/test_settings.py tests/sandbox/api \
