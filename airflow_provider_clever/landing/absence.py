@@ -245,10 +245,14 @@ def list_in_doubt(left_out: Sequence[str]) -> str:
 def unlisted(known: Collection[str], listed: Collection[str]) -> list[str] | None:
     """The schools that a list leaves out if it leaves out so many that it cannot be believed; None: it can.
 
+    An empty list cannot be believed either; it leaves out nothing in particular.
+
     :param known: the schools that the list before named.
     :param listed: those that it names now.
     """
     left_out = sorted(set(known) - set(listed))
-    if not listed or (len(left_out) >= 2 and 10 * len(left_out) > len(set(known))):
+    if not listed:
+        return []
+    if len(left_out) >= 2 and 10 * len(left_out) > len(set(known)):
         return left_out
     return None

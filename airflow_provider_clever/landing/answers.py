@@ -160,7 +160,7 @@ def give_answer(
     :param word: ``deleted``, ``kept`` or ``unshared``.
     :param by: who says so.
     :param at: when, UTC.
-    :param first: the first day. Default: the first of those that wait for a word.
+    :param first: the first day. Default: the first of those that wait for a word; for ``kept``, any day before too.
     :param last: the last day, included. Default: the last of those that wait for a word.
     :param once: write nothing down of a school of which the same has said the same already: a run has several tasks,
         and each may be tried again. Default False.
@@ -193,7 +193,9 @@ def _meant(answers: Answers, school_id: str, word: Word, first: date | None, las
     layout.checked_id(school_id, "school id")
     question = answers.questions.get(school_id)
     if question is not None:
-        asked = DayRange(question.withheld.days[0].start, question.withheld.days[-1].end)
+        # Who keeps rows keeps older ones too, which the next sweep would ask about; that takes nothing away.
+        start = _FIRST_DAY if word == "kept" else question.withheld.days[0].start
+        asked = DayRange(start, question.withheld.days[-1].end)
     elif word == "unshared" or (first and last):
         asked = DayRange(_FIRST_DAY, _LAST_DAY)
     else:

@@ -218,7 +218,7 @@ class Coverage:
     :param district_id: the district.
     :param timezone: IANA name of the zone that its days are reckoned in.
     :param schools: by id.
-    :param listed_on: the last date on which we asked which schools it shares.
+    :param listed_on: the last date on which we asked which schools it shares, and could believe the answer.
     :param newest_day: the newest attendance date that any pull has seen.
     :param last_sync: the newest sync that a pull has seen, by when the pull was.
     :param watermark: the sync up to which everything is covered; None: not everything is covered yet.
@@ -260,12 +260,14 @@ class Coverage:
         :param today: the date of the list.
         :param is_believed: False if it leaves out so many that nothing follows for those that it does not name.
         """
-        self.listed_on = max(filter(None, (self.listed_on, today)))
         for school_id, name in names.items():
             school = self.school(school_id)
             school.seen(today, name, today.isoformat())
             school.listed(today)
-        for school_id in self.schools.keys() - names.keys() if is_believed else ():
+        if not is_believed:
+            return
+        self.listed_on = max(filter(None, (self.listed_on, today)))
+        for school_id in self.schools.keys() - names.keys():
             self.schools[school_id].unlisted(today)
 
     def prove(self) -> None:
@@ -371,10 +373,15 @@ def _covered_up_to(school: SchoolCoverage, today: date, rules: CorrectionRules) 
 
 
 def about_to_be_lost(school: SchoolCoverage, today: date, within_days: int) -> list[Span]:
-    """The days that no settled pull has covered and that Clever forgets within so many days."""
+    """The days that no settled pull has covered and that Clever forgets within so many days.
+
+    Of a day on which a first pull found nothing there is nothing to lose, as far as anybody knows.
+    """
     floor = first_retained(today)
     days = (floor + timedelta(days=offset) for offset in range(within_days + 4))
-    return school.unlanded(day for day in days if (forgotten_on(day) - today).days <= within_days)
+    return school.unlanded(
+        day for day in days if (forgotten_on(day) - today).days <= within_days and day not in school.bare
+    )
 
 
 @lru_cache(maxsize=4096)

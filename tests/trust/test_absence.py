@@ -4,60 +4,17 @@ import gzip
 import json
 import os
 import threading
-from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from airflow_provider_clever.exceptions import CleverStoppedError, CleverWithheldError
 from airflow_provider_clever.landing.absence import AbsenceRules
-from airflow_provider_clever.transfer import Answer
-from tests.support.asking import AT_ONCE, ask
+from tests.support.asking import AT_ONCE
 from tests.support.sandbox import Sandbox
-
-FIRST, LAST = date(2026, 11, 2), date(2026, 11, 23)
-DAYS = {"first_day": FIRST, "last_day": LAST}
-
-
-class Lake:
-    """The small district, landed once over three weeks."""
-
-    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
-        self.sandbox, self.folder = sandbox, folder
-        self.schools = sandbox.district("small").schools
-        self.pulls = 0
-        first = self.pull()
-        assert first.problem is None
-        self.requests = first.summary["requests"]
-
-    def pull(self, **options: Any) -> Answer:
-        self.pulls += 1
-        options.setdefault("work", f"work {self.pulls}")
-        return ask(self.sandbox, self.folder, **{**DAYS, **options})
-
-    def rows(self, school: str) -> list[dict[str, Any]]:
-        """What Clever has of a school."""
-        return self.sandbox.expected("small", school_id=self.schools[school], date_range_start=FIRST.isoformat())
-
-    def marks(self) -> Counter[str]:
-        """Rows that are marked missing, by school name."""
-        found = duckdb.sql(
-            f"SELECT school_id, count(missing_since) FROM '{self.folder}/attendance/**/*.parquet' GROUP BY ALL"
-        ).fetchall()
-        names = {school_id: name for name, school_id in self.schools.items()}
-        return Counter({names[school_id]: count for school_id, count in found if count})
-
-    def receipt(self, answer: Answer) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(gzip.decompress((self.folder / answer.summary["receipt"]).read_bytes()))
-        return document
-
-    def answers(self) -> dict[str, Any]:
-        (path,) = self.folder.glob("_clever/*/answers.json")
-        document: dict[str, Any] = json.loads(path.read_text())
-        return document
+from tests.trust.lakes import FIRST, LAST, Lake
 
 
 @pytest.fixture
