@@ -38,6 +38,9 @@ _RETRIES: Final[dict[str, Any]] = {
 _SINCE: Final = "{{ '' if dag_run.run_type == 'scheduled' else '1970-01-01T00:00:00Z' }}"
 """The sensor's baseline: a scheduled run waits for what the watermark does not know; any other one goes on at once."""
 
+_LISTED_AT: Final = "{{ (ti.xcom_pull(task_ids='plan', key='summary') or {}).get('planned_at', '') }}"
+"""When the plan fetched the list of schools, so that the pull need not fetch it again before it marks rows."""
+
 _TASK_NAME: Final = "{{ task.date_range_start }} to {{ task.date_range_end }}, {{ task.school_ids | length }} schools"
 
 _DOC: Final = """\
@@ -297,6 +300,7 @@ def _dag(settings: DistrictDag) -> DAG:
             confirm_seconds=settings.confirm_seconds,
             # The recording task tells what is withheld: when it is new or has grown, and not every night again.
             fail_on_withheld=False,
+            listed_at=_LISTED_AT,
             max_active_tis_per_dagrun=settings.parallel_pulls,
             map_index_template=_TASK_NAME,
             **({"pool": settings.pool} if settings.pool else {}),

@@ -85,8 +85,8 @@ class CleverAttendanceOperator(BaseOperator):
     :param most_missing_percent_of_run: the same for all schools of the task together. Default 5.
     :param most_missing_students: rows of so many students may go whatever part of a school that is. Default 2.
     :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
-    :param listed_at: when this run fetched the list of schools that ``school_ids`` are from, ISO-8601; the plan gives
-        it. Default: not; then the list is fetched if there is anything to mark.
+    :param listed_at: when this run fetched the list of schools that ``school_ids`` are from, ISO-8601; the
+        factory takes it from the plan. Default: not; then the list is fetched if there is anything to mark.
     :param write_changes: also write what changed in each file, before and after. Default False.
     :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.

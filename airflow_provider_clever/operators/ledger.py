@@ -140,7 +140,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
             found = survey(client, objects, today=today, settings=settings, asked=asked)
         if asked:
             self._check_asked(asked, found, today)
-        tasks = [task.arguments() | {"listed_at": planned_at} for task in found.plan.tasks]
+        tasks = [task.arguments() for task in found.plan.tasks]
         context["ti"].xcom_push(
             "summary",
             {
