@@ -1,7 +1,7 @@
 """Rows that a pull did not return: when that is a deletion, when it is worth a second look, and when it is a doubt.
 
 The rules in the user's words, with an example each: docs/reference/landed-files.md. Why they are these:
-docs/explanation/decisions/0024-absence-is-no-deletion-until-confirmed.md. Pure: no clock, no storage.
+docs/explanation/decisions/0032-an-absence-is-no-deletion-until-it-is-confirmed.md. Pure: no clock, no storage.
 """
 
 import hashlib
