@@ -320,16 +320,13 @@ def range_params() -> dict[str, Param]:
 
 
 def answer_params() -> dict[str, Param]:
-    """Give the params by which whoever triggers a run says what has become of rows that did not come back."""
-    return {
-        "missing_rows": Param(
-            None,
-            type=["null", "string"],
-            enum=[None, "deleted", "kept", "unshared"],
-            title="Rows that did not come back are",
-        ),
-        "missing_rows_school_ids": Param(None, type=["null", "array"], title="of these schools (empty: all that wait)"),
-    }
+    """Give the param by which whoever triggers a run says what has become of rows that did not come back.
+
+    It is about all schools that wait for a word, unless the run's conf names some: ``missing_rows_school_ids``. That is
+    no param of the form, because each costs half a millisecond of every parse of every district's DAG.
+    """
+    words = [None, "deleted", "kept", "unshared"]
+    return {"missing_rows": Param(None, type=["null", "string"], enum=words, title="Rows that did not come back are")}
 
 
 def _wait(settings: DistrictDag) -> CleverAttendanceSyncSensor:
