@@ -17,13 +17,14 @@ from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.exceptions import (
     CleverDataError,
     CleverError,
+    CleverLandingError,
     CleverNotFoundError,
     CleverSettingsError,
     CleverWithheldError,
 )
 from airflow_provider_clever.landing import receipts
 from airflow_provider_clever.landing.absence import AbsenceRules, SchoolEvidence, list_in_doubt, unlisted
-from airflow_provider_clever.landing.answers import HOW_TO_ANSWER, Withheld, note, read_answers
+from airflow_provider_clever.landing.answers import HOW_TO_ANSWER, Answers, Withheld, note, read_answers
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.receipt_files import write_receipt
 from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolState
@@ -154,7 +155,7 @@ class Transfer:
         spare_memory()
         keep_freed_memory()
         destination.check()
-        answers = read_answers(destination.objects, before.id)
+        answers, unreadable = _answers(destination, before.id)
         names: Mapping[str, str] = self._school_names()
         listed = tuple(names) if self._lists_schools else None
         left_out = None if listed is None else unlisted(set(answers.listed) - answers.unshared, listed)
@@ -163,6 +164,8 @@ class Transfer:
         pull = self._pull(before, list(names), landing.set_aside)
         district_after = LateAnswer(self._client.get_district, self._stop)
         result = pull.land(landing.land, when_fetched=district_after.ask)
+        if unreadable is not None:
+            _leave_open(result, landing, unreadable)
         settling = Settling(_ended_whole(landing.evidence, result), absence or AbsenceRules(), answers, work.id)
         names = self._listed(settling, names, listed_at)
         if settling.to_confirm:
@@ -174,13 +177,17 @@ class Transfer:
         now = sync_text(self._clock())
         window = DayRange(self._question.first_day.isoformat(), self._question.last_day.isoformat())
         settled = settling.settled(window, names, now)
-        withheld = note(destination.objects, answers, work.id, settled, None if left_out is not None else listed)
+        withheld: Mapping[str, Withheld] = {}
+        if unreadable is None:
+            withheld = note(destination.objects, answers, work.id, settled, None if left_out is not None else listed)
         after = district_after.wait()
         refused = {scope_id for scope_id, scope in result.scopes.items() if _only_not_found(scope)}
         gone = refused.intersection(gone_schools(before.id)) if refused else refused
         schools = {scope_id: _state(scope, is_gone=scope_id in gone) for scope_id, scope in result.scopes.items()}
         schools |= {id_: state for id_, state in settling.states().items() if schools[id_] not in ("failed", "gone")}
-        withheld = {id_: one for id_, one in (withheld | settling.unsettled(now)).items() if id_ in settling.states()}
+        withheld = {
+            id_: one for id_, one in {**withheld, **settling.unsettled(now)}.items() if id_ in settling.states()
+        }
         totals = receipts.totals(landing.outcomes, landing.later)
         summary = self._summary(before, result, schools) | totals
         summary |= {"sync_after": last_sync_text(after), "quarantined": landing.rejected + landing.conflicts}
@@ -205,7 +212,7 @@ class Transfer:
             ),
         )
         problem = _problem(result, schools, landing.newly_quarantined, summary["withheld"], left_out)
-        return Answer(summary, problem=problem)
+        return Answer(summary, problem=problem or unreadable)
 
     def _listed(self, settling: Settling, names: Mapping[str, str], listed_at: datetime | None) -> Mapping[str, str]:
         """The names of the schools, as far as this run knows them; nothing is marked of one that is not listed."""
@@ -308,6 +315,22 @@ class Transfer:
 def _ended_whole(evidence: Mapping[str, SchoolEvidence], result: PullResult) -> dict[str, SchoolEvidence]:
     """What is known of the schools that were walked to their end."""
     return {id_: one for id_, one in evidence.items() if id_ in result.scopes and not result.scopes[id_].errors}
+
+
+def _answers(destination: Destination, district_id: str) -> tuple[Answers, CleverLandingError | None]:
+    """What was said of rows that did not come back; if that cannot be read, nothing and why."""
+    try:
+        return read_answers(destination.objects, district_id), None
+    except CleverLandingError as error:
+        log.warning("%s. Rows land; none is marked that somebody may have said something of", error)
+        return Answers(district_id), error
+
+
+def _leave_open(result: PullResult, landing: Landing, error: CleverLandingError) -> None:
+    """Have the schools fail whose rows did not all come back: what was said of them cannot be read."""
+    for school_id, found in landing.evidence.items():
+        if any(day.fresh for day in found.days.values()):
+            result.scopes[school_id].errors.append(error)
 
 
 def _uncover(result: PullResult, landing: Landing, settling: Settling) -> None:

@@ -1,11 +1,15 @@
 """Whether a destination can be landed in, found out before any request is spent."""
 
 import json
+import logging
+from contextlib import suppress
 from typing import Final
 
-from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
+from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.landing import layout
 from airflow_provider_clever.landing.objects import ABSENT, NEVER, Objects, StaleVersionError
+
+log = logging.getLogger(__name__)
 
 LAYOUT_VERSION: Final = 1
 
@@ -35,7 +39,12 @@ def check(objects: Objects, district_id: str, file_format: str) -> None:
         except StaleVersionError:  # another task came first
             found = objects.read(path)
     if found is not None:
-        _refuse_another(_marked_format(path, found[0]), file_format, objects.root)
+        landed = _marked_format(path, found[0])
+        _refuse_another(landed or _landed_format(objects, district_id) or file_format, file_format, objects.root)
+        if landed is None:
+            log.warning("%s was damaged, and is written again: the files that have landed say the same", path)
+            with suppress(StaleVersionError):
+                objects.write(path, marker, found[1])
     if not objects.single_writer:
         _try_to_overwrite(objects, path, marker)
 
@@ -49,12 +58,20 @@ def _landed_format(objects: Objects, district_id: str) -> str | None:
     return None
 
 
-def _marked_format(path: str, marker: bytes) -> str:
+def _marked_format(path: str, marker: bytes) -> str | None:
+    """The format that the marker says; None if it is damaged."""
     try:
-        return str(json.loads(marker)["file_format"])
-    except (ValueError, KeyError, TypeError):
-        msg = f"{path} is damaged: it should say which file format is landed there; move it away, then run again"
-        raise CleverLandingError(msg) from None
+        document = json.loads(marker)
+        file_format, version = str(document["file_format"]), int(document["layout_version"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if version > LAYOUT_VERSION:
+        msg = (
+            f"{path} says that a newer version of airflow-provider-clever lands here, in another layout. Upgrade this "
+            "one, then run again"
+        )
+        raise CleverSettingsError(msg)
+    return file_format
 
 
 def _refuse_another(landed: str, asked: str, root: str) -> None:

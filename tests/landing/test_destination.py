@@ -66,12 +66,28 @@ def test_preflight_finds_the_landed_format_without_its_own_marker(local: Store) 
     destination(local, "jsonl").check()
 
 
-def test_a_damaged_marker_is_named(local: Store) -> None:
+@pytest.mark.parametrize("damage", [b"", b"{}", b"null", b"\xff", b'{"file_format": "parquet"}'])
+def test_a_damaged_marker_is_written_again_as_the_landed_files_say(local: Store, damage: bytes) -> None:
+    lake = destination(local)
+    lake.check()
+    lake.land(day([row()]), context=context())
+    (marker,) = Path(local.root).glob("_clever/*/destination.json")
+    whole = marker.read_bytes()
+    marker.write_bytes(damage)
+    with pytest.raises(CleverSettingsError, match="holds this district as 'parquet'"):
+        destination(local, file_format="jsonl").check()
+    assert marker.read_bytes() == damage
+    destination(local).check()
+    assert marker.read_bytes() == whole
+
+
+def test_a_marker_of_a_newer_layout_is_refused_and_left_alone(local: Store) -> None:
     destination(local).check()
     (marker,) = Path(local.root).glob("_clever/*/destination.json")
-    marker.write_text("{}")
-    with pytest.raises(CleverLandingError, match=r"destination\.json is damaged"):
+    marker.write_text('{"file_format": "parquet", "layout_version": 2}')
+    with pytest.raises(CleverSettingsError, match=r"newer version.*Upgrade"):
         destination(local).check()
+    assert "2" in marker.read_text()
 
 
 def test_a_store_that_overwrites_although_told_not_to_is_refused_unless_there_is_one_writer() -> None:

@@ -281,6 +281,37 @@ def test_a_store_that_takes_the_rows_of_a_day_but_not_its_mark_spoils_only_that_
     assert pull(sandbox, tmp_path, "parquet", work="the night after").summary["missing"] == 1
 
 
+@pytest.mark.parametrize("damage", ["empty", "html", "a_folder_in_its_place"])
+def test_answers_that_cannot_be_read_leave_their_rows_unmarked_and_everything_else_lands(
+    sandbox: Sandbox, tmp_path: Path, damage: str
+) -> None:
+    pull(sandbox, tmp_path, "parquet")
+    (folder,) = tmp_path.glob("_clever/district=*")
+    (folder / "answers.json").write_text("{}")
+    DAMAGES[damage](folder / "answers.json")
+    loses, corrects, *_ = sandbox.district("small").school_ids
+    rows = {
+        school_id: sandbox.expected(
+            "small", school_id=school_id, date_range_start=str(SPOILED), date_range_end=str(SPOILED)
+        )[0]
+        for school_id in (loses, corrects)
+    }
+    sandbox.delete_rows(rows[loses])
+    sandbox.put_rows(rows[corrects] | {"attendance_status": "absent", "excuse_code": "corrected"})
+
+    answer = pull(sandbox, tmp_path, "parquet", work="the next night")
+
+    assert isinstance(answer.problem, CleverLandingError)
+    assert "answers.json" in str(answer.problem)
+    assert (answer.summary["missing"], answer.summary["changed"]) == (0, 1)
+    assert answer.summary["schools_failed"] == [loses]
+    schools = receipt_of(tmp_path, answer)["schools"]
+    assert (schools[loses]["covered"], schools[corrects]["covered"]) == ([], [[FIRST.isoformat(), LAST.isoformat()]])
+    (folder / "answers.json").rename(tmp_path / "moved-away")
+    healed = pull(sandbox, tmp_path, "parquet", work="the night after")
+    assert (healed.problem, healed.summary["missing"]) == (None, 1)
+
+
 # --- partitions that somebody else has changed ------------------------------------------------------------------------
 
 
