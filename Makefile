@@ -104,13 +104,13 @@ browser: $(VENV)/.browser ## a connection made and tested in Airflow's UI, in he
 	@CLEVER_BROWSER=1 CHROMIUM="$(CHROMIUM)" $(BIN)/python $(SHOWN) $(BIN)/python $(STORY) tests/browser
 
 wheel: $(WHEEL_TOOLS)/.ready ## build dist/, and use it from empty environments (WHEEL=short: some of them, 4 minutes)
-	@CLEVER_WHEEL=$(or $(WHEEL),whole) WHEEL_TOOLS=$(WHEEL_TOOLS)/bin $(BIN)/python $(STORY) tests/wheel
+	@CLEVER_WHEEL=$(or $(WHEEL),whole) WHEEL_TOOLS=$(WHEEL_TOOLS)/bin $(BIN)/python $(SHOWN) $(BIN)/python $(STORY) tests/wheel
 ifneq ($(WHEEL),short)
 	@$(MAKE) --no-print-directory stores-lowest
 endif
 
 stores-lowest: $(LOWEST)/.ready ## landing's tests on the oldest s3fs, gcsfs and adlfs that the extras allow
-	@$(LOWEST)/bin/python -m pytest -k "s3 or gcs or azure" tests/landing/test_destination.py \
+	@$(BIN)/python $(SHOWN) $(LOWEST)/bin/python -m pytest -k "s3 or gcs or azure" tests/landing/test_destination.py \
 	  tests/landing/test_failures.py tests/landing/test_two_writers.py $(PYTEST_ARGS)
 
 $(WHEEL_TOOLS)/.ready $(LOWEST)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt

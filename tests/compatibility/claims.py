@@ -28,6 +28,7 @@ CLAIMS: Final = (
     Claim("store", "S3", "the same on moto's server", "make test"),
     Claim("store", "Google Cloud Storage", "landing and merging on gcp-storage-emulator", "make test"),
     Claim("store", "Azure Blob Storage", "landing and merging on Azurite", "make test"),
+    Claim("store", "the oldest s3fs, gcsfs and adlfs", "landing, failures, two writers", "make stores-lowest"),
     Claim("installed wheel", "each extra alone", "what it promises, through the operator in Airflow", "make wheel"),
     Claim("connection form", "Airflow's own UI", "the Test button, pressed in headless Chromium", "make browser"),
 )

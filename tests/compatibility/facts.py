@@ -29,9 +29,8 @@ def run(command: str, arguments: Sequence[str], collected: Path = COLLECTED) -> 
     code = subprocess.run(arguments, cwd=ROOT, check=False).returncode
     if code == 0:
         file.parent.mkdir(parents=True, exist_ok=True)
-        short = os.environ.get("CLEVER_E2E_DAYS")
         fact = {
-            "command": f"CLEVER_E2E_DAYS={short} {command}" if short and "e2e" in command else command,
+            "command": _as_typed(command),
             "day": datetime.now(UTC).date().isoformat(),
             "seconds": round(time.monotonic() - start),
             "airflow": version("apache-airflow"),
@@ -39,6 +38,16 @@ def run(command: str, arguments: Sequence[str], collected: Path = COLLECTED) -> 
         }
         file.write_text(json.dumps(fact, indent=2) + "\n")
     return code
+
+
+def _as_typed(command: str) -> str:
+    """Give the command with the variable that made its run a short one, if it was."""
+    days = os.environ.get("CLEVER_E2E_DAYS")
+    if days and command.startswith("make e2e"):
+        return f"CLEVER_E2E_DAYS={days} {command}"
+    return (
+        f"{command} WHEEL=short" if command == "make wheel" and os.environ.get("CLEVER_WHEEL") == "short" else command
+    )
 
 
 def merged(kept: Mapping[str, Any], collected: Path = COLLECTED) -> dict[str, Any]:

@@ -89,7 +89,8 @@ def _features(found: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
 def _claims(commands: Mapping[str, Any]) -> str:
     def shown(command: str) -> tuple[str, ...]:
         for fact in commands.values():
-            if fact["command"].endswith(command):
+            # A short run has a variable before or after the command.
+            if f" {command} " in f" {fact['command']} ":
                 beside = f"Airflow {fact['airflow']}, Python {fact['python']}"
                 return f"`{fact['command']}`", f"{fact['day']}, {fact['seconds']} s, {beside}"
         return f"`{command}`", NOT_RUN
