@@ -5,11 +5,12 @@ itself. Airflow's own ``common.compat`` provider is asked where it knows a name.
 asked for, so that a DAG file with an operator alone does not pay for what sensors and triggers need.
 """
 
+import asyncio
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat import connection as _connection
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowNotFoundException,
@@ -20,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 if TYPE_CHECKING:
-    from airflow.sdk import CronTriggerTimetable
+    from airflow.sdk import Connection, CronTriggerTimetable
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralTimeout
     from airflow.triggers.shared_stream import SharedStreamProducer
 
@@ -37,6 +38,20 @@ __all__ = [
     "conf",
     "get_async_connection",
 ]
+
+
+async def get_async_connection(conn_id: str) -> "Connection":
+    """Look a connection up from an event loop, in the way of each Airflow.
+
+    :param conn_id: the connection.
+    """
+    try:
+        return await _connection.get_async_connection(conn_id)
+    except ImportError:  # the first 3.1s: outside of a task they look no further than for the supervisor
+        from airflow.sdk import BaseHook
+
+        return await asyncio.to_thread(BaseHook.get_connection, conn_id)
+
 
 _HOMES: Final = {
     "AirflowRescheduleException": ("airflow.sdk.exceptions", "airflow.exceptions"),  # the second: 3.1

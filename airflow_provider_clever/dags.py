@@ -184,8 +184,9 @@ def districts_from_variable(name: str) -> list[dict[str, Any]]:
 
     try:
         found = Variable.get(name, default=None, deserialize_json=True)
-    except ValueError:
-        found = None  # it is no JSON at all
+    except (ImportError, ValueError):
+        # It is no JSON at all; or, in the first 3.1s and outside of Airflow's services, there is none.
+        found = None
     if not isinstance(found, list):
         raise CleverSettingsError(
             f'The Variable {name} holds no list of districts. Set it: airflow variables set {name} \'[{{"district_id": '
