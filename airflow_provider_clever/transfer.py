@@ -216,11 +216,13 @@ class Transfer:
 
     def _listed(self, settling: Settling, names: Mapping[str, str], listed_at: datetime | None) -> Mapping[str, str]:
         """The names of the schools, as far as this run knows them; nothing is marked of one that is not listed."""
-        is_recent = listed_at is not None and self._clock() - listed_at < _LIST_HOLDS
-        if settling.has_to_mark and not names and (settling.to_confirm or not is_recent):
-            names = {school.id: school.name for school in self._client.iter_schools()}
         if names:
             settling.leave_unlisted(names)
+            return names
+        is_recent = listed_at is not None and self._clock() - listed_at < _LIST_HOLDS
+        if settling.has_to_mark and (settling.to_confirm or not is_recent):
+            names = {school.id: school.name for school in self._client.iter_schools()}
+            settling.leave_unlisted(names)  # an empty list names no school, so nothing is marked of any
         return names
 
     def _walk_again(

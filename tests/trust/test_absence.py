@@ -236,6 +236,16 @@ def test_nothing_is_marked_of_a_school_that_the_list_of_this_run_does_not_name(l
     assert lake.marks() == {}
 
 
+def test_nothing_is_marked_of_chosen_schools_while_the_list_comes_empty(lake: Lake) -> None:
+    lake.sandbox.knobs(unlisted_schools=["*"])
+    lake.sandbox.delete_rows(*lake.rows("Elm Primary")[:3])
+
+    answer = lake.pull(school_ids=(lake.schools["Elm Primary"],))
+
+    assert isinstance(answer.problem, CleverWithheldError)
+    assert lake.marks() == {}
+
+
 def test_a_school_that_is_unshared_while_its_id_stands_in_the_dag_keeps_its_rows(lake: Lake) -> None:
     elm = lake.schools["Elm Primary"]
     lake.sandbox.knobs(unknown_school="empty")
