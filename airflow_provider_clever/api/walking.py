@@ -105,7 +105,7 @@ def walk_attendance(fetcher: Fetcher, api_base: str, query: AttendanceQuery, siz
     :raises CleverError: a page could not be had, in no size.
     """
     if query.any_day:
-        raise CleverSettingsError("A walk needs both dates; a question without dates is for single pages.")
+        raise CleverSettingsError("Give both dates: a question without dates is for single pages, with a cursor.")
     first, last = (dt.date.fromisoformat(day) for day in (query.start, query.end))
     days_tried = sizes.max_span_days or (last - first).days + 1
     while first <= last:
