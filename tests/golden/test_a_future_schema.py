@@ -26,7 +26,7 @@ FIELD = """
     ] = None
 """
 BEFORE = "\n    def __repr_args__(self)"
-CEDAR, DAY = "9b9999999999999999999999", "2026-11-12"
+ALDER, CEDAR, DAY = "555555555555555555555555", "9b9999999999999999999999", "2026-11-12"
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +160,28 @@ def _feed_says_one_change(lake: Path, receipt_path: str) -> None:
     (change,) = document["changes"]
     assert document["schema_version"] == 2
     assert (change["before"]["minutes_absent"], change["after"]["minutes_absent"]) == ("20", "21")
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_value_that_changes_in_the_new_column_alone_is_written(
+    future: Path, tmp_path: Path, file_format: str
+) -> None:
+    """Its row is as old as before, and no row of its day is marked: the new column alone makes another hash of it."""
+    lake, told = tmp_path / "lake", night("3")
+    shutil.copytree(NOW / file_format, lake)
+    (row,) = (row for row in told["rows"] if row.get("minutes_absent") == "5" and row["attendance_date"] != DAY)
+    row |= {"attendance_status": "absent", "last_modified": "2026-11-26T15:00:00.000Z"}
+    assert pull_in(future, told, lake, file_format)["summary"]["written"] == 1
+    assert pull_in(future, told | {"today": "2026-11-28"}, lake, file_format)["summary"]["written"] == 0
+    row["minutes_absent"] = "6"
+    # Alder's page has nothing unusual, so its rows stay in Arrow from the page to the file.
+    next(row for row in told["rows"] if row["school_id"] == ALDER)["minutes_absent"] = "7"
+
+    summary = pull_in(future, told | {"today": "2026-11-29"}, lake, file_format)["summary"]
+
+    assert (summary["written"], summary["changed"]) == (2, 2)
+    assert pull_in(future, told | {"today": "2026-11-30"}, lake, file_format)["summary"]["written"] == 0
+    assert not {kind for kind, count in verify_in(future, lake).items() if count} - {"missing_at_clever"}
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
