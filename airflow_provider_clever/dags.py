@@ -14,9 +14,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from airflow_provider_clever.attendance.values import CleverId, Text
 from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.landing.destination_url import check_before_rendering
 from airflow_provider_clever.ledger.zones import zone_named
-from airflow_provider_clever.operators.clever import CleverAttendanceOperator
+from airflow_provider_clever.operators.clever import (
+    LONGEST_SPAN_DAYS,
+    MOST_CONCURRENCY,
+    CleverAttendanceOperator,
+)
 from airflow_provider_clever.operators.ledger import (
     CleverAttendanceCoverageOperator,
     CleverAttendancePlanOperator,
@@ -25,6 +30,9 @@ from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
 
 Weekday: TypeAlias = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+LONGEST_WAIT_HOURS: Final = 7 * 24
+"""A run that waits holds back the next one, and with it everything that is due."""
 
 _NIGHT: Final = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 
@@ -71,11 +79,31 @@ def _place(text: str) -> str:
 
 def _schedule(cron: str) -> str:
     if cron:
+        from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]  # Airflow's own, without types
+
         try:
             CronTriggerTimetable(cron, timezone="UTC").validate()
         except Exception as error:  # noqa: BLE001 - Airflow's kinds for this differ from version to version
             raise ValueError(f"{cron!r} is no cron expression such as '0 3 * * *' ({type(error).__name__})") from None
+        try:
+            if not cron.startswith("@"):
+                croniter(cron).get_next()  # Airflow takes 30 February, and its scheduler then finds no such day
+        except CroniterBadDateError:
+            raise ValueError(f"{cron!r} names a day that never comes") from None
     return cron
+
+
+def _name(text: str) -> str:
+    # Airflow keeps it in a database, which takes no NUL, and shows it on pages.
+    if problem := arguments.optional_text(text):
+        raise ValueError(problem)
+    return text
+
+
+def _id(text: str) -> str:
+    if problem := arguments.text(text):
+        raise ValueError(problem)
+    return text
 
 
 class DistrictDag(BaseModel):
@@ -94,10 +122,10 @@ class DistrictDag(BaseModel):
     :param lookback_days: for how many days after a day corrections to it are expected. Default 14.
     :param sweep_weekday: when everything that Clever still has is pulled again; default ``sunday``. None: never.
     :param wait_for_sync: wait for the district's upload first, in the triggerer. Default False.
-    :param wait_hours: for how long; then the run goes on without. Default 4.
+    :param wait_hours: for how long, 168 (a week) at most; then the run goes on without. Default 4.
     :param pool: Airflow pool for the pulling tasks. Default: Airflow's own.
     :param parallel_pulls: pulling tasks of one run at once. Default 2: they share the token's budget.
-    :param max_concurrency: requests side by side in each of them. Default 16.
+    :param max_concurrency: requests side by side in each of them, 1 to 256. Default 16.
     :param page_limit: rows of a page, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
     :param max_span_days: days that one question to Clever may have. Default: no limit; halved while Clever refuses it.
     :param file_format: ``parquet`` (default) or ``jsonl``.
@@ -113,27 +141,27 @@ class DistrictDag(BaseModel):
 
     district_id: CleverId
     destination: Annotated[Text, AfterValidator(_place)]
-    name: str = ""
+    name: Annotated[str, StringConstraints(max_length=200), AfterValidator(_name)] = ""
     dag_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]*$", max_length=250)] = ""
-    clever_conn_id: str = "clever_default"
+    clever_conn_id: Annotated[str, AfterValidator(_id)] = "clever_default"
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     schedule: Annotated[str, AfterValidator(_schedule)] = ""
     night: Annotated[str, StringConstraints(pattern=_NIGHT.pattern)] = "03:00-06:00"
     lookback_days: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_DAYS)] = 14
     sweep_weekday: Weekday | None = "sunday"
     wait_for_sync: bool = False
-    wait_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
-    pool: str | None = None
+    wait_hours: Annotated[float, Field(gt=0, le=LONGEST_WAIT_HOURS)] = 4.0
+    pool: Annotated[str, AfterValidator(_name)] | None = None
     parallel_pulls: Annotated[int, Field(ge=1)] = 2
-    max_concurrency: Annotated[int, Field(ge=1)] = 16
+    max_concurrency: Annotated[int, Field(ge=1, le=MOST_CONCURRENCY)] = 16
     page_limit: Annotated[int, Field(ge=1, le=1000)] = 1000
-    max_span_days: Annotated[int, Field(ge=1)] | None = None
+    max_span_days: Annotated[int, Field(ge=1, le=LONGEST_SPAN_DAYS)] | None = None
     file_format: Literal["parquet", "jsonl"] = "parquet"
     write_changes: bool = False
     most_missing_percent: Annotated[float, Field(ge=0, le=100, strict=False)] = 10.0
     most_missing_percent_of_run: Annotated[float, Field(ge=0, le=100, strict=False)] = 5.0
     most_missing_students: Annotated[int, Field(ge=0)] = 2
-    confirm_seconds: Annotated[float, Field(ge=0, strict=False)] = 10.0
+    confirm_seconds: Annotated[float, Field(ge=0, le=3600, strict=False)] = 10.0
 
     @property
     def id_of_dag(self) -> str:
@@ -165,7 +193,7 @@ def attendance_dags(
     :raises CleverSettingsError: naming everything that is wrong with the list.
     """
     read, read_defaults = _read_file(Path(districts)) if isinstance(districts, str | Path) else (districts, {})
-    if not isinstance(read_defaults, Mapping):
+    if not isinstance(read_defaults, Mapping) or not isinstance(defaults or {}, Mapping):
         raise CleverSettingsError("The list of districts cannot be used. defaults: must be keys and values.")
     settings = _checked(read, {**read_defaults, **(defaults or {})})
     return {dag.dag_id: dag for dag in map(_dag, settings)}
@@ -184,8 +212,8 @@ def districts_from_variable(name: str) -> list[dict[str, Any]]:
 
     try:
         found = Variable.get(name, default=None, deserialize_json=True)
-    except (ImportError, ValueError):
-        # It is no JSON at all; or, in the first 3.1s and outside of Airflow's services, there is none.
+    except (ImportError, ValueError, RecursionError):
+        # It is no JSON at all, or too deep; or, in the first 3.1s and outside of Airflow's services, there is none.
         found = None
     if not isinstance(found, list):
         raise CleverSettingsError(

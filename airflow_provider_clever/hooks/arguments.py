@@ -4,7 +4,7 @@ A template that is rendered to native objects (``render_template_as_native_obj``
 None of an empty place in a list. Python's own errors about them name no argument, and Airflow tries them again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from typing import Final, TypeAlias
 
@@ -56,6 +56,21 @@ def whole_number(least: int, most: int | None = None) -> Rule:
     return rule
 
 
+def number(least: float, most: float) -> Rule:
+    """A number in a range, both ends included."""
+
+    def rule(value: object) -> str | None:
+        is_in = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+        return None if is_in else f"is {_shown(value)}, and must be a number from {least:g} to {most:g}"
+
+    return rule
+
+
+def optional(rule: Rule) -> Rule:
+    """What a rule says, or nothing."""
+    return lambda value: None if value is None else rule(value)
+
+
 def day(value: object) -> str | None:
     """A date, or text that may be one; or nothing."""
     if isinstance(value, datetime):
@@ -74,7 +89,8 @@ def ids(value: object) -> str | None:
     """One id, or several; or nothing. What came out empty must not mean every school."""
     if value is None or isinstance(value, str):
         return _EMPTY_ID if value in _NO_ID else None
-    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+    # A generator, which a native template gives for `ids | select`, would be used up here and come out empty later.
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Collection):
         return _no_text(value, "an id or a list of ids")
     found = list(value)
     if any(one is None or one in _NO_ID for one in found):

@@ -58,7 +58,9 @@ class CleverHook(BaseHook):
 
         :raises CleverSettingsError: naming every field of the connection that is wrong.
         """
-        settings = CleverSettings.from_connection(self.get_connection(self.clever_conn_id), self.district_id)
+        connection = self.get_connection(self.clever_conn_id)
+        _Fields.of(connection)  # Airflow takes extra fields that cannot be read for none at all
+        settings = CleverSettings.from_connection(connection, self.district_id)
         keep_out_of_logs(settings.token or settings.client_secret or "")
         return settings
 
@@ -245,7 +247,7 @@ class _Fields:
     def of(cls, connection: "Connection") -> "_Fields":
         try:
             extra = json.loads(connection.extra or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             extra = None
         if not isinstance(extra, dict):
             raise CleverSettingsError("The Clever connection cannot be used. Its extra field is no JSON object.")

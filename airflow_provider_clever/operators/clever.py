@@ -362,6 +362,8 @@ class CleverListSchoolsOperator(BaseOperator):
             return batches
 
 
+LONGEST_SPAN_DAYS: Final = 3660
+"""Twenty times what Clever keeps; a longer one is a slip, and calendars end."""
 MOST_CONCURRENCY: Final = 256
 """Each request side by side has a thread and a connection; the rate limit is reached with a dozen."""
 _LIST_SCHOOLS: Final = arguments.WHOSE | {"batch_size": arguments.whole_number(1)}
@@ -372,7 +374,14 @@ _PULL: Final = arguments.WHOSE | {
     "file_format": arguments.text,
     "max_xcom_records": arguments.whole_number(1),
     "max_concurrency": arguments.whole_number(1, MOST_CONCURRENCY),
+    "page_limit": arguments.whole_number(1, 1000),
+    "max_span_days": arguments.optional(arguments.whole_number(1, LONGEST_SPAN_DAYS)),
     "fail_on_quarantine": arguments.flag,
+    "fail_on_withheld": arguments.flag,
+    "most_missing_percent": arguments.number(0, 100),
+    "most_missing_percent_of_run": arguments.number(0, 100),
+    "most_missing_students": arguments.whole_number(0),
+    "confirm_seconds": arguments.number(0, 3600),
     "write_changes": arguments.flag,
     "single_writer": arguments.flag,
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -29,6 +30,19 @@ def connection(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Callable[..
         return CleverHook()
 
     return define
+
+
+@pytest.mark.parametrize("extra", ["[]", "5", '"text"', "null", "{"])
+def test_extra_fields_that_are_no_json_object_are_told_and_not_taken_for_none(
+    connection: Callable[..., CleverHook], monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
+    connection()
+    defined = json.loads(os.environ["AIRFLOW_CONN_CLEVER_DEFAULT"])
+    monkeypatch.setenv("AIRFLOW_CONN_CLEVER_DEFAULT", json.dumps({**defined, "extra": extra}))
+    with pytest.raises(CleverSettingsError, match="extra field is no JSON object"):
+        CleverHook().get_district()
+    with pytest.raises(CleverSettingsError, match="extra field is no JSON object"):
+        asyncio.run(CleverHook().aget_conn())
 
 
 # --- what it reads --------------------------------------------------------------------------------------------------

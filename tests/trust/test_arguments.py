@@ -161,6 +161,7 @@ with DAG(
         "a_float": "6500e0",
         "nothing": "{{ none }}",
         "a_list": "{{ ['" + "a" * 24 + "', none] }}",
+        "a_generator": "{{ ['" + "a" * 24 + "'] | select }}",
     }.items():
         CleverAttendanceOperator(
             task_id=task_id, school_ids=[school_ids] if task_id == "nothing" else school_ids,
@@ -180,5 +181,10 @@ def test_ids_that_native_templates_made_something_else_fail_on_the_first_try(
     assert set(done.tasks.values()) == {"failed"}
     assert set(done.tries.values()) == {1}
     assert sandbox.counters()["total"] == 0
-    for words in ("school_ids is 111111111111111111111111", "school_ids is 6500.0", "school_ids holds an empty id"):
+    for words in (
+        "school_ids is 111111111111111111111111",
+        "school_ids is 6500.0",
+        "school_ids holds an empty id",
+        "school_ids is of type generator",
+    ):
         assert words in done.log

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_clever.dags import DistrictDag, attendance_dags
+from airflow_provider_clever.dags import DistrictDag, attendance_dags, districts_from_variable
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 A = "65e000000000000000000001"
@@ -36,6 +36,25 @@ WRONG = {
     "no cron expression": (ONE + "    schedule: every night\n", "is no cron expression"),
     "a DAG id with blanks": (ONE + "    dag_id: my dag\n", "district 1: dag_id"),
     "an id that YAML takes for a number": (ONE.replace(f'"{A}"', "65000"), "district 1: district_id"),
+    "a day that never comes": (ONE + "    schedule: 0 3 30 2 *\n", "names a day that never comes"),
+    "more requests than a pull takes": (ONE + "    max_concurrency: 65000\n", "district 1: max_concurrency"),
+    "a wait longer than Airflow can count": (ONE + "    wait_hours: 1.0e+308\n", "district 1: wait_hours"),
+    "an empty connection": (ONE + "    clever_conn_id: ''\n", "district 1: clever_conn_id"),
+    "a connection of blanks": (ONE + "    clever_conn_id: ' '\n", "district 1: clever_conn_id"),
+    "a name that no database takes": (ONE + '    name: "a\\0b"\n', "district 1: name"),
+    "a name without an end": (ONE + f"    name: {'a' * 5000}\n", "district 1: name"),
+    "a tab for blanks": (ONE.replace("    dest", "\tdest"), "cannot be read as YAML"),
+    "two documents": (ONE + "---\n" + ONE, "cannot be read as YAML"),
+    "an alias of nothing": ("districts: [*nothing]", "undefined alias"),
+    "a list within itself": ("districts: &list [*list]", "cannot be read as YAML"),
+    "a mapping for a list": (f"districts: {{'{A}': {{}}}}", "districts: must be a list"),
+    "a weekday that YAML takes for False": (ONE + "    sweep_weekday: no\n", "district 1: sweep_weekday"),
+    "defaults below defaults": ("defaults: {defaults: {timezone: UTC}}\n" + ONE, "district 1: defaults"),
+    "one district for all": (
+        f"defaults: {{district_id: '{A}', destination: 's3://a@b/c'}}\ndistricts: [{{name: a}}, {{name: b}}]",
+        "district 2: clever_attendance_65e000000000000000000001 stands in the list already",
+    ),
+    "no text": ("", "holds neither a list of districts"),
     "YAML that breaks off": ("districts: [", "cannot be read as YAML"),
     "YAML that is no text": ("\x00\x01", "cannot be read as YAML"),
     "YAML that is too deep": ("[" * 3000, "cannot be read as YAML"),
@@ -59,6 +78,36 @@ def test_a_file_with_anchors_and_merged_keys_is_read(tmp_path: Path) -> None:
     shared = "defaults: &shared {destination: 's3://a@b/c'}\n"
     file.write_text(shared + f"districts:\n  - <<: *shared\n    district_id: '{A}'\n    night: 01:00-02:00\n")
     assert list(attendance_dags(file)) == [f"clever_attendance_{A}"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xef\xbb\xbf" + ONE.encode(), ONE.replace("\n", "\r\n").encode(), b"---\n" + ONE.encode() + b"...\n"],
+    ids=["a BOM", "line ends of Windows", "a document with both ends"],
+)
+def test_what_editors_add_to_a_file_does_not_matter(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "districts.yaml"
+    file.write_bytes(data)
+    assert list(attendance_dags(file)) == [f"clever_attendance_{A}"]
+
+
+@pytest.mark.parametrize("name", ["", "nowhere.yaml", "a\0b", "x" * 5000, "/dev/null", "/"])
+def test_a_file_that_cannot_be_read_is_told(name: str) -> None:
+    with pytest.raises(CleverSettingsError):
+        attendance_dags(name)
+
+
+@pytest.mark.parametrize("defaults", [["a"], "a", 5, {("a",): 1}, {"lookback": 3}])
+def test_defaults_that_are_none_are_told(defaults: Any) -> None:
+    with pytest.raises(CleverSettingsError):
+        attendance_dags([{"district_id": A, "destination": "s3://a@b/c"}], defaults=defaults)
+
+
+@pytest.mark.parametrize("text", ["", "x", "5", "null", "{}", '{"districts": []}', "[" * 3000])
+def test_a_variable_that_lists_no_districts_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_DISTRICTS", text)
+    with pytest.raises(CleverSettingsError, match="The Variable districts holds no list"):
+        districts_from_variable("districts")
 
 
 @pytest.mark.parametrize("districts", [None, 5, {}, [], [None], [5], ["x"], {"districts": []}, b"x"])
