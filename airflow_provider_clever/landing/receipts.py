@@ -6,11 +6,13 @@ docs/reference/receipt.md documents every field. A receipt holds no student data
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import date
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from airflow_provider_clever.attendance.values import moment_from_text
+from pydantic import Field, TypeAdapter, ValidationError
+
+from airflow_provider_clever.attendance.values import date_from_text, moment_from_text
 from airflow_provider_clever.landing import changes, layout
 from airflow_provider_clever.landing.answers import Withheld
 from airflow_provider_clever.landing.day_ranges import DayRange, covers, joined
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 
 SchoolState: TypeAlias = Literal["landed", "empty", "failed", "gone", "withheld", "unsettled"]
+
+Count: TypeAlias = Annotated[int, Field(ge=0, le=2**53)]
 
 _SUMMED: Final = frozenset({"added", "changed", "missing", "returned", "quarantined", "requests", "seconds"})
 """Totals that are effects or costs of a try, so that those of two tries add up; the others describe what was found."""
@@ -55,9 +59,9 @@ class WrittenPartition:
     """
 
     path: str
-    rows: int
+    rows: Count
     content_hash: str
-    counts: dict[str, int]
+    counts: dict[str, Count]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +122,7 @@ class Receipt:
     settled: bool
     schools: dict[str, SchoolReceipt]
     changes: tuple[str, ...] | None = None
-    totals: dict[str, float] = field(default_factory=dict)
+    totals: dict[str, int | Annotated[float, Field(allow_inf_nan=False)]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     tries: tuple[Try, ...] = ()
     schema_version: int = SCHEMA_VERSION
@@ -135,12 +139,24 @@ class Receipt:
         """
         syncs = (self.sync_before, self.sync_after, *(one.sync_before for one in self.tries))
         for moment in (self.finished_at, *(one.finished_at for one in self.tries), *filter(None, syncs)):
-            moment_from_text(moment)
+            if moment_from_text(moment).year < _FIRST_YEAR:
+                msg = f"it speaks of a moment before {_FIRST_YEAR}"
+                raise ValueError(msg)
+        schools = self.schools.values()
         of_tries = (days for one in self.tries for days in one.covered.values())
-        for ranges in (*(school.covered for school in self.schools.values()), *of_tries):
+        of_withheld = (school.withheld.days for school in schools if school.withheld)
+        for ranges in (*(school.covered for school in schools), *of_tries, *of_withheld):
             for days in ranges:
-                date.fromisoformat(days.start)
-                date.fromisoformat(days.end)
+                date_from_text(days.start)
+                date_from_text(days.end)
+        for day in (self.asked.date_range_start, self.asked.date_range_end):
+            date_from_text(day)
+        for school in schools:
+            for day in (*school.written, *school.unchanged):
+                date_from_text(day)
+        if self.file_format not in layout.EXTENSIONS:
+            msg = "it names a file format that there is not"
+            raise ValueError(msg)
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as values that JSON has a form for."""
@@ -156,41 +172,22 @@ class Receipt:
             if document["schema_version"] > SCHEMA_VERSION:
                 msg = "a newer version of airflow-provider-clever wrote it; upgrade this one"
                 raise ValueError(msg)
-            known = {name.name: document[name.name] for name in fields(cls) if name.name in document}
-            schools = {school_id: _school(school) for school_id, school in known["schools"].items()}
-            asked = {name: _tuple(value) for name, value in known["asked"].items()}
-            return cls(
-                **known
-                | {
-                    "work": Work(**known["work"]),
-                    "asked": Asked(**asked),
-                    "schools": schools,
-                    "changes": _tuple(known["changes"]),
-                    "tries": tuple(_try(one) for one in known.get("tries", ())),
-                }
-            )
-        except (KeyError, TypeError, AttributeError):
-            msg = "it is not a receipt"
-            raise ValueError(msg) from None
+        except (KeyError, TypeError):
+            raise ValueError(_NO_RECEIPT) from None
+        try:
+            return _adapter().validate_python(document)
+        except ValidationError:  # its text quotes what it found
+            raise ValueError(_NO_RECEIPT) from None
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+_NO_RECEIPT: Final = "it is not a receipt"
+_FIRST_YEAR: Final = 1970
+"""What a machine without a clock takes the year for; what lies before it was written by no pull."""
 
 
-def _try(document: dict[str, Any]) -> Try:
-    return Try(**document | {"covered": {school_id: _ranges(days) for school_id, days in document["covered"].items()}})
-
-
-def _ranges(document: Iterable[Any]) -> tuple[DayRange, ...]:
-    return tuple(DayRange(*days) for days in document)
-
-
-def _school(document: dict[str, Any]) -> SchoolReceipt:
-    written = {day: WrittenPartition(**partition) for day, partition in document["written"].items()}
-    covered = _ranges(document["covered"])
-    withheld = document.get("withheld") and Withheld.from_json(document["withheld"])
-    return SchoolReceipt(**document | {"written": written, "covered": covered, "withheld": withheld})
+@cache
+def _adapter() -> TypeAdapter[Receipt]:
+    return TypeAdapter(Receipt)
 
 
 def work_id(*identity: object) -> str:

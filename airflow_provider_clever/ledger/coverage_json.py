@@ -7,8 +7,10 @@ from datetime import date
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
+from airflow_provider_clever.attendance.values import date_from_text, moment_from_text
 from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage, WithheldDays
 from airflow_provider_clever.ledger.spans import ONE_DAY, Span
+from airflow_provider_clever.syncs import sync_text
 
 SCHEMA_VERSION: Final = 1
 
@@ -106,7 +108,7 @@ def from_json(data: bytes) -> CoverageFile:
         document = json.loads(data)
         if document["schema_version"] <= SCHEMA_VERSION:
             return _file(document)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise CoverageFormatError("it is damaged") from None
     raise NewerCoverageError(f"it has schema version {document['schema_version']}, this package reads {SCHEMA_VERSION}")
 
@@ -155,7 +157,9 @@ def _month(folded: FoldedMonth) -> dict[str, Any]:
 
 
 def _file(document: Mapping[str, Any]) -> CoverageFile:
-    covers = [Cover(bool(settled), str(pulled_at), str(sync)) for settled, pulled_at, sync in document["covers"]]
+    covers = [Cover(bool(settled), _moment(at), _moment(sync)) for settled, at, sync in document["covers"]]
+    if not all(cover.pulled_at for cover in covers):
+        raise ValueError("a pull without an end")
     pulled_at, sync = document["last_sync"]
     listed_on = _date(document["listed_on"])
     coverage = Coverage(
@@ -164,8 +168,8 @@ def _file(document: Mapping[str, Any]) -> CoverageFile:
         schools={school_id: _read_school(facts, covers, listed_on) for school_id, facts in document["schools"].items()},
         listed_on=listed_on,
         newest_day=_date(document["newest_day"]),
-        last_sync=(str(pulled_at), str(sync)),
-        watermark=document["watermark"],
+        last_sync=(_moment(pulled_at), _moment(sync)),
+        watermark=_moment(document["watermark"] or "") or None,
     )
     coverage.prove()
     return CoverageFile(coverage, {month: _read_month(facts) for month, facts in document["receipts"].items()})
@@ -178,28 +182,28 @@ def _read_school(facts: Mapping[str, Any], covers: list[Cover], listed_on: date 
     if unlisted_on is None and school_listed_on and listed_on and school_listed_on < listed_on:
         unlisted_on = listed_on  # version 0.1.0 wrote no such field: all we know is that the newest list left it out
     return SchoolCoverage(
-        name=facts.get("name", ""),
-        named_at=facts.get("named_at", ""),
+        name=_words(facts.get("name", "")),
+        named_at=_words(facts.get("named_at", "")),
         first_seen=_date(facts.get("first_seen")),
         listed_on=school_listed_on,
         unlisted_on=unlisted_on,
         proven=_read_days(facts["covered"], covers),
         bare=_read_days(facts.get("found_bare", ()), covers),
-        bare_since=facts.get("bare_since", ""),
-        rows_since=facts.get("rows_since", ""),
+        bare_since=_moment(facts.get("bare_since", "")),
+        rows_since=_moment(facts.get("rows_since", "")),
         withheld=_read_withheld(facts.get("withheld")),
-        landed_at=facts.get("landed_at", ""),
-        failed_at=facts.get("failed_at", ""),
-        failure=facts.get("failure", ""),
-        rows_per_weekday=None if rows is None else float(rows),
-        measured_at=facts.get("measured_at", ""),
+        landed_at=_moment(facts.get("landed_at", "")),
+        failed_at=_moment(facts.get("failed_at", "")),
+        failure=_words(facts.get("failure", "")),
+        rows_per_weekday=None if rows is None else _rows(rows),
+        measured_at=_moment(facts.get("measured_at", "")),
     )
 
 
 def _read_days(spans: Iterable[Any], covers: list[Cover]) -> dict[date, Cover]:
     days: dict[date, Cover] = {}
     for first, last, number in spans:
-        days |= dict.fromkeys(Span(date.fromisoformat(first), date.fromisoformat(last)), covers[number])
+        days |= dict.fromkeys(_span(first, last), covers[range(len(covers)).index(number)])
     return days
 
 
@@ -207,8 +211,7 @@ def _read_withheld(facts: Any) -> WithheldDays | None:
     if facts is None:
         return None
     at, rows, of, since, spans = facts
-    days = tuple(Span(date.fromisoformat(first), date.fromisoformat(last)) for first, last in spans)
-    return WithheldDays(str(at), int(rows), int(of), str(since), days)
+    return WithheldDays(_moment(at), int(rows), int(of), _moment(since), tuple(_span(*ends) for ends in spans))
 
 
 def _read_month(facts: Mapping[str, Any]) -> FoldedMonth:
@@ -222,4 +225,42 @@ def _text(day: date | None) -> str | None:
 
 
 def _date(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None
+    return _day(text) if text else None
+
+
+def _span(first: object, last: object) -> Span:
+    return Span(_day(first), _day(last))
+
+
+def _day(text: object) -> date:
+    day = date_from_text(text)
+    if day.year not in _YEARS:
+        raise ValueError("no day of our time")
+    return day
+
+
+def _moment(text: object) -> str:
+    """An instant in its one spelling, so that comparing texts compares instants; or nothing."""
+    if text == "":
+        return ""
+    moment = moment_from_text(text)
+    if moment.year not in _YEARS:
+        raise ValueError("no instant of our time")
+    return sync_text(moment)
+
+
+def _rows(number: object) -> float:
+    rows = float(str(number))
+    if not 0 <= rows < 10**9:
+        raise ValueError("no number of rows")
+    return rows
+
+
+def _words(text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError("not text")
+    return text
+
+
+_YEARS: Final = range(1970, 2200)
+"""What lies outside was written by no pull, and cannot be reckoned with."""

@@ -288,18 +288,19 @@ class Coverage:
                 school = self.school(pull.school_id)
                 school.seen(pulled_on, pull.name, part.finished_at)
                 is_bare = pull.is_bare or pull.school_id in bare
-                _fold_days(school.bare if is_bare else school.proven, pull.covered, cover, first_retained(pulled_on))
+                _fold_days(school.bare if is_bare else school.proven, pull.covered, cover, pulled_on)
         for pull in facts.schools:
             _fold_outcome(self.school(pull.school_id), pull, facts.finished_at)
         self.prove()
 
 
-def _fold_days(days: dict[date, Cover], covered: Iterable[Span], cover: Cover, first_day: date) -> None:
+def _fold_days(days: dict[date, Cover], covered: Iterable[Span], cover: Cover, pulled_on: date) -> None:
+    # An answer about a day that Clever had forgotten by then, or that had not come yet, says nothing: it must not hide
+    # a lost day. In UTC+14 it may be the day after the one in UTC.
+    first, last = first_retained(pulled_on), pulled_on + ONE_DAY
     for span in covered:
-        for day in span:
-            # An answer about a day that Clever had forgotten by then says nothing: it must not hide a lost day.
-            if day >= first_day:
-                days[day] = max(cover, days.get(day, cover))
+        for day in Span(max(span.first, first), min(span.last, last)):
+            days[day] = max(cover, days.get(day, cover))
 
 
 def _fold_outcome(school: SchoolCoverage, pull: SchoolPull, finished_at: str) -> None:

@@ -74,7 +74,7 @@ def _pulled_at(pull: Receipt | Try, today: date) -> str:
     moment, sync = moment_from_text(pull.finished_at), sync_moment(pull.sync_before)
     # A calendar day ends last on the islands of UTC-12.
     latest = datetime.combine(today + ONE_DAY, time(12), UTC)
-    if sync is not None and moment + ONE_DAY < sync <= latest:
+    if sync is not None and sync <= latest and sync - moment > ONE_DAY:
         moment = sync
     return sync_text(min(moment, latest))
 

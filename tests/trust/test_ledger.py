@@ -1,7 +1,11 @@
 """The ledger tells the truth: `clever-attendance status` over receipts that clocks, tries and people have been at."""
 
+import contextlib
+import copy
+import functools
 import json
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -11,15 +15,25 @@ import fsspec
 import pytest
 
 from airflow_provider_clever.cli import main
+from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.landing.answers import Withheld
 from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.landing.day_ranges import DayRange
 from airflow_provider_clever.landing.objects import Objects
 from airflow_provider_clever.landing.receipt_files import write_receipt
-from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt
+from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.landing.store import Destination
+from airflow_provider_clever.landing.verify import verify
 from airflow_provider_clever.landing.work import Work
-from airflow_provider_clever.ledger.coverage import Listing, record_coverage
+from airflow_provider_clever.ledger.coverage import (
+    Listing,
+    coverage_path,
+    current_coverage,
+    read_coverage,
+    record_coverage,
+)
 from airflow_provider_clever.ledger.planner import PlanSettings, plan
+from airflow_provider_clever.ledger.reporting import district_report
 from airflow_provider_clever.syncs import sync_text
 
 DISTRICT, OTHER = "65e000000000000000000001", "65e000000000000000000002"
@@ -84,9 +98,8 @@ def test_a_receipt_counts_for_as_long_as_clever_keeps_the_days_that_it_may_speak
     lake: Objects, status: Callable[..., tuple[int, dict[str, Any]]], ago: int
 ) -> None:
     pulled_on = TODAY - timedelta(days=ago)
-    keep(lake, receipt(pulled_on, FIRST, TODAY))
-    code, found = status()
-    assert (code, found["gaps"]) == (0, 0)
+    keep(lake, receipt(pulled_on, FIRST, pulled_on))
+    assert status()[1]["gaps"] == max(0, ago - 1)  # the days since then; TODAY is not over
 
 
 def test_what_a_run_names_is_read_whatever_month_its_logical_date_lies_in(lake: Objects) -> None:
@@ -283,3 +296,100 @@ def test_a_school_that_is_listed_and_refused_fails_however_often_also_in_receipt
     assert found["gaps"] == (TODAY - FIRST).days
     assert found["lost"]
     assert found["watermark"] is None
+
+
+# --- files whose values nobody meant ----------------------------------------------------------------------------------
+
+ODD = (None, True, 0, -1, 10**400, float("nan"), "", "x", "2026-11-23", "0001-01-01", "9999-12-31", [], {}, ["x", "y"])
+ODD_MOMENTS = ("0001-01-01T00:00:00+14:00", "0001-01-02T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z")
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where there is a value in a document; of a list, its first two."""
+    yield place
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    for name, one in inner:
+        yield from places(one, (*place, name))
+
+
+def with_value(document: Any, place: tuple[Any, ...], value: Any) -> Any:
+    if not place:
+        return value
+    changed = copy.deepcopy(document)
+    holder = functools.reduce(operator.getitem, place[:-1], changed)
+    holder[place[-1]] = value
+    return changed
+
+
+@pytest.fixture
+def told(lake: Objects) -> Objects:
+    """A lake whose receipts and coverage hold a value in every place that they have."""
+    days = (DayRange(str(FIRST), str(TODAY)),)
+    birch = SchoolReceipt(
+        state="landed",
+        name="Birch",
+        covered=days,
+        written={"2026-11-02": WrittenPartition(path="p", rows=3, content_hash="0" * 64, counts={"added": 3})},
+        unchanged={"2026-11-03": "0" * 16},
+    )
+    withheld = Withheld(rows=1, of=2, days=(DayRange("2026-11-02", "2026-11-02"),), since=at(TODAY), reason="gone")
+    alder = SchoolReceipt(state="withheld", name="Alder", withheld=withheld)
+    keep(lake, receipt(TODAY - timedelta(days=1), FIRST, TODAY, schools={"b": birch}))
+    keep(lake, receipt(TODAY, FIRST, TODAY, schools={"a": alder, "b": birch}, totals={"missing": 1}))
+    failed = {"a": SchoolReceipt(state="failed", error="refused")}
+    keep(lake, receipt(TODAY, TODAY, TODAY, number=1, schools=failed))
+    record_coverage(
+        lake, DISTRICT, Listing(today=TODAY, timezone="America/Chicago", schools={"a": "Alder", "c": "Cedar"})
+    )
+    return lake
+
+
+def test_no_value_in_a_receipt_comes_out_as_an_error_that_is_not_ours(told: Objects) -> None:
+    written = sorted(Path(told.root).glob("_clever/district=*/receipts/*/*.gz"))
+    Path(told.root, coverage_path(DISTRICT)).unlink()
+    for file in written:
+        data = file.read_bytes()
+        document = read_gzipped_json(data)
+        assert gzipped_json(Receipt.from_json(document).to_json()) == data
+        for place in places(document):
+            for odd in (*ODD, *ODD_MOMENTS):
+                file.write_bytes(gzipped_json(with_value(document, place, odd)))
+                current = current_coverage(told, DISTRICT, Listing(today=TODAY))
+                assert district_report(current, TODAY).to_json()
+                assert verify(told.fs, told.root, districts=[DISTRICT]).receipts <= len(written)
+        file.write_bytes(data)
+
+
+def test_no_value_in_coverage_comes_out_as_an_error_that_is_not_ours(told: Objects) -> None:
+    file = Path(told.root, coverage_path(DISTRICT))
+    document = json.loads(file.read_bytes())
+    schools = {"a": "Alder", "b": "Birch"}
+    for place in places(document):
+        for odd in (*ODD, *ODD_MOMENTS):
+            file.write_text(json.dumps(with_value(document, place, odd)))
+            with contextlib.suppress(CleverLandingError):  # another district's, or a newer version's
+                current = current_coverage(told, DISTRICT, Listing(today=TODAY, timezone="UTC"))
+                assert district_report(current, TODAY).to_json()
+                plan(current.coverage, schools, today=TODAY, last_sync=at(TODAY), settings=PlanSettings())
+
+
+@pytest.mark.parametrize("last", [date(2027, 6, 30), date(9999, 12, 31)])
+def test_a_day_that_was_asked_for_before_it_came_is_not_covered_by_that(
+    lake: Objects, status: Callable[..., tuple[int, dict[str, Any]]], last: date
+) -> None:
+    keep(lake, receipt(TODAY, FIRST, last))
+    half_a_year_later = date(2027, 5, 20)
+    code, found = status(today=half_a_year_later)
+    (lost,) = found["about_to_be_lost"]
+    assert (code, lost["days"][0][0]) == (1, "2026-11-25")
+    assert found["gaps"] > 170
+
+
+def test_a_rebuild_for_trial_as_of_an_earlier_day_backdates_no_pull(
+    lake: Objects, status: Callable[..., tuple[int, dict[str, Any]]]
+) -> None:
+    keep(lake, receipt(TODAY, FIRST, TODAY))
+    status("--rebuild", today=date(2020, 1, 1))
+    assert status()[1]["lost"] == []
+    cover = read_coverage(lake, DISTRICT).coverage.schools["a"].days[TODAY]
+    assert cover.pulled_at == at(TODAY)
