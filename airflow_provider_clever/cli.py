@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_clever.attendance.values import is_clever_id
+from airflow_provider_clever.attendance.values import date_from_text, is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.landing.destination_url import path_as_url
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_clever.landing.verify import Finding
     from airflow_provider_clever.ledger.covered import CorrectionRules
     from airflow_provider_clever.ledger.reporting import DistrictReport
+    from airflow_provider_clever.ledger.spans import Span
     from airflow_provider_clever.ledger.surveying import Survey
 
 OK: Final = 0
@@ -43,6 +44,7 @@ CLOSED_PIPE: Final = 141
 """Whoever read the output has stopped reading, as `| head` does; as shells number it."""
 
 _SHOWN_SCHOOLS: Final = 40
+_YEARS: Final = range(2000, 2200)
 _ANSWERS: Final = {
     "deleted": "the rows are deleted: the next pull that misses them again marks them",
     "kept": "the rows stand as they are, unmarked, until they return",
@@ -54,6 +56,9 @@ _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "sat
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and give the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with suppress(AttributeError):  # there may be no output, or one of a test
+        # A locale that lacks a letter of a school's name must not cost the answer.
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # suppressed above
     try:
         if given[:1] == ["sandbox"]:
             _become_the_sandbox(given[1:])
@@ -163,9 +168,12 @@ def _command(commands: Any, name: str, command: Callable[[argparse.Namespace], i
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date_from_text(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as YYYY-MM-DD") from None
+    if day.year not in _YEARS:
+        raise argparse.ArgumentTypeError(f"{text!r} is a slip: it lies outside of {_YEARS[0]} to {_YEARS[-1]}")
+    return day
 
 
 def _district(text: str) -> str:
@@ -261,7 +269,6 @@ def _surveyed(options: argparse.Namespace) -> "Survey":
     from airflow_provider_clever.api.client import CleverClient
     from airflow_provider_clever.ledger.coverage import read_coverage
     from airflow_provider_clever.ledger.planner import BUDGET_PER_MINUTE, PlanSettings
-    from airflow_provider_clever.ledger.spans import Span, first_retained
     from airflow_provider_clever.ledger.surveying import survey
 
     objects = _objects(options)
@@ -270,15 +277,27 @@ def _surveyed(options: argparse.Namespace) -> "Survey":
         recorded = read_coverage(objects, client.get_district().id).coverage
         zone = zone_named(options.timezone or recorded.timezone)
         today = options.today or datetime.now(zone).date()
-        span = Span(options.first or first_retained(today), options.last or today)
-        if span.first > span.last:
-            raise CleverSettingsError(f"--from {span.first} lies after --to {span.last}; swap them.")
+        span = _looked_at(options, today)
         plan_settings = PlanSettings(
             corrections=_rules(zone, options.lookback_days),
             sweep_weekday=None if options.sweep_weekday == "never" else _WEEKDAYS.index(options.sweep_weekday),
             requests_per_minute=BUDGET_PER_MINUTE * settings.budget_share,
         )
         return survey(client, objects, today=today, settings=plan_settings, within=span)
+
+
+def _looked_at(options: argparse.Namespace, today: date) -> "Span":
+    from airflow_provider_clever.ledger.spans import Span, first_retained
+
+    last = options.last or max(today, options.first or today)
+    first = options.first or min(first_retained(today), last)
+    if first > last:
+        raise CleverSettingsError(f"--from {first} lies after --to {last}; swap them.")
+    if first > today:
+        raise CleverSettingsError(
+            f"--from {first} lies in the future: it is {today} there, and nothing can be due yet."
+        )
+    return Span(first, min(last, today))
 
 
 def _rules(zone: Any, lookback_days: int) -> "CorrectionRules":
@@ -336,7 +355,9 @@ def _report(objects: "Objects", district_id: str, options: argparse.Namespace) -
     from airflow_provider_clever.ledger.reporting import district_report
 
     if options.rebuild:
-        rebuild_coverage(objects, district_id, Listing(today=options.today or datetime.now(UTC).date()))
+        # Never as of an earlier day than this: pulls since then would count as made on that day, for good.
+        present = datetime.now(UTC).date()
+        rebuild_coverage(objects, district_id, Listing(today=max(present, options.today or present)))
     zone = zone_named(read_coverage(objects, district_id).coverage.timezone)
     today = options.today or datetime.now(zone).date()
     file = current_coverage(objects, district_id, Listing(today=today))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context, TriggerRule
 
-from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.destinations import open_destination
@@ -237,20 +237,24 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
         """
         with failing_for_good():
             arguments.check(self, _RECORD)
-            summary, problems = self._record(context)
+            summary, problems, trouble = self._record(context)
             context["ti"].xcom_push("summary", summary)
+            if trouble:
+                told = f"The list of schools could not be read: {trouble}".rstrip(".")
+                if not (problems or trouble.permanent):
+                    raise CleverTransportError(told + ".")  # all else is well, and the next try may read it
+                problems.append(told)
             if problems:
                 raise _RunIncompleteError(". ".join(problems) + ".")
             return summary
 
-    def _record(self, context: Context) -> tuple[dict[str, Any], list[str]]:
+    def _record(self, context: Context) -> tuple[dict[str, Any], list[str], CleverError | None]:
         from airflow_provider_clever.ledger.recording import record_run
-        from airflow_provider_clever.ledger.reporting import PlannedPull, named
+        from airflow_provider_clever.ledger.reporting import named
 
         objects = self._objects()  # before Clever is asked anything
         ti = context["ti"]
-        plan = ti.xcom_pull(task_ids=self.plan_task_id, key="summary") or {}
-        planned = [PlannedPull.of(one) for one in ti.xcom_pull(task_ids=self.plan_task_id) or ()]
+        plan, planned = self._planned(ti)
         pulled = _as_list(ti.xcom_pull(task_ids=self.pull_task_id, key="summary"))
         zone = self._zone(facts_from_context(context))
         schools, district_id, trouble = self._schools(plan.get("district_id"))
@@ -271,21 +275,42 @@ class CleverAttendanceCoverageOperator(_DistrictLedgerOperator):
             self.log.warning("Withheld: %s", named(run.report.withheld))
         if not plan:
             found.insert(0, f"Task {self.plan_task_id} left no plan, so nothing was pulled: see its log")
-        if trouble:
-            found.append(trouble)
-        return _summary(run.report, planned, pulled, run.unpulled), found
+        elif plan.get("tasks", len(planned)) != len(planned):
+            found.insert(
+                0,
+                f"Task {self.plan_task_id} planned {plan['tasks']} pulls, and XCom knows {len(planned)} of them, "
+                "so nothing tells what was not pulled. Clear the run, or trigger another one",
+            )
+        return _summary(run.report, planned, pulled, run.unpulled), found, trouble
 
-    def _schools(self, planned_district_id: str | None) -> tuple[dict[str, str] | None, str, str]:
+    def _planned(self, ti: Any) -> "tuple[Mapping[str, Any], list[PlannedPull]]":
+        """The plan's summary, empty if there was none; and its pulls.
+
+        :raises CleverSettingsError: the task that is to have planned has left something else.
+        """
+        from airflow_provider_clever.ledger.reporting import PlannedPull
+
+        summary = ti.xcom_pull(task_ids=self.plan_task_id, key="summary")
+        pulls = ti.xcom_pull(task_ids=self.plan_task_id)
+        try:
+            return {**(summary or {})}, [PlannedPull.of(one) for one in pulls or ()]
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise CleverSettingsError(
+                f"What task {self.plan_task_id} left in XCom is no plan. Let plan_task_id name the task of the "
+                "CleverAttendancePlanOperator, with its task group if it has one."
+            ) from None
+
+    def _schools(self, planned_district_id: str | None) -> tuple[dict[str, str] | None, str, CleverError | None]:
         """The schools that are shared, None if Clever does not say; the district; what went wrong, if anything."""
         district_id = self.district_id or planned_district_id
         try:
             with CleverHook(self.clever_conn_id, district_id).get_conn() as client:
                 district_id = client.get_district().id
-                return {school.id: school.name for school in client.iter_schools()}, district_id, ""
+                return {school.id: school.name for school in client.iter_schools()}, district_id, None
         except CleverError as error:
             if not district_id:
                 raise
-            return None, district_id, f"The list of schools could not be read: {error}".rstrip(".")
+            return None, district_id, error
 
 
 class _RunIncompleteError(CleverError):
@@ -352,7 +377,8 @@ def _as_list(found: Any) -> list[Mapping[str, Any]]:
     """What a task pushed, whether it was mapped or not."""
     if found is None:
         return []
-    return [found] if isinstance(found, Mapping) else [one for one in found if one]
+    several = [found] if isinstance(found, Mapping) else found
+    return [one for one in several if isinstance(one, Mapping)]
 
 
 def _weekday(name: str | None) -> int | None:

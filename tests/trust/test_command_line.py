@@ -213,6 +213,14 @@ def test_a_folder_that_cannot_be_read_is_told(
         ("--nonsense",),
         ("--today", "2026-02-30"),
         ("--today", "yesterday"),
+        ("--today", "0001-01-01"),
+        ("--today", "9999-12-31"),
+        ("--today", "20261123"),
+        ("--today", ""),
+        ("--from", "2099-01-01"),
+        ("--from", "2099-01-01", "--to", "2099-02-01"),
+        ("--from", "0001-01-01"),
+        ("--to", "9999-12-31"),
         ("--district", "../../etc"),
         ("--district", ""),
         ("--from", "2026-13-01"),
@@ -293,6 +301,14 @@ def test_a_pipe_that_is_closed_ends_the_command_without_a_word(lake: Path, verb:
 
 def test_help_that_nobody_reads_to_its_end_is_no_error() -> None:
     assert shell("$CLI status --help | true")[1] == ""
+
+
+@pytest.mark.parametrize("verb", ["status", "verify"])
+def test_a_terminal_without_the_letters_gets_its_answer_all_the_same(lake: Path, verb: str) -> None:
+    code, told = shell(f"$CLI {verb} {lake}", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+    assert code == shell(f"$CLI {verb} {lake}")[0]
+    assert DISTRICT in told or "Read 0 partitions" in told
+    assert "unexpected" not in told
 
 
 def test_an_output_that_takes_nothing_is_told(lake: Path) -> None:

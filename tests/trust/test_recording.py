@@ -1,0 +1,86 @@
+"""The task that judges a run goes by what the plan has left, and is not green when that is gone or is no plan."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.operators.clever import CleverAttendanceCoverageOperator
+from tests.support.sandbox import Sandbox
+from tests.support.waits import Instance
+
+PULLS = [{"school_ids": ["a"], "date_range_start": "2026-11-16", "date_range_end": "2026-11-17"}]
+
+
+class AfterAPlan(Instance):
+    """A task instance of a run whose tasks have left XComs, by task and key."""
+
+    left: dict[tuple[str, str], Any]
+
+    def xcom_pull(self, *, task_ids: str, key: str = "return_value", include_prior_dates: bool = False) -> Any:
+        return self.left.get((task_ids, key))
+
+
+@pytest.fixture
+def record(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Run the recording task of a run whose plan has left this."""
+    monkeypatch.setenv("AIRFLOW_CONN_CLEVER_DEFAULT", sandbox.connection_json("small"))
+
+    def record(summary: Any, pulls: Any, pulled: Any = None) -> Any:
+        ti = AfterAPlan()
+        ti.left = {("plan", "summary"): summary, ("plan", "return_value"): pulls, ("pull", "summary"): pulled}
+        run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
+        task = CleverAttendanceCoverageOperator(
+            task_id="record", destination=(tmp_path / "lake").as_uri(), today="2020-01-01", timezone="UTC"
+        )
+        return task.execute({"dag_run": run, "ti": ti})
+
+    return record
+
+
+def summary(sandbox: Sandbox, tasks: int) -> dict[str, Any]:
+    return {"district_id": sandbox.district("small").id, "tasks": tasks, "asked_for": True}
+
+
+def test_a_plan_of_which_nothing_was_due_is_well(record: Any, sandbox: Sandbox) -> None:
+    assert record(summary(sandbox, 0), [])["schools_planned"] == 0
+
+
+@pytest.mark.parametrize("pulls", [None, [], PULLS[:1]], ids=["gone", "empty", "in part"])
+def test_a_plan_whose_pulls_are_gone_from_xcom_is_not_green(record: Any, sandbox: Sandbox, pulls: Any) -> None:
+    with pytest.raises(AirflowFailException, match=r"planned 2 pulls, and XCom knows [01] of them"):
+        record(summary(sandbox, 2), pulls)
+
+
+@pytest.mark.parametrize(
+    ("left", "pulls"),
+    [
+        ("a text", PULLS),
+        (5, PULLS),
+        ({}, "a text"),
+        ({}, 5),
+        ({}, [5]),
+        ({}, {"x": 1}),
+        ({}, [{"school_ids": ["a"]}]),
+        ({}, [{**PULLS[0], "date_range_start": "yesterday"}]),
+        ({}, [{**PULLS[0], "date_range_end": None}]),
+        ({}, [{**PULLS[0], "school_ids": None}]),
+    ],
+)
+def test_what_is_no_plan_is_told_for_good(record: Any, left: Any, pulls: Any) -> None:
+    with pytest.raises(AirflowFailException, match="What task plan left in XCom is no plan"):
+        record(left, pulls)
+
+
+def test_a_list_of_schools_that_cannot_be_read_in_passing_is_read_by_the_next_try(
+    record: Any, sandbox: Sandbox
+) -> None:
+    sandbox.fault("503", family="schools", times=0)
+    with pytest.raises(CleverError, match="list of schools could not be read"):
+        record(summary(sandbox, 0), [])
+    sandbox.clear_faults()
+    assert record(summary(sandbox, 0), [])["schools"] > 0
