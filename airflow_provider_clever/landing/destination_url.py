@@ -130,9 +130,14 @@ _TEMPLATE: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _CONN_ID: Final = re.compile(r"[\w.-]+", re.ASCII)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_EMPTIED: Final = frozenset({"None", "null", "undefined"})
+_EMPTIED: Final = frozenset({"none", "null", "undefined", "nan"})
+"""What templates, JSON and tables of data write for nothing; in any case of letters."""
 _OURS: Final = re.compile(r"/(?:attendance(?:_by_month)?/district=|_clever(?:/|$))")
 
+_DECOMPOSED: Final = (
+    "it holds a letter and its accent apart (not Unicode's form NFC), so it is another name than it looks; type it again, "
+    "or choose plain letters"
+)
 _NOT_FILLED_IN: Final = "it was not filled in: a template, variable or placeholder stands where its value should"
 _CHARACTERS: Final[tuple[tuple[str, str], ...]] = (
     ("\\", "it holds a backslash; folders are parted by /"),
@@ -150,9 +155,10 @@ def _problem_of_text(text: str) -> str | None:
     """Say what is wrong with a text wherever it stands in it."""
     tests: tuple[tuple[Callable[[str], object], str], ...] = (
         (lambda text: not text.strip(), "it is empty; a template or a variable may have come out empty"),
-        (lambda text: text.strip() in _EMPTIED, "a template or a variable came out empty"),
+        (lambda text: text.strip().lower() in _EMPTIED, "a template or a variable came out empty"),
         (lambda text: any(map(_is_invisible, text)), "it holds an invisible character or an unusual blank"),
         (lambda text: text != text.strip(), "it begins or ends with a blank"),
+        (lambda text: not unicodedata.is_normalized("NFC", text), _DECOMPOSED),
         (lambda text: text.startswith("~"), "~ is another folder for each user; write the folder in full"),
         (lambda text: len(text.encode()) > LONGEST_BYTES, f"it is longer than {LONGEST_BYTES} bytes"),
     )
@@ -216,7 +222,7 @@ def _problem_of_name(name: str) -> str | None:
         return "it holds . or .. as a folder; write the path in full"
     if name != name.strip():
         return "a folder's name begins or ends with a blank"
-    if name in _EMPTIED:
+    if name.lower() in _EMPTIED:
         return f"a folder is called {name}; a template or a variable may have come out empty"
     if len(name.encode()) > LONGEST_NAME_BYTES:
         return f"a folder's name is longer than {LONGEST_NAME_BYTES} bytes"
@@ -258,7 +264,7 @@ def _conn_id_and_bucket(authority: str) -> tuple[str | None, str]:
     if has_one and not _CONN_ID.fullmatch(conn_id):
         raise _RefusedError("what stands before @ is no connection's id")
     for one in (conn_id, bucket):
-        if one in _EMPTIED:
+        if one.lower() in _EMPTIED:
             raise _RefusedError(f"a connection or bucket is called {one}; a template may have come out empty")
     if not bucket:
         raise _RefusedError("it names no bucket or container; a template or a variable may have come out empty")

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.batches import length
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.landing import changes, day_ranges, layout, rows
@@ -125,6 +126,10 @@ def verify(
     chosen = tuple(sorted(districts)) if districts is not None else districts_at(objects)
     folders = [(district, folder) for district in chosen for folder in objects.names(layout.landed_prefix(district))]
     tally = _Tally(details)
+    if not {*districts_at(objects)} - {*chosen}:  # whoever asks for one district need not hear of folders of none
+        for name in _district_folders(objects):
+            if not is_clever_id(name.rpartition("/district=")[2]):
+                tally.add(Finding(kind="strange", district_id="", path=name, words="a folder of no district"))
     done = 0
     for district in chosen:
         spoken = _check_receipts(objects, district, tally)
@@ -167,9 +172,12 @@ def districts_at(objects: Objects) -> tuple[str, ...]:
 
     :raises CleverLandingError: it cannot be listed.
     """
-    names = [name for folder in ("attendance", "_clever") for name in objects.names(folder)]
-    found = {name.rpartition("/district=")[2] for name in names if "/district=" in name}
-    return tuple(sorted(found))
+    found = {name.rpartition("/district=")[2] for name in _district_folders(objects)}
+    return tuple(sorted(filter(is_clever_id, found)))
+
+
+def _district_folders(objects: Objects) -> list[str]:
+    return [name for folder in ("attendance", "_clever") for name in objects.names(folder) if "/district=" in name]
 
 
 # --- receipts ---------------------------------------------------------------------------------------------------------

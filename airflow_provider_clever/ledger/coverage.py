@@ -6,6 +6,7 @@ reads that night's alone; and if it is lost, one call makes it anew.
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -141,9 +142,24 @@ def receipts_at(objects: Objects, district_id: str, paths: Iterable[str]) -> lis
 def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
     """Make coverage anew from all receipts; for when it was lost, damaged or doubted.
 
-    :raises CleverLandingError: the destination cannot be read or written.
+    :raises CleverLandingError: the destination cannot be read or written; or no receipt can be read although coverage
+        has taken some in, so that all it knows would be gone.
     """
-    return _write(objects, district_id, listing, _all_receipts(objects, district_id, listing.today), keep=False)
+    receipts = _all_receipts(objects, district_id, listing.today)
+    if not any(receipts.values()):
+        _refuse_to_forget(objects, district_id)
+    return _write(objects, district_id, listing, receipts, keep=False)
+
+
+def _refuse_to_forget(objects: Objects, district_id: str) -> None:
+    found = objects.read(coverage_path(district_id))
+    with suppress(_DamagedCoverageError):
+        if any(month.count for month in _parsed(found and found[0], district_id).receipts.values()):
+            raise CleverLandingError(
+                f"No receipt below {layout.our_path(district_id, 'receipts')} can be read, and "
+                f"{coverage_path(district_id)} still says what they said, so it was left as it is. Restore the receipts; "
+                "or move it away, and everything that Clever still has is pulled again"
+            )
 
 
 class _DamagedCoverageError(CleverLandingError):

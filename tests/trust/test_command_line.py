@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +130,42 @@ def test_a_district_of_which_no_receipt_is_left_is_no_green_one(run: Run, lake: 
     assert code == 2
     assert DISTRICT in out  # the other one is shown all the same
     assert "Nothing is known of district 65e000000000000000000002" in err
+
+
+def test_a_folder_of_no_district_spoils_only_itself_and_verify_names_it(run: Run, lake: Path, tmp_path: Path) -> None:
+    for stray in ("_clever/district=a b", "_clever/district=", "attendance/district=..x", "_clever/notes"):
+        (lake / stray).mkdir(parents=True)
+    assert run("status", lake, "--today", TODAY)[0] == 0
+    details = tmp_path / "details.jsonl"
+    assert run("verify", lake, "--details", details)[0] == 1
+    found = [json.loads(line) for line in details.read_text().splitlines()]
+    assert {(one["kind"], one["path"]) for one in found} == {
+        ("strange", "_clever/district=a b"),
+        ("strange", "_clever/district="),
+        ("strange", "attendance/district=..x"),
+    }
+
+
+@pytest.mark.parametrize("how", ["deleted", "a file", "all damaged"])
+def test_a_rebuild_without_a_receipt_throws_no_coverage_away(run: Run, lake: Path, how: str) -> None:
+    assert run("status", lake, "--rebuild", "--today", TODAY)[0] == 0
+    file = lake / coverage_path(DISTRICT)
+    known, receipts = file.read_bytes(), file.parent / "receipts"
+    if how == "all damaged":
+        for receipt in receipts.glob("*/*"):
+            receipt.write_bytes(b"")
+    else:
+        shutil.rmtree(receipts)
+        if how == "a file":
+            receipts.write_text("")
+    code, _, err = run("status", lake, "--rebuild", "--today", TODAY)
+    assert code == 2
+    assert "Restore the receipts" in err
+    assert file.read_bytes() == known
+    assert run("status", lake, "--today", TODAY)[0] == 0
+    file.write_text("damaged")
+    assert run("status", lake, "--rebuild", "--today", TODAY)[0] == 2
+    assert file.read_text() != "damaged"
 
 
 def test_a_rebuild_of_a_misspelt_district_or_destination_writes_nothing(run: Run, lake: Path, tmp_path: Path) -> None:
