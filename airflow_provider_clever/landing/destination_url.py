@@ -135,8 +135,8 @@ _EMPTIED: Final = frozenset({"none", "null", "undefined", "nan"})
 _OURS: Final = re.compile(r"/(?:attendance(?:_by_month)?/district=|_clever(?:/|$))")
 
 _DECOMPOSED: Final = (
-    "it holds a letter and its accent apart (not Unicode's form NFC), so it is another name than it looks; type it again, "
-    "or choose plain letters"
+    "it holds a letter and its accent apart (not Unicode's form NFC), so it is another name than it looks; type it "
+    "again, or choose plain letters"
 )
 _NOT_FILLED_IN: Final = "it was not filled in: a template, variable or placeholder stands where its value should"
 _CHARACTERS: Final[tuple[tuple[str, str], ...]] = (

@@ -157,7 +157,7 @@ def _refuse_to_forget(objects: Objects, district_id: str) -> None:
         if any(month.count for month in _parsed(found and found[0], district_id).receipts.values()):
             raise CleverLandingError(
                 f"No receipt below {layout.our_path(district_id, 'receipts')} can be read, and "
-                f"{coverage_path(district_id)} still says what they said, so it was left as it is. Restore the receipts; "
+                f"{coverage_path(district_id)} still says what they said, so it was left alone. Restore the receipts, "
                 "or move it away, and everything that Clever still has is pulled again"
             )
 

@@ -277,7 +277,11 @@ class CleverAttendanceOperator(BaseOperator):
         coverage = self._ledger(district_id, place)
         if coverage is None:
             return
-        if found := at_risk(coverage, datetime.now(zone_named(coverage.timezone)).date()):
+        try:
+            zone = zone_named(coverage.timezone)
+        except CleverSettingsError:
+            zone = UTC  # what has landed must not fail for a zone that decides at most which of two days it is
+        if found := at_risk(coverage, datetime.now(zone).date()):
             self.log.warning(
                 "Days are about to be lost, and this task does not see to them: %s. The ledger at the destination says "
                 "that no pull has covered them, and Clever forgets each day six months after its date. Trigger the "

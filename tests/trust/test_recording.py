@@ -1,5 +1,6 @@
 """The task that judges a run goes by what the plan has left, and is not green when that is gone or is no plan."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,17 +10,24 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_clever.exceptions import CleverError
-from airflow_provider_clever.operators.clever import CleverAttendanceCoverageOperator
+from airflow_provider_clever.ledger.coverage import coverage_path
+from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
+from airflow_provider_clever.ledger.covered import Coverage
+from airflow_provider_clever.operators.clever import CleverAttendanceCoverageOperator, CleverAttendanceOperator
 from tests.support.sandbox import Sandbox
 from tests.support.waits import Instance
 
 PULLS = [{"school_ids": ["a"], "date_range_start": "2026-11-16", "date_range_end": "2026-11-17"}]
 
 
+@dataclass
 class AfterAPlan(Instance):
     """A task instance of a run whose tasks have left XComs, by task and key."""
 
-    left: dict[tuple[str, str], Any]
+    left: dict[tuple[str, str], Any] = field(default_factory=dict)
+    dag_id: str = "a_dag"
+    run_id: str = "a_run"
+    map_index: int = -1
 
     def xcom_pull(self, *, task_ids: str, key: str = "return_value", include_prior_dates: bool = False) -> Any:
         return self.left.get((task_ids, key))
@@ -84,3 +92,17 @@ def test_a_list_of_schools_that_cannot_be_read_in_passing_is_read_by_the_next_tr
         record(summary(sandbox, 0), [])
     sandbox.clear_faults()
     assert record(summary(sandbox, 0), [])["schools"] > 0
+
+
+def test_a_pull_that_has_landed_does_not_fail_for_a_zone_in_the_ledger_that_this_machine_does_not_know(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_CLEVER_DEFAULT", sandbox.connection_json("small"))
+    district_id = sandbox.district("small").id
+    file = tmp_path / "lake" / coverage_path(district_id)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(to_json(CoverageFile(Coverage(district_id, timezone="Mars/Olympus"))))
+    days = {"date_range_start": "2026-11-16", "date_range_end": "2026-11-17"}
+    task = CleverAttendanceOperator(task_id="pull", destination=(tmp_path / "lake").as_uri(), max_concurrency=2, **days)
+    run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
+    assert task.execute({"dag_run": run, "ti": AfterAPlan()})["rows"] == len(sandbox.expected("small", **days))
