@@ -22,7 +22,7 @@ from airflow_provider_clever.ledger.zones import zone_named
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.syncs import sync_text
 from airflow_provider_clever.terminal_errors import in_words
-from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
+from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS, YEARS
 
 if TYPE_CHECKING:
     from airflow_provider_clever.landing.answers import Question
@@ -44,7 +44,6 @@ CLOSED_PIPE: Final = 141
 """Whoever read the output has stopped reading, as `| head` does; as shells number it."""
 
 _SHOWN_SCHOOLS: Final = 40
-_YEARS: Final = range(2000, 2200)
 _ANSWERS: Final = {
     "deleted": "the rows are deleted: the next pull that misses them again marks them",
     "kept": "the rows stand as they are, unmarked, until they return",
@@ -171,8 +170,8 @@ def _date(text: str) -> date:
         day = date_from_text(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as YYYY-MM-DD") from None
-    if day.year not in _YEARS:
-        raise argparse.ArgumentTypeError(f"{text!r} is a slip: it lies outside of {_YEARS[0]} to {_YEARS[-1]}")
+    if day.year not in YEARS:
+        raise argparse.ArgumentTypeError(f"{text!r} is a slip: it lies outside of {YEARS[0]} to {YEARS[-1]}")
     return day
 
 

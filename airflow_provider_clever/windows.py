@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -13,6 +14,9 @@ BACKFILL: Final = "backfill"
 
 # Clever drops a day six months after its date (clever-api.md 3.6), so looking back further finds nothing.
 LONGEST_LOOKBACK_DAYS: Final = 366
+
+YEARS: Final = range(2000, 2200)
+"""What lies outside is a slip, such as an end at 9999-12-31, and calendars end there too."""
 
 _NOT_GIVEN: Final = frozenset({"", "None"})
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -157,13 +161,20 @@ def _date(name: str, value: object, source: WindowSource) -> date:
             f"{name} is a moment, not a date (in the {source}). Give the date that you mean, as YYYY-MM-DD."
         )
     if isinstance(value, date):
-        return value
+        return _of_our_time(name, value, source)
     if isinstance(value, str) and _ISO_DATE.fullmatch(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
+        with suppress(ValueError):
+            return _of_our_time(name, date.fromisoformat(value), source)
     raise CleverSettingsError(f"{name} is {_shown(value)}, no date (in the {source}). Write it as YYYY-MM-DD.")
+
+
+def _of_our_time(name: str, day: date, source: WindowSource) -> date:
+    if day.year not in YEARS:
+        raise CleverSettingsError(
+            f"{name} is {day}, which lies outside of {YEARS[0]} to {YEARS[-1]} (in the {source}). Write the last day "
+            "that you mean; a run asks for days that have come."
+        )
+    return day
 
 
 def _shown(value: object) -> str:
@@ -179,7 +190,7 @@ def _keyed(facts: RunFacts) -> DateWindow | None:
         day = date.fromisoformat(match[1])
     except ValueError:
         return None
-    return DateWindow(day, day, WindowSource.PARTITION_KEY)
+    return DateWindow(day, day, WindowSource.PARTITION_KEY) if day.year in YEARS else None
 
 
 def _synced(facts: RunFacts, district_id: str | None) -> DateWindow | None:
@@ -208,7 +219,7 @@ def _instant(value: object) -> datetime:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None or moment.year not in YEARS:
         raise CleverSettingsError(
             f"A sync event of this district says {_shown(value)} where a moment with its zone belongs, such as "
             "2026-01-05T03:04:05Z. Set date_range_start and date_range_end for this run, and mend what sent the event."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context, TriggerRule
 
+from airflow_provider_clever.attendance.values import date_from_text
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
@@ -14,7 +15,14 @@ from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.ledger.zones import zone_named
 from airflow_provider_clever.operators.run_answers import take_answer
 from airflow_provider_clever.operators.run_facts import facts_from_context
-from airflow_provider_clever.windows import BACKFILL, LONGEST_LOOKBACK_DAYS, RunFacts, WindowSource, run_window
+from airflow_provider_clever.windows import (
+    BACKFILL,
+    LONGEST_LOOKBACK_DAYS,
+    YEARS,
+    RunFacts,
+    WindowSource,
+    run_window,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_clever.landing.objects import Objects
@@ -60,9 +68,12 @@ class _DistrictLedgerOperator(BaseOperator):
         if self.today in (None, "", "None"):
             return datetime.now(zone).date()
         try:
-            return date.fromisoformat(str(self.today))
+            today = date_from_text(str(self.today))
         except ValueError:
             raise CleverSettingsError("today is no date. Write it as YYYY-MM-DD, or leave it out.") from None
+        if today.year not in YEARS:
+            raise CleverSettingsError(f"today is {today}, which lies outside of {YEARS[0]} to {YEARS[-1]}.")
+        return today
 
     def _rules(self, zone: tzinfo) -> "CorrectionRules":
         from airflow_provider_clever.ledger.covered import CorrectionRules

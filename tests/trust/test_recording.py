@@ -13,7 +13,11 @@ from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.ledger.coverage import coverage_path
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.ledger.covered import Coverage
-from airflow_provider_clever.operators.clever import CleverAttendanceCoverageOperator, CleverAttendanceOperator
+from airflow_provider_clever.operators.clever import (
+    CleverAttendanceCoverageOperator,
+    CleverAttendanceOperator,
+    CleverAttendancePlanOperator,
+)
 from tests.support.sandbox import Sandbox
 from tests.support.waits import Instance
 
@@ -106,3 +110,37 @@ def test_a_pull_that_has_landed_does_not_fail_for_a_zone_in_the_ledger_that_this
     task = CleverAttendanceOperator(task_id="pull", destination=(tmp_path / "lake").as_uri(), max_concurrency=2, **days)
     run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
     assert task.execute({"dag_run": run, "ti": AfterAPlan()})["rows"] == len(sandbox.expected("small", **days))
+
+
+SLIPS = [
+    ("0001-01-01", "2026-11-17"),
+    ("2026-11-16", "9999-12-31"),
+    ("9999-12-31", "9999-12-31"),
+    ("1970-01-01", "1970-01-01"),
+]
+
+
+@pytest.mark.parametrize("operator", [CleverAttendanceOperator, CleverAttendancePlanOperator])
+@pytest.mark.parametrize("days", SLIPS, ids=" to ".join)
+def test_days_that_no_calendar_of_ours_has_are_told_for_good_before_clever_is_asked(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, operator: Any, days: tuple[str, str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_CLEVER_DEFAULT", sandbox.connection_json("small"))
+    run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
+    params = {"date_range_start": days[0], "date_range_end": days[1]}
+    task = operator(task_id="pull", destination=(tmp_path / "lake").as_uri())
+    with pytest.raises(AirflowFailException, match="lies outside of 2000 to 2199"):
+        task.execute({"dag_run": run, "ti": AfterAPlan(), "params": params})
+    assert sandbox.counters()["total"] == 0
+
+
+@pytest.mark.parametrize("operator", [CleverAttendanceCoverageOperator, CleverAttendancePlanOperator])
+@pytest.mark.parametrize("today", ["0001-01-01", "9999-12-31"])
+def test_a_today_that_no_calendar_of_ours_has_is_told_for_good(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, operator: Any, today: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_CLEVER_DEFAULT", sandbox.connection_json("small"))
+    run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
+    task = operator(task_id="judge", destination=(tmp_path / "lake").as_uri(), timezone="UTC", today=today)
+    with pytest.raises(AirflowFailException, match="lies outside of 2000 to 2199"):
+        task.execute({"dag_run": run, "ti": AfterAPlan()})
