@@ -75,7 +75,8 @@ trust: $(READY) ## generated nights of faults, deletions and kills: green means 
 
 coverage: $(READY) ## every branch of api/ is taken by the tests of api/
 	@$(BIN)/python -m pytest --quiet tests/unit/api tests/unit/test_settings.py tests/sandbox/api \
-	  tests/trust/test_answers.py tests/trust/test_sizes.py \
+	  tests/trust/test_answers.py tests/trust/test_network.py tests/trust/test_privacy_of_answers.py \
+	  tests/trust/test_sizes.py \
 	  --cov=airflow_provider_clever.api --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 e2e: $(READY) ## two districts backfilled over 20 school days beside their nights, on Postgres; CLEVER_E2E_DAYS=3 for fewer

@@ -198,10 +198,24 @@ class CleverClient:
         return self._checked(decode_page(self._own.fetch(request).body))
 
     def iter_attendance_pages(self, query: AttendanceQuery) -> Iterator[AttendancePage]:
-        """Iterate over the pages of attendance that answer a question, one in memory at a time."""
+        """Iterate over the pages of attendance that answer a question, one in memory at a time.
+
+        :raises CleverProtocolError: answers say again and again that they are another question's, and their rows do not
+            show otherwise.
+        """
         self._make_sure_of_our_district()
-        for number, page in enumerate(self._own.attendance(query), start=1):
-            yield self._checked(decode_page(page.response.body, number))
+        was_believed = True
+        for number, walked in enumerate(self._own.attendance(query), start=1):
+            page = self._checked(decode_page(walked.response.body, number))
+            # Where Clever writes its links in another way than today, even an end is taken, after rows that were right.
+            if not (walked.response.is_believed or _has_rows_of(query, page) or (not was_believed and not page.rows)):
+                raise CleverProtocolError(
+                    f"Clever's answers for {query.path} name another question than was asked, and hold no row that"
+                    " answers it. Nothing of this page was used; run again, and check the proxies in between if it"
+                    " stays."
+                )
+            was_believed = walked.response.is_believed
+            yield page
 
     def iter_attendance(self, query: AttendanceQuery) -> Iterator[AttendanceRecord]:
         """Iterate over the attendance that answers a question.
@@ -233,3 +247,10 @@ class CleverClient:
                 " this page was used. Report it."
             )
         return page
+
+
+def _has_rows_of(query: AttendanceQuery, page: AttendancePage) -> bool:
+    """Whether a page holds rows, and all of them are of the school or section and the days that were asked for."""
+    name, scope_id = ("school_id", query.school_id) if query.school_id else ("section_id", query.section_id)
+    days = page.columns["attendance_date"]
+    return set(page.columns[name]) == {scope_id} and all(query.start <= str(day) <= query.end for day in set(days))

@@ -200,6 +200,7 @@ class _Patience:
     def after_silence(self, error: CleverTransportError) -> Pause:
         self.sent += 1
         self._failures += 1
+        self._last_refusal = None
         what, _, next_step = str(error).partition(". ")
         if self._failures >= self._policy.attempts or not self._has_patience():
             text = f"{what} (asked {_times(self.sent)} for {self._path}). {next_step}"
@@ -245,6 +246,7 @@ class _Patience:
 
     def _ask_again(self, why: str) -> Pause:
         self.is_doubtful = True
+        self._last_refusal = None
         self._oddities += 1
         return self._pause(self._sure_wait(self._oddities), f"{why}; asking again over a new connection")
 
@@ -255,6 +257,7 @@ class _Patience:
                 CleverProtocolError(f"Clever answered {status} for {self._path}, which no page comes with. Report it.")
             )
         is_confirmed = False
+        last_refusal, self._last_refusal = self._last_refusal, None
         if status == 429:
             self._limited += 1
             if self._limited < self._policy.refused_attempts and self._has_patience():
@@ -267,9 +270,8 @@ class _Patience:
                 return self._pause(self._backoff(self._failures), f"Clever answered {status}; asking again")
         else:
             self.is_doubtful = True
-            refusal = (status, is_error_of_clever(response.body))
-            is_confirmed = refusal == (status, True) == self._last_refusal
-            self._last_refusal = refusal
+            self._last_refusal = (status, is_error_of_clever(response.body))
+            is_confirmed = self._last_refusal == (status, True) == last_refusal
             self._refused += 1
             if not is_confirmed and self._refused < self._policy.confirming_attempts and self._has_patience():
                 why = f"Clever answered {status}; asking again over a new connection"

@@ -248,10 +248,8 @@ class PageFetcher:
             return self._exchanged(request, ahead, asked_at, sent_at)
         except BrokenBodyError:
             failure = transport_error(Exception(), request.origin, Trouble.CUT)
-        except (Urllib3Error, HTTPException, OSError, RequestException) as error:
+        except (Urllib3Error, HTTPException, OSError, RequestException, ValueError) as error:  # ValueError: of a parser
             failure = transport_error(error, request.origin, self._trouble(error))
-        except ValueError:
-            failure = transport_error(Exception(), request.origin, Trouble.BROKEN)
         self._drop(request.origin)
         raise failure
 

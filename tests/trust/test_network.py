@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
@@ -185,3 +186,20 @@ def test_certificates_that_cannot_be_read_are_named(
 def test_a_triggerer_says_that_it_cannot_use_socks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     assert "SOCKS" in str(failure(ask_with_aiohttp, "https://clever.invalid"))
+
+
+class _Greeting(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.sendall(b"220 no TLS is spoken here\r\n")
+        with suppress(OSError):
+            self.request.recv(65536)
+
+
+def test_a_host_that_speaks_no_tls_is_named_with_the_reason(ask: Asker) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greeting) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            error = failure(ask, f"https://127.0.0.1:{server.server_address[1]}")
+        finally:
+            server.shutdown()
+    assert "TLS with https://127.0.0.1" in str(error)

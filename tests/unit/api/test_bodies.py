@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_clever.api.bodies import UnreadableBodyError, page_object, read_json
+from airflow_provider_clever.api.bodies import (
+    BodyReader,
+    BrokenBodyError,
+    UnreadableBodyError,
+    page_object,
+    read_json,
+)
 from airflow_provider_clever.attendance.values import canonical_json
 from airflow_provider_clever.exceptions import CleverProtocolError
 
@@ -59,3 +66,23 @@ def test_an_empty_page_may_look_in_many_ways(value: dict[str, object]) -> None:
 def test_another_shape_is_never_an_empty_page(value: object) -> None:
     with pytest.raises(CleverProtocolError):
         page_object(value)
+
+
+def test_gzip_of_several_members_is_read_to_its_end() -> None:
+    reader = BodyReader("gzip")
+    for piece in (gzip.compress(b'{"data":') + gzip.compress(b"[]"), gzip.compress(b"}")):
+        reader.add(piece)
+    assert reader.finish() == b'{"data":[]}'
+    assert repr(reader) == "BodyReader(11 bytes)"
+
+
+def test_gzip_that_is_cut_short_is_no_answer() -> None:
+    reader = BodyReader("gzip")
+    reader.add(gzip.compress(b'{"data":[]}')[:-9])
+    with pytest.raises(BrokenBodyError):
+        reader.finish()
+
+
+def test_an_encoding_that_nobody_asked_for_is_no_answer() -> None:
+    with pytest.raises(BrokenBodyError):
+        BodyReader("br")
