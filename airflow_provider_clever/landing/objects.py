@@ -71,6 +71,15 @@ class ObjectStore(Protocol):
         ...
 
 
+class Content(bytes):
+    """The bytes of an object. Its ``repr`` shows their number only, for tools that keep the variables of a failure."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Content({len(self)} bytes)"
+
+
 class Objects:
     """The objects below one root, with retries and errors in words.
 
@@ -102,7 +111,8 @@ class Objects:
         :param path: relative to the root.
         :raises CleverLandingError: if the store does not answer as it should, after a few tries.
         """
-        return self._tried("read", path, lambda: self.store.read(self._full(path)))
+        found = self._tried("read", path, lambda: self.store.read(self._full(path)))
+        return found and (Content(found[0]), found[1])
 
     def write(self, path: str, data: bytes, expected: Version) -> None:
         """Write an object whole if ``expected`` is still its version.

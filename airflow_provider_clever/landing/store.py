@@ -21,7 +21,14 @@ from airflow_provider_clever.landing.formats import (
     require_libraries,
 )
 from airflow_provider_clever.landing.merge import Counts, Prepared
-from airflow_provider_clever.landing.objects import ABSENT, Objects, StaleVersionError, swap_waits, too_contended
+from airflow_provider_clever.landing.objects import (
+    ABSENT,
+    Content,
+    Objects,
+    StaleVersionError,
+    swap_waits,
+    too_contended,
+)
 from airflow_provider_clever.landing.work import Work
 from airflow_provider_clever.models import PULLED_COLUMNS, PulledDay, RejectedRow, Rows
 
@@ -224,7 +231,7 @@ class Destination:
                 return made.get(decision.outcome.content_hash, decision.outcome)
             outcome = self._keep_changes(decision, context)
             made[outcome.content_hash] = outcome
-            data = self._format.write(decision.columns, outcome.content_hash or "")
+            data = Content(self._format.write(decision.columns, outcome.content_hash or ""))
             try:
                 self.objects.write(path, data, found[1] if found else ABSENT)
             except StaleVersionError:
