@@ -54,6 +54,17 @@ def test_the_index_of_the_documentation_leads_to_every_page() -> None:
     assert sorted(str(page.relative_to(ROOT)) for page in pages - linked - {index}) == []
 
 
+def test_every_decision_has_its_number_and_its_status_in_the_list() -> None:
+    folder = ROOT / "docs/explanation/decisions"
+    listed = re.findall(
+        r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+?) \| (?:holds|(?:partly )?replaced by)",
+        (folder / "README.md").read_text(),
+        re.M,
+    )
+    written = [(file.name[:4], file.name, file.read_text().splitlines()[0]) for file in sorted(folder.glob("0*.md"))]
+    assert [(number, name, f"# {number}: {title}") for number, name, title in listed] == written
+
+
 def pins(file: Path) -> list[str]:
     lines = [line.split("#")[0].strip() for line in file.read_text().splitlines()]
     return [line for line in lines if line]
