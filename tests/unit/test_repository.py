@@ -59,7 +59,7 @@ def test_every_decision_has_its_number_and_its_status_in_the_list() -> None:
     listed = re.findall(
         r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+?) \| (?:holds|(?:partly )?replaced by)",
         (folder / "README.md").read_text(),
-        re.M,
+        re.MULTILINE,
     )
     written = [(file.name[:4], file.name, file.read_text().splitlines()[0]) for file in sorted(folder.glob("0*.md"))]
     assert [(number, name, f"# {number}: {title}") for number, name, title in listed] == written
