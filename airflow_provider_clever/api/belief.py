@@ -59,9 +59,21 @@ def agreement(own_link: str | None, request: Request) -> Agreement:
     contradicted = {part for part, value in asked.items() if part in named and named[part] != value}
     if {Part.SUBJECT, Part.LIST} <= {*asked, *named}:
         contradicted.add(Part.SUBJECT)  # attendance for a list, or a list for attendance
-    if Part.CURSOR in named and Part.CURSOR not in asked:
-        contradicted.add(Part.CURSOR)  # the first page has no cursor, so this is another one
+    # The first page has no cursor, so this is another one; and whoever asked for no status asked for all of them.
+    contradicted |= {part for part in (Part.CURSOR, Part.STATUS) if part in named and part not in asked}
     return Agreement(agreed, frozenset(contradicted), is_full=len(agreed) == len(asked) and not contradicted)
+
+
+def left_by(query: str, question: Request) -> frozenset[Part]:
+    """Give the parts of a question that a next link's query asks otherwise: it would lead to fewer rows, or others.
+
+    :param query: the link's.
+    :param question: the walk's first request.
+    """
+    asked, following = (_parts(question.path, text) for text in (question.query, query))
+    narrowed = {part for part in (Part.START, Part.END) if part in following and following[part] != asked.get(part)}
+    is_filtered = Part.STATUS in following and following[Part.STATUS] != asked.get(Part.STATUS)
+    return frozenset(narrowed | ({Part.STATUS} if is_filtered else set()))
 
 
 class Doubts:

@@ -216,7 +216,7 @@ class _Patience:
         if found.belief is Belief.STRAY:
             return self._after_stray(last, found)
         if found.belief is Belief.UNSURE and (last is None or last.belief is not Belief.UNSURE):
-            return self._ask_again("the answer is empty and does not say to what question")
+            return self._ask_again("the answer is empty, and does not say to what question, or says that more follows")
         self._doubts.note(found.agreement, self._question)
         return None
 

@@ -8,13 +8,15 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote, urljoin, urlsplit
 
-from airflow_provider_clever.api.belief import Agreement, agreement
+from airflow_provider_clever.api.belief import Agreement, agreement, left_by
 from airflow_provider_clever.api.bodies import page_object, read_json
 from airflow_provider_clever.api.messages import Request
 from airflow_provider_clever.exceptions import CleverProtocolError
 
 _TAIL_BYTES: Final = 4096
 _SMALL_PAGE_BYTES: Final = 4096
+_ERROR_FIELDS: Final = ("error", "errors", "message")
+"""Where an answer without rows says that something went wrong."""
 _ADDRESS: Final = re.compile("[!-~]*")
 """No blank, line break or letter beyond ASCII."""
 _QUERY: Final = re.compile("[!$-~]+")
@@ -89,7 +91,7 @@ class Belief(StrEnum):
     SURE = "sure"
     """It is."""
     UNSURE = "unsure"
-    """It is empty, and does not say in full to what: taken when it comes again."""
+    """It is empty, and does not say in full to what, or that more follows: taken when it comes again."""
     STRAY = "stray"
     """It names another question: even if it comes again, nothing may be concluded from what it lacks."""
 
@@ -116,6 +118,7 @@ class Walk:
     """
 
     def __init__(self, request: Request) -> None:
+        self._question = request
         self._request = request
         self._seen = {_place(request.query)}
         self._was_empty = False
@@ -137,7 +140,8 @@ class Walk:
                 f"Clever sent rows for {self._request.path} on a page without any link, so nothing says whether more"
                 " follow. What had landed is intact; run again, and report it if it stays."
             )
-        return Judgement(Belief.UNSURE if is_empty and not found.is_full else Belief.SURE, found)
+        is_odd = is_empty and (links.next is not None or not found.is_full)
+        return Judgement(Belief.UNSURE if is_odd else Belief.SURE, found)
 
     def advance(self, body: bytes) -> Request | None:
         """Give the request for the page after this one, or None: this was the last.
@@ -159,7 +163,13 @@ class Walk:
     def _looked_at(self, body: bytes) -> tuple[Links, bool]:
         """The links of a page, and whether it is empty."""
         links = page_links(body)
-        is_empty = len(body) <= _SMALL_PAGE_BYTES and not page_object(read_json(body)[0]).get("data")
+        page = page_object(read_json(body)[0]) if len(body) <= _SMALL_PAGE_BYTES else None
+        is_empty = page is not None and not page.get("data")
+        if page is not None and is_empty and any(page.get(name) for name in _ERROR_FIELDS):
+            raise CleverProtocolError(
+                f"Clever answered 200 for {self._request.path} with an error in the place of rows. Nothing follows from"
+                " it; run again, and see status.clever.com if it stays."
+            )
         if links.next is not None and is_empty and self._was_empty:
             raise CleverProtocolError(
                 f"Clever sent one empty page after another for {self._request.path}, each with a next link."
@@ -171,6 +181,12 @@ class Walk:
         if links.next is None:
             return None
         request = replace(self._request, query=_query_of(links.next, self._request))
+        left = left_by(request.query, self._question)
+        if left:
+            raise CleverProtocolError(
+                f"Clever's next link for {request.path} asks for another {', '.join(sorted(left))} than this walk; it"
+                " was not followed. What had landed is intact; run again, and report it if it stays."
+            )
         if _place(request.query) in self._seen:
             raise CleverProtocolError(
                 f"Clever's next link for {request.path} leads back to a page that was read already."

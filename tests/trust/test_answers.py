@@ -40,8 +40,8 @@ RANGE = {"date_range_start": "2026-11-09", "date_range_end": "2026-11-20"}
 
 def marked(lake: Path) -> int:
     files = f"{lake}/attendance/**/*.parquet"
-    found = duckdb.execute(f"SELECT count(*) FROM read_parquet('{files}') WHERE missing_since IS NOT NULL").fetchone()
-    return int(found[0]) if found else 0
+    found = duckdb.execute(f"SELECT count(*) FROM read_parquet('{files}') WHERE missing_since IS NOT NULL").fetchall()
+    return int(found[0][0])
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,69 @@ def test_rows_on_a_page_without_links_are_never_the_end() -> None:
             pulled(url)
         assert not caught.value.permanent
         assert len(targets) == 4
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("date_range_end=2026-11-20", "date_range_end=2026-11-10"),
+        ("date_range_start=2026-11-09", "date_range_start=2026-11-12"),
+        ("limit=", "attendance_status=absent&limit="),
+    ],
+)
+def test_a_next_link_that_asks_for_less_is_not_followed(written: str, instead: str) -> None:
+    def say(target: str) -> bytes:
+        page = page_of(target)
+        for link in page["links"]:
+            if link["rel"] == "next":
+                link["uri"] = link["uri"].replace(written, instead)
+        return http(page)
+
+    with serving(say) as (url, targets):
+        with pytest.raises(CleverProtocolError, match="than this walk") as caught:
+            pulled(url)
+        assert not caught.value.permanent
+        assert not any(instead in target for target in targets)
+
+
+@pytest.mark.parametrize("field", ["error", "errors", "message"])
+@pytest.mark.parametrize("data", [None, []])
+def test_an_error_in_the_place_of_rows_is_no_empty_page(field: str, data: list[Any] | None) -> None:
+    def say(target: str) -> bytes:
+        return http({"data": data, field: ["internal"], "links": [{"rel": "self", "uri": target}]})
+
+    with serving(say) as (url, targets):
+        with pytest.raises(CleverProtocolError, match="in the place of rows"):
+            pulled(url)
+        assert len(targets) == 4
+
+
+def test_an_empty_page_in_the_middle_is_believed_only_when_it_comes_again() -> None:
+    emptied: list[str] = []
+
+    def say(target: str) -> bytes:
+        page = page_of(target)
+        if "starting_after=2" in target and not emptied:
+            emptied.append(target)
+            page["data"] = None
+        return http(page)
+
+    with serving(say) as (url, _):
+        assert pulled(url) == EVERY
+
+
+def test_a_filtered_answer_is_no_answer_to_a_question_for_all() -> None:
+    filtered: list[str] = []
+
+    def say(target: str) -> bytes:
+        page = page_of(target)
+        if not filtered:
+            filtered.append(target)
+            page = {"data": page["data"][:1], "links": [{"rel": "self", "uri": f"{target}&attendance_status=absent"}]}
+        return http(page)
+
+    with serving(say) as (url, _):
+        assert pulled(url) == EVERY
 
 
 def test_interim_answers_shift_nothing() -> None:

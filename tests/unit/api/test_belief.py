@@ -27,7 +27,7 @@ def asked(query: str = DAYS, path: str = SCHOOL) -> Request:
         (f"/v3.1/attendance/schools/s2?{DAYS}", {Part.SUBJECT}),
         ("/v3.1/schools?limit=1000", {Part.SUBJECT}),
         (f"{SCHOOL}?{DAYS}&starting_after=x", {Part.CURSOR}),
-        (f"{SCHOOL}?{DAYS}&attendance_status=absent", set()),
+        (f"{SCHOOL}?{DAYS}&attendance_status=absent", {Part.STATUS}),
     ],
 )
 def test_only_what_both_name_is_compared(link: str, contradicted: set[Part]) -> None:
