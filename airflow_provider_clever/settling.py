@@ -222,11 +222,18 @@ class Settling:
             if verdict in (Verdict.WITHHOLD, Verdict.UNSETTLED) and self._reasons.get(school_id) != _UNCONFIRMED
         }
 
-    def settled(self, windows: DayRange, names: Mapping[str, str], now: str) -> dict[str, Settled]:
+    def settled(
+        self,
+        windows: DayRange,
+        names: Mapping[str, str],
+        now: str,
+        unmarked: Collection[tuple[str, str]] = (),
+    ) -> dict[str, Settled]:
         """What to write down about each school (landing/answers.py).
 
         :param windows: the days that were walked.
         :param now: the present instant, UTC.
+        :param unmarked: schools and days that the destination did not let us mark; an answer about them still holds.
         """
         states = self.states()
         return {
@@ -234,7 +241,7 @@ class Settling:
                 name=names.get(school_id, ""),
                 window=windows,
                 withheld=self._withheld(school_id, now) if states.get(school_id) == "withheld" else None,
-                ended=tuple(self._ended(school_id)),
+                ended=tuple(day for day in self._ended(school_id) if (school_id, day) not in unmarked),
             )
             for school_id in self.verdicts
             if self._reasons.get(school_id) != _UNCONFIRMED

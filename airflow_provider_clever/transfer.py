@@ -158,7 +158,7 @@ class Transfer:
         answers, unreadable = _answers(destination, before.id)
         names: Mapping[str, str] = self._school_names()
         listed = tuple(names) if self._lists_schools else None
-        left_out = None if listed is None else unlisted(set(answers.listed) - answers.unshared, listed)
+        left_out = None if listed is None else unlisted(set(answers.listed) - answers.unshared.keys(), listed)
         context = PullContext(today=today, sync_before=last_sync_text(before), work=work, write_changes=write_changes)
         landing = Landing(destination, context, answers)
         pull = self._pull(before, list(names), landing.set_aside)
@@ -168,7 +168,7 @@ class Transfer:
             _leave_open(result, landing, unreadable)
         settling = Settling(_ended_whole(landing.evidence, result), absence or AbsenceRules(), answers, work.id)
         names = self._listed(settling, names, listed_at)
-        if settling.to_confirm:
+        while settling.to_confirm:  # what came back of some schools may let the run doubt others
             self._walk_again(settling, before, landing, result, absence or AbsenceRules())
             district_after = LateAnswer(self._client.get_district, self._stop)
             district_after.ask()
@@ -176,7 +176,8 @@ class Transfer:
         _uncover(result, landing, settling)
         now = sync_text(self._clock())
         window = DayRange(self._question.first_day.isoformat(), self._question.last_day.isoformat())
-        settled = settling.settled(window, names, now)
+        unmarked = {(school_id, day) for school_id, day, _ in landing.unmarked}
+        settled = settling.settled(window, names, now, unmarked)
         withheld: Mapping[str, Withheld] = {}
         if unreadable is None:
             withheld = note(destination.objects, answers, work.id, settled, None if left_out is not None else listed)

@@ -92,6 +92,11 @@ class GivenAnswer:
     at: str
     ended: tuple[tuple[str, str, str], ...] = ()
 
+    @property
+    def identity(self) -> tuple[str, DayRange, str, str, str]:
+        """What it says, and who said it when; without what has come of it."""
+        return self.school_id, self.days, self.word, self.by, self.at
+
     def holds(self, day: str, work_id: str) -> bool:
         """Whether it still speaks of this day; for a retry of the work that used it up it does."""
         if not self.days.start <= day <= self.days.end:
@@ -122,9 +127,12 @@ class Answers:
         return any(one.school_id == school_id and one.word == word for one in self.given)
 
     @property
-    def unshared(self) -> frozenset[str]:
-        """The schools of which somebody has said that they are no longer shared."""
-        return frozenset(one.school_id for one in self.given if one.word == "unshared")
+    def unshared(self) -> dict[str, str]:
+        """The schools of which a person has said that they are no longer shared, and when that was said last.
+
+        It holds until a list names the school again.
+        """
+        return {one.school_id: one.at for one in self.given if one.word == "unshared" and not one.ended}
 
 
 def answers_path(district_id: str) -> str:
@@ -152,6 +160,7 @@ def give_answer(
     first: date | None = None,
     last: date | None = None,
     once: bool = False,
+    asked_before: str | None = None,
 ) -> list[GivenAnswer]:
     """Say what has become of rows that did not come back. The command line, runs and pages call this.
 
@@ -164,6 +173,8 @@ def give_answer(
     :param last: the last day, included. Default: the last of those that wait for a word.
     :param once: write nothing down of a school of which the same has said the same already: a run has several tasks,
         and each may be tried again. Default False.
+    :param asked_before: of all that wait for a word mean those alone that waited before this instant, UTC: a run's
+        answer is not about what its own tasks find missing. Default: all.
     :returns: what was written down.
     :raises CleverSettingsError: the word is none, or it is not clear which days are meant.
     :raises CleverLandingError: the destination cannot be read or written.
@@ -174,13 +185,22 @@ def give_answer(
         raise CleverSettingsError(f"The first day, {first}, lies after the last, {last}; swap them.")
     said: list[GivenAnswer] = []
 
+    def waiting(answers: Answers) -> list[str]:
+        if once and any(one.by == by and one.word == word for one in answers.given):
+            return []
+        return sorted(
+            school_id
+            for school_id, question in answers.questions.items()
+            if asked_before is None or question.withheld.since < asked_before
+        )
+
     def next_answers(answers: Answers) -> Answers:
         known = {(one.school_id, one.word) for one in answers.given if once and one.by == by}
         said[:] = [
             GivenAnswer(
                 school_id=school_id, days=_meant(answers, school_id, word, first, last), word=word, by=by, at=at
             )
-            for school_id in (school_ids or sorted(answers.questions))
+            for school_id in (school_ids or waiting(answers))
             if (school_id, word) not in known
         ]
         return replace(answers, given=(*answers.given, *said))
@@ -203,7 +223,13 @@ def _meant(answers: Answers, school_id: str, word: Word, first: date | None, las
             f"No rows of school {school_id} wait for a word, so say of which days you speak: give the first and the "
             "last, or check the id of the school."
         )
-    return DayRange(first.isoformat() if first else asked.start, last.isoformat() if last else asked.end)
+    meant = DayRange(first.isoformat() if first else asked.start, last.isoformat() if last else asked.end)
+    if meant.start > meant.end:
+        raise CleverSettingsError(
+            f"The rows of school {school_id} that wait for a word are those of {asked.start} to {asked.end}, and none "
+            "of these days is meant. Give both the first and the last day, or leave them out."
+        )
+    return meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +252,8 @@ def told(answers: Answers, school_id: str, found: Withheld, work_id: str) -> Wit
     before = answers.questions.get(school_id)
     if before is None:
         return found
-    is_news = before.told_by == work_id or found.rows > before.withheld.rows
+    more_days = set(days(found.days)).difference(days(before.withheld.days))
+    is_news = before.told_by == work_id or bool(more_days) or found.rows > before.withheld.rows
     return replace(found, since=min(before.withheld.since, found.since), is_news=is_news)
 
 
@@ -261,15 +288,19 @@ def note(
                     withheld,
                     rows=max(withheld.rows, earlier.rows),
                     of=max(withheld.of, earlier.of),
-                    days=joined([*withheld.days, *earlier.days]),
+                    days=joined([*withheld.days, *_outside(earlier.days, one.window)]),
                 )
                 teller = work_id if withheld.is_news or question is None else question.told_by
                 questions[school_id] = Question(name=one.name, withheld=whole, told_by=teller)
             elif question is not None and (rest := _outside(question.withheld.days, one.window)):
                 questions[school_id] = replace(question, withheld=replace(question.withheld, days=rest))
-        given = tuple(_ended(one, found.get(one.school_id), work_id) for one in now.given)
+        given = tuple(
+            _ended(one, found.get(one.school_id), work_id, newly or ()) if one.identity in heeded else one
+            for one in now.given
+        )
         return replace(now, questions=questions, given=given, listed=now.listed if newly is None else newly)
 
+    heeded = {one.identity for one in answers.given}  # what was said since then, the pull did not know
     newly = None if listed is None else tuple(sorted(listed))
     if newly not in (None, answers.listed) or any(
         one.withheld or one.ended or school_id in answers.questions for school_id, one in found.items()
@@ -282,8 +313,11 @@ def _outside(found: Iterable[DayRange], window: DayRange) -> tuple[DayRange, ...
     return day_ranges(day for day in days(found) if not window.start <= day <= window.end)
 
 
-def _ended(one: GivenAnswer, found: Settled | None, work_id: str) -> GivenAnswer:
-    if found is None or one.word == "unshared":
+def _ended(one: GivenAnswer, found: Settled | None, work_id: str, listed: Collection[str]) -> GivenAnswer:
+    if one.word == "unshared":
+        is_back = one.school_id in listed and not one.ended
+        return replace(one, ended=((work_id, _FIRST_DAY, _LAST_DAY),)) if is_back else one
+    if found is None:
         return one
     done = day_ranges(day for day in found.ended if one.holds(day, work_id))
     new = [(work_id, span.start, span.end) for span in done if (work_id, span.start, span.end) not in one.ended]

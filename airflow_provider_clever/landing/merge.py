@@ -176,7 +176,8 @@ def evidence(previous: Columns, unseen: frozenset[Key], *, missing_since: str, a
     """What a whole pull of a day says about the rows that stood there before it.
 
     A row that is marked with this very sync counts as one that stood there and did not come back: a try of this work
-    that was killed has marked it, and its retry must decide as it did.
+    that was killed has marked it, and its retry must decide as it did. Nothing follows of a row that Clever first saw,
+    or last changed, after the walk had begun: a pull beside this one has landed it.
 
     :param previous: the landed rows before the pull, in LANDED_COLUMNS.
     :param unseen: keys of those that were not among the pulled ones.
@@ -188,6 +189,8 @@ def evidence(previous: Columns, unseen: frozenset[Key], *, missing_since: str, a
     for key, row in zip(rows.keys(previous), _rows(LANDED_COLUMNS, previous), strict=True):
         is_unseen = key in unseen
         if row[_MARK] is not None and not (is_unseen and row[_MARK] == missing_since):
+            continue
+        if is_unseen and asked_at and _age_of(row) > asked_at:
             continue
         live += 1
         if is_unseen:

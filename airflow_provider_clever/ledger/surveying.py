@@ -100,7 +100,10 @@ def schools_left_out(objects: Objects, coverage: Coverage, schools: Collection[s
     known = coverage.listed_schools
     if known <= set(schools):
         return unlisted(known, schools)
-    return unlisted(known - read_answers(objects, coverage.district_id).unshared, schools)
+    said = read_answers(objects, coverage.district_id).unshared
+    # What was said of a school says nothing any more once a later list has named it.
+    unshared = {id_ for id_ in known & said.keys() if str(coverage.schools[id_].listed_on) <= said[id_][:10]}
+    return unlisted(known - unshared, schools)
 
 
 def _sample_day(synced_on: date) -> date:

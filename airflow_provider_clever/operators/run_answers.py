@@ -35,6 +35,7 @@ def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
     from airflow_provider_clever.syncs import sync_text
 
     run = context["dag_run"]
+    began = run.start_date
     user = getattr(run, "triggering_user_name", None)
     said = give_answer(
         objects,
@@ -44,6 +45,7 @@ def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
         by=f"{user}, run {run.run_id}" if user else f"run {run.run_id}",
         at=sync_text(datetime.now(UTC)),
         once=True,
+        asked_before=sync_text(began) if began else None,
     )
     for one in said:
         log.info("Rows of school %s that did not come back are %s, says this run: %s", one.school_id, word, one.days)

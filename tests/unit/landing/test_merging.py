@@ -167,6 +167,14 @@ def test_a_row_that_clever_touched_after_the_walk_began_is_never_marked() -> Non
     assert one_merge([row("a"), row("b", created=ASKED_AT)], [row("a")]).columns["missing_since"] == [None, SYNC]
 
 
+def test_nothing_follows_of_rows_that_a_faster_pull_landed_after_this_one_began() -> None:
+    later = "2026-04-20T01:00:00.000001Z"
+    before = landed([row("a"), row("b", created=later), row("c", last_modified=later)])
+    missed = merge.merge(before, merge.prepare(pulled([row("a")])))
+    found = merge.evidence(before, missed.unseen, missing_since=SYNC, asked_at=ASKED_AT)
+    assert (found.live, found.unseen, found.fresh) == (1, 0, 0)
+
+
 def test_a_row_that_came_or_changed_since_it_was_missed_is_not_marked() -> None:
     before = landed([row("a"), row("b")])
     missed = merge.merge(before, merge.prepare(pulled([])))
