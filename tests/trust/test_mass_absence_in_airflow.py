@@ -47,7 +47,10 @@ def test_a_night_without_rows_is_red_hides_nothing_and_heals_or_is_answered(
         )
 
     def rows() -> tuple[int, int]:
-        found = duckdb.sql(f"SELECT count(*), count(missing_since) FROM '{lake}/attendance/**/*.parquet'").fetchall()
+        with duckdb.connect() as reader:  # of its own: DuckDB's shared one may hold another test's open result
+            found = reader.sql(
+                f"SELECT count(*), count(missing_since) FROM '{lake}/attendance/**/*.parquet'"
+            ).fetchall()
         return found[0][0], found[0][1]
 
     assert night().state == "success"

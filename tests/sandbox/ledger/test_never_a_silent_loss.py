@@ -229,7 +229,7 @@ def test_a_bad_night_names_what_it_left_and_the_next_one_heals_it(nights: Nights
             nights.sandbox.revoke_token("small")
 
     found = nights.night(before_each_pull=revoke_half_way)
-    assert len(pulls) == 3
+    assert len(pulls) >= 3
     planned = [PlannedPull(task.school_ids, task.span) for task in found.plan.tasks]
     coverage = record_coverage(nights.objects, nights.district_id, Listing(today=nights.today)).coverage
     receipts = receipts_at(nights.objects, nights.district_id, nights.receipts)
