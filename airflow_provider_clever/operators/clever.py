@@ -354,13 +354,18 @@ class CleverListSchoolsOperator(BaseOperator):
         """Give the ids of all shared schools, in batches, in a lasting order.
 
         :raises AirflowFailException: trying again cannot help; the message says what to do.
+        :raises CleverWithheldError: the list is empty; mapped over it, no task would run, and none would fail.
         :raises CleverError: trying again may help.
         """
         with failing_for_good():
+            from airflow_provider_clever.landing.absence import list_in_doubt
+
             arguments.check(self, _LIST_SCHOOLS)
             with CleverHook(self.clever_conn_id, self.district_id or None).get_conn() as client:
                 client.get_district()
                 school_ids = sorted(school.id for school in client.iter_schools())
+            if not school_ids:
+                raise CleverWithheldError(list_in_doubt(()))
             batches = [school_ids[at : at + self.batch_size] for at in range(0, len(school_ids), self.batch_size)]
             self.log.info("The district shares %d schools: %d batches", len(school_ids), len(batches))
             return batches

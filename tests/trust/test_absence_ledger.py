@@ -144,3 +144,17 @@ def test_the_plan_of_a_night_without_doubt_asks_as_often_as_before(story: Story)
     assert {name: counted[name] for name in ("schools", "districts")} == {
         name: usual[name] for name in ("schools", "districts")
     }
+
+
+def test_unshared_speaks_of_a_school_until_a_later_list_names_it_again(story: Story) -> None:
+    left_out = [school(story, name) for name in ("Elm Primary", "Cedar High")]
+    night(story)
+    story.sandbox.knobs(unlisted_schools=left_out)
+    assert any("leaves out 2 schools" in problem for problem in night(story).problems)
+    give_answer(story.objects, story.district_id, left_out, "unshared", by="ada", at=f"{story.day}T12:00:00.000000Z")
+    assert night(story).problems == []
+    story.sandbox.knobs(unlisted_schools=[])
+    assert [night(story).problems for _ in range(2)] == [[], []]
+    story.sandbox.knobs(unlisted_schools=left_out)
+
+    assert any("leaves out 2 schools" in problem for problem in night(story).problems)
