@@ -22,7 +22,7 @@ def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
     """Write down what the run's params say, once for all its tasks and tries.
 
     ``missing_rows`` is ``deleted``, ``kept`` or ``unshared``; ``missing_rows_school_ids`` names the schools, by default
-    all that wait for a word.
+    all that waited for a word when the run began.
 
     :raises CleverSettingsError: the word is none.
     :raises CleverLandingError: the destination cannot be read or written.
@@ -47,6 +47,8 @@ def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
         once=True,
         asked_before=sync_text(began) if began else None,
     )
+    if not said:
+        log.info("missing_rows=%s adds nothing here: no school waited when the run began, or the run has said it", word)
     for one in said:
         log.info("Rows of school %s that did not come back are %s, says this run: %s", one.school_id, word, one.days)
 
