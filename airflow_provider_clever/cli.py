@@ -41,7 +41,7 @@ COULD_NOT: Final = 2
 INTERRUPTED: Final = 130
 """Ctrl+C, as shells number it."""
 CLOSED_PIPE: Final = 141
-"""Whoever read the output has stopped reading, as `| head` does; as shells number it."""
+"""The reader of the output has gone, as `| head` goes; numbered as shells do."""
 
 _SHOWN_SCHOOLS: Final = 40
 _ANSWERS: Final = {
@@ -423,7 +423,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user may have no name
-        return f"user {os.getuid()}" if hasattr(os, "getuid") else "somebody"
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 # --- verify -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What newer Airflows have and older ones keep elsewhere, or lack: every difference between 3.1, 3.2 and 3.3 is here.
 
-Features are looked for, versions are never compared: an Airflow that somebody patched, or the next one, answers for
+Features are looked for, versions are never compared: an Airflow with patches of its own, or the next one, answers for
 itself. Airflow's own ``common.compat`` provider is asked where it knows a name. The rest is imported when it is first
 asked for, so that a DAG file with an operator alone does not pay for what sensors and triggers need.
 """

@@ -59,7 +59,7 @@ def agreement(own_link: str | None, request: Request) -> Agreement:
     contradicted = {part for part, value in asked.items() if part in named and named[part] != value}
     if {Part.SUBJECT, Part.LIST} <= {*asked, *named}:
         contradicted.add(Part.SUBJECT)  # attendance for a list, or a list for attendance
-    # The first page has no cursor, so this is another one; and whoever asked for no status asked for all of them.
+    # The first page has no cursor, so this is another one; and a question without a status asks for all of them.
     contradicted |= {part for part in (Part.CURSOR, Part.STATUS) if part in named and part not in asked}
     return Agreement(agreed, frozenset(contradicted), is_full=len(agreed) == len(asked) and not contradicted)
 
