@@ -349,7 +349,7 @@ def range_params() -> dict[str, Param]:
 
 
 def answer_params() -> dict[str, Param]:
-    """Give the param by which whoever triggers a run says what has become of rows that did not come back.
+    """Give the param by which the person who triggers a run says what has become of rows that did not come back.
 
     It is about all schools that wait for a word, unless the run's conf names some: ``missing_rows_school_ids``. That is
     no param of the form, because each costs half a millisecond of every parse of every district's DAG.

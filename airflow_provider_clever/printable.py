@@ -6,7 +6,7 @@ import unicodedata
 def printable(text: str) -> str:
     """Give a text on one line, without anything that steers a terminal or turns the direction of writing around.
 
-    A name of a school is whatever somebody typed: control characters could rewrite what stands above it on a terminal,
+    A name of a school is free text: control characters could rewrite what stands above it on a terminal,
     a line break could forge a line of a log, and marks of direction could make one id look like another.
     """
     if text.isascii() and text.isprintable():

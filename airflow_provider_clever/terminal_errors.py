@@ -47,7 +47,7 @@ def in_words(error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
-    """Where in our own code it came up; the line that called out, if it came from somebody else's."""
+    """Where in our own code it came up; the line that called out, if it came from another package."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents]
     last = frames[-1] if frames else None
     return f"{Path(last.filename).relative_to(_PACKAGE)}:{last.lineno}" if last else "an unknown place"

@@ -148,7 +148,7 @@ _CHARACTERS: Final[tuple[tuple[str, str], ...]] = (
     ("*[]", "it holds a wildcard (*, [ or ]); name one place alone"),
     ('"`|^', 'it holds a character that no store takes well (", `, | or ^)'),
 )
-"""Characters that mean something to somebody on the way, and so could come to name another place."""
+"""Characters that a shell, a store or a library may read in its own way, and so land in another place."""
 
 
 def _problem_of_text(text: str) -> str | None:

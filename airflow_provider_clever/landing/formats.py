@@ -138,7 +138,7 @@ class Parquet:
     def read_mark(self, data: bytes) -> Mark:
         """The mark that was written with the rows, and their number; only the file's footer is read.
 
-        Whoever rewrites a file with pyarrow keeps our mark without knowing it, so the number must be compared too.
+        A file that is rewritten with pyarrow keeps our mark, so the number must be compared too.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -126,7 +126,7 @@ def verify(
     chosen = tuple(sorted(districts)) if districts is not None else districts_at(objects)
     folders = [(district, folder) for district in chosen for folder in objects.names(layout.landed_prefix(district))]
     tally = _Tally(details)
-    if not {*districts_at(objects)} - {*chosen}:  # whoever asks for one district need not hear of folders of none
+    if not {*districts_at(objects)} - {*chosen}:  # a question about one district is not about folders of none
         for name in _district_folders(objects):
             if not is_clever_id(name.rpartition("/district=")[2]):
                 tally.add(Finding(kind="strange", district_id="", path=name, words="a folder of no district"))

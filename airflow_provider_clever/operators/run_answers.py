@@ -1,4 +1,4 @@
-"""What whoever started a run has said about rows that did not come back: the run's params."""
+"""What the person who started a run has said about rows that did not come back: the run's params."""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Small works that are waited for side by side, and given up at once when somebody says stop."""
+"""Small tasks that run side by side, and end at once when the stop flag is set."""
 
 import threading
 from collections import deque
