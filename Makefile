@@ -74,7 +74,7 @@ trust: $(READY) ## generated nights of faults, deletions and kills: green means 
 	@CLEVER_TRUST_NIGHTS=$(NIGHTS) $(BIN)/python -m pytest tests/trust/test_generated_nights.py $(PYTEST_ARGS)
 
 coverage: $(READY) ## every branch of api/ is taken by the tests of api/
-	@$(BIN)/python -m pytest --quiet tests/unit/api tests/unit/test_settings.py tests/sandbox/api \
+	@$(BIN)/python -m pytest --quiet tests/unit/api tests/unit/test_settings.py tests/integration/api \
 	  tests/trust/test_answers.py tests/trust/test_network.py tests/trust/test_privacy_of_answers.py \
 	  tests/trust/test_sizes.py \
 	  --cov=airflow_provider_clever.api --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
@@ -111,8 +111,8 @@ ifneq ($(WHEEL),short)
 endif
 
 stores-lowest: $(LOWEST)/.ready ## landing's tests on the oldest s3fs, gcsfs and adlfs that the extras allow
-	@$(BIN)/python $(SHOWN) $(LOWEST)/bin/python -m pytest -k "s3 or gcs or azure" tests/landing/test_destination.py \
-	  tests/landing/test_failures.py tests/landing/test_two_writers.py $(PYTEST_ARGS)
+	@$(BIN)/python $(SHOWN) $(LOWEST)/bin/python -m pytest -k "s3 or gcs or azure" tests/lake/test_destination.py \
+	  tests/lake/test_failures.py tests/lake/test_two_writers.py $(PYTEST_ARGS)
 
 $(WHEEL_TOOLS)/.ready $(LOWEST)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venvs/$*

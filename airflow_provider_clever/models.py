@@ -1,16 +1,13 @@
-"""What Clever sends, typed; and the columns that attendance is carried in between a pull and a destination."""
+"""What Clever sends, typed."""
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from airflow_provider_clever.attendance import schema
 from airflow_provider_clever.attendance.values import CleverId, date_from_text, moment_from_text
 from airflow_provider_clever.printable import printable
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 AttendanceRecord = schema.AttendanceRecord
 
@@ -89,65 +86,3 @@ class DistrictToken(_CleverModel):
     district_id: CleverId
     access_token: Annotated[str, StringConstraints(pattern="^[!-~]+$"), Field(repr=False)]
     created: RosterMoment = None
-
-
-# --- attendance in columns ------------------------------------------------------------------------------------------
-
-Columns: TypeAlias = dict[str, list[str | None]]
-"""Attendance rows as one list per column, all of one length, every value text or None.
-
-Dates are ``YYYY-MM-DD``; timestamps are UTC with six digits, ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, so that comparing the
-text compares the instants; empty optional text is None; ``_extra`` is None or an object as canonical JSON.
-"""
-
-Rows: TypeAlias = "Columns | pa.RecordBatch"
-"""Attendance rows in one of their two forms: plain columns, which hold anything, or an Arrow batch (batches.py)."""
-
-PULLED_COLUMNS: Final = schema.PULLED_COLUMNS
-"""What a pull fills."""
-
-LANDED_COLUMNS: Final = schema.LANDED_COLUMNS
-"""What a partition holds: the pulled columns and the mark that only merging sets."""
-
-TIMESTAMP_COLUMNS: Final = schema.TIMESTAMP_COLUMNS
-
-
-class RejectedRow(NamedTuple):
-    """A row that cannot land, on its way to quarantine.
-
-    :param reason: why, in words that quote nothing of the row.
-    :param page: number of the page in its walk, from 1.
-    :param row: number of the row in its page, from 1.
-    :param raw: the row as canonical JSON text. An education record: it goes to quarantine and nowhere else.
-    """
-
-    reason: str
-    page: int
-    row: int
-    raw: str
-
-    def __repr__(self) -> str:
-        return f"RejectedRow(reason={self.reason!r}, page={self.page}, row={self.row})"
-
-
-class PulledDay(NamedTuple):
-    """Attendance of one school on one day, as one walk found it.
-
-    :param school_id: the school.
-    :param attendance_date: the day, ``YYYY-MM-DD``.
-    :param columns: the rows, possibly none: plain columns, or a batch of rows with nothing unusual about them.
-    :param whole: True if a complete, unfiltered walk of the whole school has covered this day, so that a landed row
-        which is not among ``columns`` did not come back.
-    :param asked_at: when the first page of that walk was asked for, canonical UTC text; a row that Clever has touched
-        since may be missing for that reason alone. Empty: not known, so nothing follows from an absence.
-    """
-
-    school_id: str
-    attendance_date: str
-    columns: Rows
-    whole: bool
-    asked_at: str = ""
-
-    def __repr__(self) -> str:
-        rows = len(self.columns["student_id"])
-        return f"PulledDay({self.school_id}, {self.attendance_date}, {rows} rows, whole={self.whole})"

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from airflow_provider_clever.api.bodies import page_object, read_json
 from airflow_provider_clever.api.paging import cursor_in, links_of
-from airflow_provider_clever.attendance.schema import FIELD_NAMES, FIELDS, names
+from airflow_provider_clever.attendance.rows import Columns, RejectedRow
+from airflow_provider_clever.attendance.schema import FIELD_NAMES, FIELDS, PULLED_COLUMNS, names
 from airflow_provider_clever.attendance.values import (
     canonical_date,
     canonical_json,
@@ -25,7 +26,7 @@ from airflow_provider_clever.attendance.values import (
     canonical_text,
     text_of_moment,
 )
-from airflow_provider_clever.models import PULLED_COLUMNS, AttendanceRecord, Columns, RejectedRow
+from airflow_provider_clever.models import AttendanceRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,8 @@ that the URL names.
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
-from airflow_provider_clever.landing.destination_url import (
-    FOREIGN_CONN_TYPES,
-    KINDS,
-    DestinationUrl,
-    destination_url,
-)
-from airflow_provider_clever.landing.storage_errors import described
+from airflow_provider_clever.storage.destination_url import FOREIGN_CONN_TYPES, KINDS, DestinationUrl, destination_url
+from airflow_provider_clever.storage.errors import described
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

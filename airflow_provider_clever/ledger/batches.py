@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from airflow_provider_clever.ledger.spans import Span
+from airflow_provider_clever.dates import Span
 from airflow_provider_clever.pull.chains import cut_days
 
 PAGE_ROWS: Final = 1000

@@ -12,10 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.exceptions import CleverLandingError
-from airflow_provider_clever.landing import layout
-from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipt_files import read_receipt
-from airflow_provider_clever.landing.receipts import Receipt
+from airflow_provider_clever.lake import layout
+from airflow_provider_clever.lake.receipt_files import read_receipt
+from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import (
     CoverageFile,
     CoverageFormatError,
@@ -27,6 +26,7 @@ from airflow_provider_clever.ledger.coverage_json import (
 )
 from airflow_provider_clever.ledger.covered import CorrectionRules, Coverage, watermark
 from airflow_provider_clever.ledger.told import Told, told_by
+from airflow_provider_clever.storage.objects import Objects
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -52,7 +52,7 @@ class Listing:
     :param timezone: IANA name of the district's zone; empty: as recorded before.
     :param schools: names of the schools that the district shares, by id; None: nobody asked.
     :param is_doubted: whether the list leaves out so many schools that nothing follows from it for those
-        (landing/absence.py). Default False.
+        (attendance/absence.py). Default False.
     :param rules: how long a day may still change; decides what the watermark may promise.
     """
 

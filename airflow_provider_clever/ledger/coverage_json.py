@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import date_from_text, moment_from_text
+from airflow_provider_clever.dates import ONE_DAY, Span
 from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage, WithheldDays
-from airflow_provider_clever.ledger.spans import ONE_DAY, Span
 from airflow_provider_clever.syncs import sync_text
 
 SCHEMA_VERSION: Final = 1

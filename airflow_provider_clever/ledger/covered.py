@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.ledger.spans import ONE_DAY, Span, first_retained, forgotten_on, spans_of
+from airflow_provider_clever.dates import ONE_DAY, Span, first_retained, forgotten_on, spans_of
 
 NEVER_SYNCED: Final = ""
 """The sync of a district that has not synced yet, or does not say when."""

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from airflow_provider_clever.dates import LAST_CHANCE_DAYS, ONE_DAY, Span, first_retained, forgotten_on, spans_of
 from airflow_provider_clever.ledger.batches import PullTask, SchoolSpan, batched, expected_requests
 from airflow_provider_clever.ledger.covered import (
     NEVER_SYNCED,
@@ -19,14 +20,6 @@ from airflow_provider_clever.ledger.covered import (
     Coverage,
     SchoolCoverage,
     about_to_be_lost,
-)
-from airflow_provider_clever.ledger.spans import (
-    LAST_CHANCE_DAYS,
-    ONE_DAY,
-    Span,
-    first_retained,
-    forgotten_on,
-    spans_of,
 )
 
 BUDGET_PER_MINUTE: Final = 1200

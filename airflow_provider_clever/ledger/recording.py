@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, tzinfo
 
-from airflow_provider_clever.landing.absence import list_in_doubt
-from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.attendance.absence import list_in_doubt
+from airflow_provider_clever.dates import zone_name
 from airflow_provider_clever.ledger.coverage import Listing, read_coverage, receipts_at, record_coverage
 from airflow_provider_clever.ledger.covered import CorrectionRules
 from airflow_provider_clever.ledger.reporting import (
@@ -18,7 +18,7 @@ from airflow_provider_clever.ledger.reporting import (
     problems,
 )
 from airflow_provider_clever.ledger.surveying import schools_left_out
-from airflow_provider_clever.ledger.zones import zone_name
+from airflow_provider_clever.storage.objects import Objects
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from airflow_provider_clever.landing.answers import HOW_TO_ANSWER
-from airflow_provider_clever.landing.day_ranges import DayRange
-from airflow_provider_clever.landing.day_ranges import days as days_of
-from airflow_provider_clever.landing.receipts import Receipt
+from airflow_provider_clever.dates import LAST_CHANCE_DAYS, ONE_DAY, Span, first_retained, forgotten_on, spans_of
+from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.day_ranges import days as days_of
+from airflow_provider_clever.lake.answers import HOW_TO_ANSWER
+from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
 from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, SchoolCoverage, about_to_be_lost
 from airflow_provider_clever.ledger.planner import Plan
-from airflow_provider_clever.ledger.spans import LAST_CHANCE_DAYS, ONE_DAY, Span, first_retained, forgotten_on, spans_of
 
 _NAMED_SCHOOLS: Final = 10
 """How many schools a message names; the summary has them all."""

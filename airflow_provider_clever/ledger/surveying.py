@@ -7,15 +7,15 @@ from typing import Final
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
+from airflow_provider_clever.attendance.absence import unlisted
+from airflow_provider_clever.dates import Span
 from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError, CleverProtocolError
-from airflow_provider_clever.landing.absence import unlisted
-from airflow_provider_clever.landing.answers import read_answers
-from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.lake.answers import read_answers
 from airflow_provider_clever.ledger.coverage import read_coverage
 from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.planner import Plan, PlanSettings, plan
-from airflow_provider_clever.ledger.spans import Span
 from airflow_provider_clever.models import District
+from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import last_sync_text
 
 _WORTH_SAMPLING_DAYS: Final = 5

@@ -5,12 +5,12 @@ from datetime import UTC, date, datetime, time
 from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.landing.answers import Withheld
-from airflow_provider_clever.landing.day_ranges import DayRange
-from airflow_provider_clever.landing.receipts import Receipt, SchoolReceipt, Try
+from airflow_provider_clever.dates import ONE_DAY, Span
+from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.lake.answers import Withheld
+from airflow_provider_clever.lake.receipts import Receipt, SchoolReceipt, Try
 from airflow_provider_clever.ledger.coverage_json import Tally
 from airflow_provider_clever.ledger.covered import PullFacts, SchoolPull, WithheldDays
-from airflow_provider_clever.ledger.spans import ONE_DAY, Span
 from airflow_provider_clever.syncs import sync_moment, sync_text
 
 _TOO_SHORT_WEEKDAYS: Final = 5

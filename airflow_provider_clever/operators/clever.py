@@ -28,11 +28,11 @@ from airflow_provider_clever.windows import run_window
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from airflow_provider_clever.landing.store import Destination
-    from airflow_provider_clever.landing.work import Work
+    from airflow_provider_clever.lake.store import Destination
+    from airflow_provider_clever.lake.work import Work
     from airflow_provider_clever.ledger.covered import Coverage
     from airflow_provider_clever.pull.question import Question
-    from airflow_provider_clever.transfer import Answer, Transfer
+    from airflow_provider_clever.transfer.transfer import Answer, Transfer
 
 __all__ = [
     "CleverAttendanceCoverageOperator",
@@ -210,7 +210,7 @@ class CleverAttendanceOperator(BaseOperator):
 
     def _answer(self, question: "Question", context: Context) -> "Answer":
         from airflow_provider_clever.api.client import CleverClient
-        from airflow_provider_clever.transfer import Transfer
+        from airflow_provider_clever.transfer.transfer import Transfer
 
         stop = self._stop or threading.Event()
         settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
@@ -243,7 +243,7 @@ class CleverAttendanceOperator(BaseOperator):
         return transfer.rows(limit=self.max_xcom_records)
 
     def _to_destination(self, transfer: "Transfer", context: Context, work: "Work") -> "Answer":
-        from airflow_provider_clever.landing.absence import AbsenceRules
+        from airflow_provider_clever.attendance.absence import AbsenceRules
 
         rules = AbsenceRules(
             school_percent=self.most_missing_percent,
@@ -267,8 +267,8 @@ class CleverAttendanceOperator(BaseOperator):
 
     def _tell_what_is_not_watched(self, district_id: str, place: OpenDestination) -> None:
         """Say that this task pulls its own days and no others; warn if the ledger knows of days that others should."""
+        from airflow_provider_clever.dates import zone_named
         from airflow_provider_clever.ledger.reporting import at_risk, named
-        from airflow_provider_clever.ledger.zones import zone_named
 
         self.log.info(
             "This task pulls its own days alone. Days that a run has left out, because it failed or because there was "
@@ -299,8 +299,8 @@ class CleverAttendanceOperator(BaseOperator):
 
     def _ledger(self, district_id: str, place: OpenDestination) -> "Coverage | None":
         """What the ledger at the destination knows of the district; None, with a warning, if it cannot be read."""
-        from airflow_provider_clever.landing.objects import Objects
         from airflow_provider_clever.ledger.coverage import read_coverage
+        from airflow_provider_clever.storage.objects import Objects
 
         objects = Objects(place.fs, place.root, single_writer=self.single_writer)
         try:
@@ -310,7 +310,7 @@ class CleverAttendanceOperator(BaseOperator):
             return None
 
     def _destination_of(self, district_id: str, place: OpenDestination, context: Context) -> "Destination":
-        from airflow_provider_clever.landing.store import Destination
+        from airflow_provider_clever.lake.store import Destination
 
         self.log.info("Landing attendance of district %s at %s", district_id, place.url)
         destination = Destination(
@@ -358,7 +358,7 @@ class CleverListSchoolsOperator(BaseOperator):
         :raises CleverError: trying again may help.
         """
         with failing_for_good():
-            from airflow_provider_clever.landing.absence import list_in_doubt
+            from airflow_provider_clever.attendance.absence import list_in_doubt
 
             arguments.check(self, _LIST_SCHOOLS)
             with CleverHook(self.clever_conn_id, self.district_id or None).get_conn() as client:
@@ -410,8 +410,8 @@ def _is_planned(context: Context) -> bool:
 
 def _unanswerable(question: "Question") -> CleverError | None:
     """What to say of a question that Clever answered with no row, and could not have answered otherwise."""
+    from airflow_provider_clever.dates import Span
     from airflow_provider_clever.ledger.reporting import out_of_reach
-    from airflow_provider_clever.ledger.spans import Span
 
     # The day changes first on the islands of UTC+14.
     latest_today = (datetime.now(UTC) + timedelta(hours=14)).date()
@@ -429,8 +429,8 @@ def _moment(name: str, given: str | datetime | None) -> datetime | None:
 
 def _work(context: Context, question: "Question") -> "Work":
     """What identifies this work: the same for every try of one task instance that asks the same."""
-    from airflow_provider_clever.landing.receipts import work_id
-    from airflow_provider_clever.landing.work import Work
+    from airflow_provider_clever.lake.receipts import work_id
+    from airflow_provider_clever.lake.work import Work
 
     ti, run = context["ti"], context["dag_run"]
     moment = run.logical_date or getattr(run, "run_after", None) or run.start_date or datetime.now(UTC)

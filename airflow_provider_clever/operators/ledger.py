@@ -7,30 +7,23 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.sdk import BaseOperator, Context, TriggerRule
 
 from airflow_provider_clever.attendance.values import date_from_text
+from airflow_provider_clever.dates import zone_named
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.hooks.failures import failing_for_good
-from airflow_provider_clever.ledger.zones import zone_named
 from airflow_provider_clever.operators.run_answers import take_answer
 from airflow_provider_clever.operators.run_facts import facts_from_context
-from airflow_provider_clever.windows import (
-    BACKFILL,
-    LONGEST_LOOKBACK_DAYS,
-    YEARS,
-    RunFacts,
-    WindowSource,
-    run_window,
-)
+from airflow_provider_clever.windows import BACKFILL, LONGEST_LOOKBACK_DAYS, YEARS, RunFacts, WindowSource, run_window
 
 if TYPE_CHECKING:
-    from airflow_provider_clever.landing.objects import Objects
+    from airflow_provider_clever.dates import Span
     from airflow_provider_clever.ledger.covered import CorrectionRules
     from airflow_provider_clever.ledger.planner import Plan
     from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
-    from airflow_provider_clever.ledger.spans import Span
     from airflow_provider_clever.ledger.surveying import Survey
+    from airflow_provider_clever.storage.objects import Objects
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -81,7 +74,7 @@ class _DistrictLedgerOperator(BaseOperator):
         return CorrectionRules(timezone=zone, lookback_days=self.lookback_days)
 
     def _objects(self) -> "Objects":
-        from airflow_provider_clever.landing.objects import Objects
+        from airflow_provider_clever.storage.objects import Objects
 
         place = open_destination(self.destination, single_writer=self.single_writer)
         self.log.info("Coverage of attendance at %s", place.url)
@@ -130,7 +123,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
             return self._plan(context)
 
     def _plan(self, context: Context) -> list[dict[str, Any]]:
-        from airflow_provider_clever.landing.absence import list_in_doubt
+        from airflow_provider_clever.attendance.absence import list_in_doubt
         from airflow_provider_clever.ledger.planner import BUDGET_PER_MINUTE, PlanSettings
         from airflow_provider_clever.ledger.reporting import lost_days
         from airflow_provider_clever.ledger.surveying import survey
@@ -345,7 +338,7 @@ def asked_days(facts: RunFacts) -> "Span | None":
 
     :raises CleverSettingsError: the params hold only one date, or no dates.
     """
-    from airflow_provider_clever.ledger.spans import Span
+    from airflow_provider_clever.dates import Span
 
     is_dated = any(facts.params.get(name) for name in ("date_range_start", "date_range_end")) or facts.partition_key
     if facts.run_type != BACKFILL and not is_dated:

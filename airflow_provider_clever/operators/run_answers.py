@@ -10,7 +10,7 @@ from airflow.sdk import Context
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 if TYPE_CHECKING:
-    from airflow_provider_clever.landing.objects import Objects
+    from airflow_provider_clever.storage.objects import Objects
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
     word = params.get(PARAM)
     if word in (None, "", "None"):
         return
-    from airflow_provider_clever.landing.answers import give_answer
+    from airflow_provider_clever.lake.answers import give_answer
     from airflow_provider_clever.syncs import sync_text
 
     run = context["dag_run"]

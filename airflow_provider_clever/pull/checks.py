@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from airflow_provider_clever.api.rows import AttendancePage
 from airflow_provider_clever.api.usual_pages import UsualPage
+from airflow_provider_clever.attendance.batches import length, value
+from airflow_provider_clever.attendance.rows import Columns, RejectedRow, Rows
 from airflow_provider_clever.attendance.values import canonical_json
-from airflow_provider_clever.batches import length, value
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
-from airflow_provider_clever.models import Columns, RejectedRow, Rows
 from airflow_provider_clever.pull.chains import Chain
 
 _NO_SECTION = "0" * 24

@@ -4,8 +4,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
-from airflow_provider_clever import batches
-from airflow_provider_clever.models import Columns, PulledDay, Rows
+from airflow_provider_clever.attendance import batches
+from airflow_provider_clever.attendance.rows import Columns, PulledDay, Rows
 from airflow_provider_clever.pull.chains import Chain
 
 _FOR_NOW = "9999-12-31"

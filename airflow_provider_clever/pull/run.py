@@ -17,7 +17,8 @@ from airflow_provider_clever.api.fetcher import PageFetcher
 from airflow_provider_clever.api.messages import Response
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
 from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
-from airflow_provider_clever.batches import length
+from airflow_provider_clever.attendance.batches import length
+from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverDataError,
@@ -28,7 +29,6 @@ from airflow_provider_clever.exceptions import (
     CleverSettingsError,
     CleverStoppedError,
 )
-from airflow_provider_clever.models import PulledDay, RejectedRow
 from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.checks import WalkCheck
 from airflow_provider_clever.pull.days import DayAssembler

@@ -22,7 +22,6 @@ from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook, keep_out_of_logs
 from airflow_provider_clever.hooks.failures import failing_for_good
-from airflow_provider_clever.landing.destination_url import destination_url
 from airflow_provider_clever.sensors.baselines import (
     Baseline,
     WaitQuestion,
@@ -34,6 +33,7 @@ from airflow_provider_clever.sensors.baselines import (
     seen_key,
     sync_key,
 )
+from airflow_provider_clever.storage.destination_url import destination_url
 from airflow_provider_clever.syncs import ChangeLog, WaitMemory, look_at, sync_text
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.dates import Span
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.ledger.spans import Span
 from airflow_provider_clever.operators.ledger import asked_days
 from airflow_provider_clever.windows import RunFacts
 from tests.support.airflow import AirflowHome, DagOutcome

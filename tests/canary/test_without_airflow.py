@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from tests.canary.canaries import NETRC_PASSWORD, UNKNOWN_VALUE, Canaries, cursors_in
-from tests.sandbox.transfer.test_faults import FATAL, SURVIVED
+from tests.integration.transfer.test_faults import FATAL, SURVIVED
 from tests.support.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.contract.statement import DOCUMENT, problems, resolved
-from tests.sandbox_server.wire import RANGE, ask, links
+from tests.sandbox.wire import RANGE, ask, links
 from tests.support.sandbox import Sandbox
 
 CHARACTERS = ("small", "section_only", "no_section_id", "no_attendance", "paused")

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.api import endpoints
-from airflow_provider_clever.attendance.schema import ATTENDANCE_STATUSES, ATTENDANCE_TYPES
-from airflow_provider_clever.models import PULLED_COLUMNS, AttendanceRecord, District, School, Section
+from airflow_provider_clever.attendance.schema import ATTENDANCE_STATUSES, ATTENDANCE_TYPES, PULLED_COLUMNS
+from airflow_provider_clever.models import AttendanceRecord, District, School, Section
 from tests.contract.statement import DOCUMENT, SCHEMAS, problems, resolved, values_of
 
 MODELS = {"AttendanceRecord": AttendanceRecord, "District": District, "School": School, "Section": Section}

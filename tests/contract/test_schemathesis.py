@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox_server.wire import RANGE, ask, attendance, cursor_of, links
+from tests.sandbox.wire import RANGE, ask, attendance, cursor_of, links
 from tests.support.sandbox import Sandbox, running_sandbox
 
 EXAMPLES = 12

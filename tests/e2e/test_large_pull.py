@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from airflow_provider_clever.landing.store import Destination
-from tests.sandbox.ledger.nights import Nights
+from airflow_provider_clever.lake.store import Destination
+from tests.integration.ledger.nights import Nights
 from tests.support.sandbox import Sandbox, running_sandbox
 
 log = logging.getLogger(__name__)

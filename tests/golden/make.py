@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from airflow_provider_clever.landing import rows
+from airflow_provider_clever.attendance import keys as rows
 from tests.golden.pulling import pull
 from tests.golden.recorded import night
 

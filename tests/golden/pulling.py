@@ -17,14 +17,14 @@ from typing import Any
 import fsspec
 
 from airflow_provider_clever.api.client import CleverClient
-from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipts import work_id
-from airflow_provider_clever.landing.store import Destination
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.lake.receipts import work_id
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import Listing, record_coverage
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
-from airflow_provider_clever.transfer import Answer, Transfer
+from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.transfer.transfer import Answer, Transfer
 from tests.golden.recorded import Night, answering
 
 

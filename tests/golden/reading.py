@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from airflow_provider_clever.models import LANDED_COLUMNS
+from airflow_provider_clever.attendance.schema import LANDED_COLUMNS
 
 Row = dict[str, str | None]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_clever.cli import main
+from airflow_provider_clever.attendance.schema import LANDED_COLUMNS
+from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.exceptions import CleverPartitionError
-from airflow_provider_clever.landing.compressed import read_gzipped_json
-from airflow_provider_clever.models import LANDED_COLUMNS
+from airflow_provider_clever.storage.compressed import read_gzipped_json
 from tests.golden.make import FORMATS, LAKES
 from tests.golden.pulling import pull
 from tests.golden.reading import as_text
@@ -67,7 +67,7 @@ def pull_in(folder: Path, told: Night, lake: Path, file_format: str) -> dict[str
 
 def verify_in(folder: Path, lake: Path) -> dict[str, Any]:
     """Verify a lake with the package of tomorrow, and give its counts."""
-    code = "import sys; from airflow_provider_clever.cli import main; main(sys.argv[1:])"
+    code = "import sys; from airflow_provider_clever.cli.main import main; main(sys.argv[1:])"
     counts: dict[str, Any] = json.loads(run(folder, "-c", code, "verify", str(lake), "--json").stdout)["counts"]
     return counts
 
@@ -95,7 +95,7 @@ def test_the_golden_lakes_are_read_verified_replayed_and_not_written_under_the_n
 def test_a_new_way_to_hash_alone_writes_nothing(future: Path, tmp_path: Path) -> None:
     copy = tmp_path / "rehashed"
     shutil.copytree(future, copy)
-    rows = copy / "airflow_provider_clever/landing/row_batches.py"
+    rows = copy / "airflow_provider_clever/attendance/content.py"
     assert "clever-attendance 1 " in rows.read_text()
     rows.write_text(rows.read_text().replace("clever-attendance 1 ", "clever-attendance 2 "))
     chosen = "test_the_same_night_again_writes_no_partition_and_streams_no_change"

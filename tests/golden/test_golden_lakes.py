@@ -8,14 +8,14 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from airflow_provider_clever.attendance.schema import names_of
+from airflow_provider_clever.attendance.rows import Columns
+from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, names_of
 from airflow_provider_clever.attendance.upgrade import upgrade
-from airflow_provider_clever.cli import main
-from airflow_provider_clever.landing import changes
-from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipt_files import read_receipts
+from airflow_provider_clever.cli.main import main
+from airflow_provider_clever.lake import changes
+from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.ledger.coverage import read_coverage
-from airflow_provider_clever.models import LANDED_COLUMNS, Columns
+from airflow_provider_clever.storage.objects import Objects
 from tests.golden.conftest import Golden
 from tests.golden.make import LAKES, ROWS, SUMS, sums_of
 from tests.golden.pulling import pull

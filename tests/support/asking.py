@@ -12,13 +12,13 @@ import fsspec
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
-from airflow_provider_clever.landing.absence import AbsenceRules
-from airflow_provider_clever.landing.receipts import work_id
-from airflow_provider_clever.landing.store import Destination
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.attendance.absence import AbsenceRules
+from airflow_provider_clever.lake.receipts import work_id
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
-from airflow_provider_clever.transfer import Answer, Transfer
+from airflow_provider_clever.transfer.transfer import Answer, Transfer
 from tests.support.sandbox import Sandbox
 
 FIELDS = (

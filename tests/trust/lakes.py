@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from airflow_provider_clever.transfer import Answer
+from airflow_provider_clever.transfer.transfer import Answer
 from tests.support.asking import ask
 from tests.support.sandbox import Sandbox
 

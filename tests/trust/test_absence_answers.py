@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_clever.cli import main
+from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.exceptions import CleverWithheldError
 from tests.support.sandbox import Sandbox
 from tests.trust.lakes import Lake

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_clever.landing.answers import give_answer
+from airflow_provider_clever.lake.answers import give_answer
 from airflow_provider_clever.ledger.coverage import Listing, read_coverage, rebuild_coverage
 from airflow_provider_clever.ledger.recording import RecordedRun
 from tests.support.sandbox import Sandbox

@@ -23,14 +23,14 @@ from hypothesis import strategies as st
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.api.exchange import RetryPolicy
+from airflow_provider_clever.attendance.absence import AbsenceRules
 from airflow_provider_clever.exceptions import CleverError, CleverProtocolError, CleverTransportError
-from airflow_provider_clever.landing.absence import AbsenceRules
-from airflow_provider_clever.landing.receipts import work_id
-from airflow_provider_clever.landing.store import Destination
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.lake.receipts import work_id
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
-from airflow_provider_clever.transfer import Transfer
+from airflow_provider_clever.transfer.transfer import Transfer
 from tests.support.asking import ask, due, landed
 from tests.support.sandbox import Sandbox
 

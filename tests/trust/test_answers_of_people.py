@@ -13,8 +13,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError, CleverWithheldError
-from airflow_provider_clever.landing.answers import GivenAnswer, give_answer
-from airflow_provider_clever.landing.objects import Objects
+from airflow_provider_clever.lake.answers import GivenAnswer, give_answer
+from airflow_provider_clever.storage.objects import Objects
 from tests.support.sandbox import Sandbox
 from tests.trust.lakes import Lake
 

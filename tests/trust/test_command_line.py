@@ -16,12 +16,12 @@ import fsspec
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider_clever.cli import main
-from airflow_provider_clever.landing.day_ranges import DayRange
-from airflow_provider_clever.landing.receipt_files import write_receipt
-from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt
-from airflow_provider_clever.landing.store import Destination
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.cli.main import main
+from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.lake.receipt_files import write_receipt
+from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import coverage_path
 from tests.support.sandbox import Sandbox
 
@@ -302,7 +302,7 @@ def test_something_that_nobody_thought_of_is_told_in_one_line_with_its_place_and
     mocker.patch("json.dumps", side_effect=ArithmeticError("student 4711"))
     code, out, err = run("status", lake, "--json")
     assert (code, out) == (2, "")
-    assert re.search(r"unexpected ArithmeticError at cli\.py:\d+", err)
+    assert re.search(r"unexpected ArithmeticError at main\.py:\d+", err)
     assert "4711" not in err
 
 
@@ -369,7 +369,8 @@ def test_a_plan_without_a_connection_says_how_to_give_one(tmp_path: Path) -> Non
 
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it(lake: Path) -> None:
-    without = "import sys; sys.modules['{0}'] = None; from airflow_provider_clever.cli import main; sys.exit(main())"
+    start = "from airflow_provider_clever.cli.main import main; sys.exit(main())"
+    without = f"import sys; sys.modules['{{0}}'] = None; {start}"
     for verb, library, words in (
         ("status", "rich", "pip install"),
         ("plan", "airflow", "AIRFLOW_CONN_CLEVER_DEFAULT"),

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from pytest_mock import MockerFixture
 
-from airflow_provider_clever.cli import main
+from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.exceptions import CleverLandingError
-from airflow_provider_clever.landing.compressed import read_gzipped_json
-from airflow_provider_clever.transfer import Answer
+from airflow_provider_clever.storage.compressed import read_gzipped_json
+from airflow_provider_clever.transfer.transfer import Answer
 from tests.support.airflow import AirflowHome
 from tests.support.asking import ask, due, files, landed
 from tests.support.sandbox import Sandbox

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_clever.cli import main
+from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.dags import attendance_dags
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.destinations import open_destination
-from airflow_provider_clever.landing.destination_url import KINDS, destination_url
-from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.store import Destination
-from tests.landing.builders import DISTRICT, SCHOOL, context, day, row
-from tests.landing.emulators import Store
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.storage.destination_url import KINDS, destination_url
+from airflow_provider_clever.storage.objects import Objects
+from tests.lake.builders import DISTRICT, SCHOOL, context, day, row
+from tests.lake.emulators import Store
 from tests.support.airflow import AirflowHome, DagOutcome
 from tests.support.sandbox import Sandbox
 
@@ -218,9 +218,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from airflow_provider_clever.operators.clever import (
-    CleverAttendanceCoverageOperator, CleverAttendanceOperator, CleverAttendancePlanOperator
-)
+from airflow_provider_clever.operators.clever import CleverAttendanceCoverageOperator, CleverAttendanceOperator
+from airflow_provider_clever.operators.clever import CleverAttendancePlanOperator
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 
 os.chdir({here!r})

@@ -20,22 +20,22 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
+from airflow_provider_clever.attendance import keys as rows
+from airflow_provider_clever.attendance.absence import AbsenceRules
+from airflow_provider_clever.dates import first_retained
 from airflow_provider_clever.exceptions import CleverError
-from airflow_provider_clever.landing import rows
-from airflow_provider_clever.landing.absence import AbsenceRules
-from airflow_provider_clever.landing.formats import FORMATS
-from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipts import work_id
-from airflow_provider_clever.landing.store import Destination
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.lake.formats import FORMATS
+from airflow_provider_clever.lake.receipts import work_id
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.batches import PullTask
 from airflow_provider_clever.ledger.planner import PlanSettings
 from airflow_provider_clever.ledger.recording import RecordedRun, record_run
 from airflow_provider_clever.ledger.reporting import PlannedPull
-from airflow_provider_clever.ledger.spans import first_retained
 from airflow_provider_clever.ledger.surveying import Survey, survey
 from airflow_provider_clever.pull.question import Question
-from airflow_provider_clever.transfer import Transfer
+from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.transfer.transfer import Transfer
 from tests.support.asking import settings_for
 from tests.support.sandbox import Sandbox
 

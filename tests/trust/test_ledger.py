@@ -14,17 +14,15 @@ from typing import Any
 import fsspec
 import pytest
 
-from airflow_provider_clever.cli import main
+from airflow_provider_clever.cli.main import main
+from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverLandingError
-from airflow_provider_clever.landing.answers import Withheld
-from airflow_provider_clever.landing.compressed import gzipped_json, read_gzipped_json
-from airflow_provider_clever.landing.day_ranges import DayRange
-from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipt_files import write_receipt
-from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
-from airflow_provider_clever.landing.store import Destination
-from airflow_provider_clever.landing.verify import verify
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.lake.answers import Withheld
+from airflow_provider_clever.lake.receipt_files import write_receipt
+from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.verify import verify
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import (
     Listing,
     coverage_path,
@@ -34,6 +32,8 @@ from airflow_provider_clever.ledger.coverage import (
 )
 from airflow_provider_clever.ledger.planner import PlanSettings, plan
 from airflow_provider_clever.ledger.reporting import district_report
+from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import sync_text
 
 DISTRICT, OTHER = "65e000000000000000000001", "65e000000000000000000002"

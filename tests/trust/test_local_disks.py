@@ -14,14 +14,14 @@ from pytest_mock import MockerFixture
 
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.destinations import open_destination
-from airflow_provider_clever.landing import objects
-from airflow_provider_clever.landing.formats import FORMATS
-from airflow_provider_clever.landing.local_files import Place
-from airflow_provider_clever.landing.local_rehearsal import kind_of_mount
-from airflow_provider_clever.landing.store import Destination
-from tests.landing import lander
-from tests.landing.builders import DAY, DISTRICT, SCHOOL, context, day, listed, row
-from tests.landing.emulators import Store
+from airflow_provider_clever.lake.formats import FORMATS
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.storage import objects
+from airflow_provider_clever.storage.local_files import Place
+from airflow_provider_clever.storage.local_rehearsal import kind_of_mount
+from tests.lake import lander
+from tests.lake.builders import DAY, DISTRICT, SCHOOL, context, day, listed, row
+from tests.lake.emulators import Store
 
 PATH = f"attendance/district={DISTRICT}/date={DAY}/school-{SCHOOL}.jsonl.gz"
 ROWS_EACH = 60

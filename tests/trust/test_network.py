@@ -20,8 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from airflow_provider_clever.exceptions import CleverError, CleverTransportError
 from airflow_provider_clever.settings import CleverSettings
-from tests.sandbox.api.conftest import Asker, ask_with_aiohttp, ask_with_requests
-from tests.sandbox.api.raw_server import page, saying, serving
+from tests.integration.api.conftest import Asker, ask_with_aiohttp, ask_with_requests
+from tests.integration.api.raw_server import page, saying, serving
 
 DISTRICT = b'{"data":[{"data":{"id":"d1","name":"x"}}],"links":[{"rel":"self","uri":"/v3.1/districts"}]}'
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle")

@@ -19,7 +19,7 @@ from airflow_provider_clever.exceptions import CleverError, CleverHTTPError, Cle
 from airflow_provider_clever.models import District, School
 from airflow_provider_clever.printable import printable
 from airflow_provider_clever.settings import CleverSettings
-from tests.sandbox.api.raw_server import Behaviour, page, saying, serving
+from tests.integration.api.raw_server import Behaviour, page, saying, serving
 
 ONCE = RetryPolicy(attempts=1, unreadable_attempts=1, confirming_attempts=1, backoff_seconds=0.0)
 

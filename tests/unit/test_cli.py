@@ -12,13 +12,13 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from airflow_provider_clever.cli import main
-from airflow_provider_clever.landing.compressed import gzipped_json
-from airflow_provider_clever.landing.day_ranges import DayRange
-from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.cli.main import main
+from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import Listing, coverage_path, record_coverage
+from airflow_provider_clever.storage.compressed import gzipped_json
+from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import sync_text
 
 DISTRICT = "65e000000000000000000001"
@@ -157,7 +157,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_status_needs_no_airflow_and_sandbox_becomes_the_sandbox(lake: Objects) -> None:
     landed(lake, "2026-05-24", "2026-11-23")
     without = (
-        "import sys; sys.modules['airflow'] = None; from airflow_provider_clever.cli import main; sys.exit(main())"
+        "import sys; sys.modules['airflow'] = None; from airflow_provider_clever.cli.main import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", without, "status", lake.root, "--today", str(TODAY)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)

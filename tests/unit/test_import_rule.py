@@ -12,15 +12,14 @@ PACKAGE = Path(__file__).parents[2] / "airflow_provider_clever"
 # Each may import itself and what stands in the lines before it. "__init__" carries the version alone.
 LAYERS = (
     ("__init__", "exceptions"),
+    ("dates", "day_ranges"),
     ("attendance",),
     ("printable",),
     ("models", "windows"),
-    ("batches", "memory"),
-    ("settings", "syncs"),
+    ("memory", "settings", "syncs"),
+    ("storage",),
     ("api",),
-    ("landing",),
-    ("pull",),
-    ("settling",),
+    ("pull", "lake"),
     ("transfer",),
     ("ledger",),
     ("compat",),
@@ -28,7 +27,6 @@ LAYERS = (
     ("triggers",),
     ("sensors", "operators"),
     ("dags",),
-    ("terminal", "terminal_errors"),
     ("cli",),
 )
 ALONE = ("sandbox", "get_provider_info")
@@ -114,7 +112,7 @@ def test_imports_point_one_way_and_airflow_stays_at_the_edge(file: Path) -> None
     [
         ("api", "models", True),
         ("api", "hooks", False),
-        ("landing", "pull", False),
+        ("lake", "pull", False),
         ("sensors", "operators", False),
         ("sandbox", "models", False),
         ("operators", "sandbox", False),

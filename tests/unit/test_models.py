@@ -7,15 +7,10 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
+from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
+from airflow_provider_clever.attendance.schema import PULLED_COLUMNS
 from airflow_provider_clever.attendance.values import is_clever_id
-from airflow_provider_clever.models import (
-    PULLED_COLUMNS,
-    AttendanceRecord,
-    District,
-    DistrictToken,
-    PulledDay,
-    RejectedRow,
-)
+from airflow_provider_clever.models import AttendanceRecord, District, DistrictToken
 
 ROW = {
     "attendance_date": "2026-01-05",

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from tests.demo import lake_beside_due, rows_that_differ
-from tests.landing import emulators
-from tests.landing.emulators import Store
+from tests.lake import emulators
+from tests.lake.emulators import Store
 from tests.support.airflow import AirflowHome, DagOutcome
 from tests.support.sandbox import Sandbox, running_sandbox
 from tests.wheel.environments import AIRFLOW, Environment, Wheels, environment

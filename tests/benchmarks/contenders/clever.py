@@ -19,11 +19,11 @@ import fsspec
 from measuring import Job, main, memory_megabytes
 
 from airflow_provider_clever.api.client import CleverClient
-from airflow_provider_clever.landing.store import Destination
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
-from airflow_provider_clever.transfer import Transfer
+from airflow_provider_clever.transfer.transfer import Transfer
 
 told: dict[str, float] = {}
 

@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_clever.api.bodies import (
-    BodyReader,
-    BrokenBodyError,
-    UnreadableBodyError,
-    page_object,
-    read_json,
-)
+from airflow_provider_clever.api.bodies import BodyReader, BrokenBodyError, UnreadableBodyError, page_object, read_json
 from airflow_provider_clever.attendance.values import canonical_json
 from airflow_provider_clever.exceptions import CleverProtocolError
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from airflow_provider_clever.api import rows as rows_module
 from airflow_provider_clever.api.bodies import UnreadableBodyError
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
+from airflow_provider_clever.attendance.schema import PULLED_COLUMNS
 from airflow_provider_clever.exceptions import CleverProtocolError
-from airflow_provider_clever.models import PULLED_COLUMNS, AttendanceRecord
+from airflow_provider_clever.models import AttendanceRecord
 from tests.unit.api.drawn import (
     DISTRICT,
     GARBAGE,

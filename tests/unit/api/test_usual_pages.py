@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airflow_provider_clever.api import usual_pages
 from airflow_provider_clever.api.rows import decode_page
 from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
-from airflow_provider_clever.batches import as_columns, length
+from airflow_provider_clever.attendance.batches import as_columns, length
 from airflow_provider_clever.exceptions import CleverProtocolError
 from tests.unit.api.drawn import (
     DISTRICT,

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_clever.dates import Span
 from airflow_provider_clever.ledger.batches import SchoolSpan, batched, expected_requests
-from airflow_provider_clever.ledger.spans import Span
 
 FIRST = date(2026, 5, 24)
 

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_clever.dates import Span, first_retained
+from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverLandingError
-from airflow_provider_clever.landing.compressed import gzipped_json
-from airflow_provider_clever.landing.day_ranges import DayRange
-from airflow_provider_clever.landing.objects import Objects
-from airflow_provider_clever.landing.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
-from airflow_provider_clever.landing.work import Work
+from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
+from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger import coverage as ledger
 from airflow_provider_clever.ledger import told
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, from_json, to_json
 from airflow_provider_clever.ledger.covered import Coverage
-from airflow_provider_clever.ledger.spans import Span, first_retained
+from airflow_provider_clever.storage.compressed import gzipped_json
+from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import sync_text
 
 TODAY = date(2026, 11, 23)

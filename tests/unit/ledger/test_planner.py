@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_clever.dates import Span, first_retained, forgotten_on, spans_of
 from airflow_provider_clever.ledger.covered import (
     CorrectionRules,
     Cover,
@@ -18,7 +19,6 @@ from airflow_provider_clever.ledger.covered import (
     SchoolPull,
 )
 from airflow_provider_clever.ledger.planner import Plan, PlanSettings, Reason, plan
-from airflow_provider_clever.ledger.spans import Span, first_retained, forgotten_on, spans_of
 from airflow_provider_clever.syncs import sync_text
 
 TODAY = date(2026, 11, 23)  # a Monday

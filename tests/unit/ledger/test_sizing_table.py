@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
+from airflow_provider_clever.dates import Span, first_retained
 from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.planner import PlanSettings, plan
-from airflow_provider_clever.ledger.spans import Span, first_retained
 from airflow_provider_clever.syncs import sync_text
 
 PAGE = Path(__file__).parents[3] / "docs/how-to/scale-out.md"

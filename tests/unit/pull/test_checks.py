@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
 from airflow_provider_clever.api.usual_pages import UsualPage, decode_usual_page
-from airflow_provider_clever.batches import as_columns
+from airflow_provider_clever.attendance.batches import as_columns
+from airflow_provider_clever.attendance.rows import Columns, RejectedRow
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
-from airflow_provider_clever.models import Columns, RejectedRow
 from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.checks import WalkCheck
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.api.endpoints import AttendanceQuery
-from airflow_provider_clever.batches import BATCH_COLUMNS, as_columns
-from airflow_provider_clever.models import PULLED_COLUMNS, Columns, PulledDay
+from airflow_provider_clever.attendance.batches import BATCH_COLUMNS, as_columns
+from airflow_provider_clever.attendance.rows import Columns, PulledDay
+from airflow_provider_clever.attendance.schema import PULLED_COLUMNS
 from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.days import DayAssembler
 

@@ -1,0 +1,98 @@
+"""Whether a destination can be landed in, found out before any request is spent."""
+
+import json
+import logging
+from contextlib import suppress
+from typing import Final
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.lake import layout
+from airflow_provider_clever.storage.objects import ABSENT, NEVER, Objects, StaleVersionError
+
+log = logging.getLogger(__name__)
+
+LAYOUT_VERSION: Final = 1
+
+
+def marker_path(district_id: str) -> str:
+    """The object that says in which format a district is landed."""
+    return layout.our_path(district_id, "destination.json")
+
+
+def check(objects: Objects, district_id: str, file_format: str) -> None:
+    """Make sure that what is landed has this format, and that the store compares and swaps.
+
+    What a file system may lack is tried first. The marker that keeps the format is the object that the store's honesty
+    is tried on: it is written only on conditions that do not hold.
+
+    :raises CleverSettingsError: if another format is landed, or the store overwrites although it was told not to.
+    :raises CleverLandingError: if the destination cannot be reached, read or written.
+    """
+    objects.rehearse(layout.our_path(district_id, "local"), layout.landed_prefix(district_id))
+    path = marker_path(district_id)
+    marker = json.dumps({"file_format": file_format, "layout_version": LAYOUT_VERSION}).encode()
+    found = objects.read(path)
+    if found is None:
+        _refuse_another(_landed_format(objects, district_id) or file_format, file_format, objects.root)
+        try:
+            objects.write(path, marker, ABSENT)
+        except StaleVersionError:  # another task came first
+            found = objects.read(path)
+    if found is not None:
+        landed = _marked_format(path, found[0])
+        _refuse_another(landed or _landed_format(objects, district_id) or file_format, file_format, objects.root)
+        if landed is None:
+            log.warning("%s was damaged, and is written again: the files that have landed say the same", path)
+            with suppress(StaleVersionError):
+                objects.write(path, marker, found[1])
+    if not objects.single_writer:
+        _try_to_overwrite(objects, path, marker)
+
+
+def _landed_format(objects: Objects, district_id: str) -> str | None:
+    for folder in objects.names(layout.landed_prefix(district_id)):
+        for path in objects.names(folder):
+            name = layout.parse_partition_path(path)
+            if name:
+                return name.file_format
+    return None
+
+
+def _marked_format(path: str, marker: bytes) -> str | None:
+    """The format that the marker says; None if it is damaged."""
+    try:
+        document = json.loads(marker)
+        file_format, version = str(document["file_format"]), int(document["layout_version"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if version > LAYOUT_VERSION:
+        msg = (
+            f"{path} says that a newer version of airflow-provider-clever lands here, in another layout. Upgrade this "
+            "one, then run again"
+        )
+        raise CleverSettingsError(msg)
+    return file_format
+
+
+def _refuse_another(landed: str, asked: str, root: str) -> None:
+    if landed != asked:
+        msg = (
+            f"file_format is {asked!r}, but {root} holds this district as {landed!r}, and days that Clever has "
+            f"forgotten cannot be pulled again in another format: set file_format={landed!r}, or choose an empty "
+            "destination"
+        )
+        raise CleverSettingsError(msg)
+
+
+def _try_to_overwrite(objects: Objects, path: str, marker: bytes) -> None:
+    for version in (ABSENT, NEVER):
+        try:
+            objects.write(path, marker, version)
+        except StaleVersionError:
+            continue
+        msg = (
+            f"{objects.root} overwrites an object although it was told not to, so two pulls at once could lose rows: "
+            "choose a store that honours conditional writes, or pass single_writer=True if never more than one task "
+            "writes there"
+        )
+        raise CleverSettingsError(msg)

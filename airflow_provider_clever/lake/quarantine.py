@@ -1,0 +1,61 @@
+"""Rows that cannot land are kept, each once, so that somebody can look at them and they are reported only once."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date
+from typing import TypeAlias
+
+from airflow_provider_clever.attendance import keys as rows
+from airflow_provider_clever.attendance.rows import RejectedRow
+from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.lake import layout
+from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.storage.objects import Objects
+
+Entries: TypeAlias = dict[str, dict[str, object]]
+"""What is kept of each row, by the hash of its text."""
+
+
+def quarantine(objects: Objects, district_id: str, rejected: Sequence[RejectedRow], *, today: date) -> int:
+    """Keep rows, and give back how many of them are new.
+
+    They are spread over at most sixteen objects by the first digit of their hash: one request to find out that a row
+    is known, two to add one, however many there are. An object that cannot be read or written spoils only itself: the
+    others take their rows, then its error is raised.
+    """
+    shards: dict[str, Entries] = {}
+    for row in rejected:
+        digest = hashlib.sha256(row.raw.encode(errors="surrogatepass")).hexdigest()
+        entry = {"reason": row.reason, "page": row.page, "row": row.row, "raw": rows.mended(row.raw)}
+        shards.setdefault(digest[0], {}).setdefault(digest, entry | {"first_seen": today.isoformat()})
+    new, errors = 0, []
+    for shard, entries in sorted(shards.items()):
+        try:
+            new += _add(objects, shard_path(district_id, shard), entries)
+        except CleverLandingError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return new
+
+
+def shard_path(district_id: str, digit: str) -> str:
+    """The object that keeps the rows whose hash begins with this digit."""
+    return layout.our_path(district_id, "quarantine", f"{digit}.json.gz")
+
+
+def _add(objects: Objects, path: str, entries: Entries) -> int:
+    new: set[str] = set()
+
+    def joined(data: bytes | None) -> bytes | None:
+        try:
+            known = read_gzipped_json(data) if data else {}
+        except ValueError as error:
+            msg = f"{objects.root}/{path} is damaged ({error}): restore it or move it away, then run again"
+            raise CleverLandingError(msg) from None
+        new.clear()
+        new.update(entries.keys() - known.keys())
+        return gzipped_json(entries | known) if new else None
+
+    objects.update(path, joined)
+    return len(new)

@@ -1,0 +1,385 @@
+"""A destination: pulled days land in it, partition by partition, each whole or not at all."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
+
+from airflow_provider_clever.attendance import batches, merge
+from airflow_provider_clever.attendance import content as row_batches
+from airflow_provider_clever.attendance import keys as rows
+from airflow_provider_clever.attendance.absence import DayEvidence
+from airflow_provider_clever.attendance.merge import Counts, Prepared
+from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow, Rows
+from airflow_provider_clever.attendance.schema import PULLED_COLUMNS
+from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
+from airflow_provider_clever.lake import changes, layout, preflight, quarantine
+from airflow_provider_clever.lake.changes import ChangeRecord
+from airflow_provider_clever.lake.formats import (
+    FORMATS,
+    DamagedPartitionError,
+    Landed,
+    Mark,
+    NewerPartitionError,
+    require_libraries,
+)
+from airflow_provider_clever.lake.work import Work
+from airflow_provider_clever.storage.objects import (
+    ABSENT,
+    Content,
+    Objects,
+    StaleVersionError,
+    swap_waits,
+    too_contended,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from fsspec import AbstractFileSystem
+
+Found = TypeVar("Found")
+
+_CANONICAL: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z")
+
+CONFLICT_REASON: Final = "another row of the same pull has the same key and is newer; that one landed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullContext:
+    """What a pull knows that its days do not say.
+
+    :param today: the date (UTC) that the retention edge is reckoned from.
+    :param sync_before: the district's last attendance sync as it stood before the first page was asked for, canonical
+        UTC text (rows.Columns); None if the district has never synced.
+    :param work: which work this is a try of; None: no correction feed is written.
+    :param write_changes: whether to write the correction feed.
+    :raises ValueError: if ``sync_before`` is not canonical.
+    """
+
+    today: date
+    sync_before: str | None = None
+    work: Work | None = None
+    write_changes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sync_before is not None and not _CANONICAL.fullmatch(self.sync_before):
+            msg = f"sync_before must be written YYYY-MM-DDTHH:MM:SS.ffffffZ, not {self.sync_before!r}"
+            raise ValueError(msg)
+
+    @property
+    def missing_since(self) -> str:
+        """What rows that Clever no longer has are marked with: the sync; without one, the first instant of today."""
+        return self.sync_before or f"{self.today.isoformat()}T00:00:00.000000Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionOutcome:
+    """What landing one school's day has done.
+
+    :param path: of the partition, relative to the destination.
+    :param outcome: ``written``; ``unchanged``: the rows stood there already; ``absent``: nothing pulled, nothing there.
+    :param rows: how many rows the partition holds now, marked ones among them.
+    :param received: how many rows the pull brought.
+    :param content_hash: of the rows that stand there now; None if there is no partition.
+    :param rejected: rows set aside for a newer one of the same key; they belong in quarantine.
+    :param change: where the rows before and after were kept, if they were.
+    :param evidence: how many of the rows that stood there came back; None: nothing follows from those that did not.
+    """
+
+    path: str
+    school_id: str
+    attendance_date: str
+    outcome: Literal["written", "unchanged", "absent"]
+    rows: int
+    received: int
+    content_hash: str | None
+    counts: Counts
+    rejected: tuple[RejectedRow, ...] = field(default=(), repr=False)
+    change: ChangeRecord | None = None
+    evidence: DayEvidence | None = field(default=None, repr=False)
+
+
+class _Pull(NamedTuple):
+    """A pulled day, ready to be compared and merged.
+
+    :param fresh: the rows that stand there afterwards if none stood there before.
+    :param settled: the same rows, ready to be merged; None for a batch, of which that is not made until it is needed.
+    """
+
+    fresh: "pa.RecordBatch"
+    fresh_hash: str
+    settled: Prepared | None
+
+    @property
+    def prepared(self) -> Prepared:
+        """The rows, ready to be merged."""
+        return self.settled or merge.prepare(batches.as_columns(self.fresh))
+
+    @property
+    def conflicts(self) -> list[rows.Row]:
+        """Pulled rows set aside for a newer one of the same key."""
+        return self.settled.conflicts if self.settled else []
+
+    @property
+    def counts(self) -> Counts:
+        """What is known before anything is compared."""
+        return Counts(conflicts=len(self.conflicts), duplicates=self.settled.duplicates if self.settled else 0)
+
+    def __repr__(self) -> str:
+        return f"_Pull({batches.length(self.fresh)} rows)"
+
+
+class _Decision(NamedTuple):
+    """What to do about a partition: the outcome; and, if something changes, the rows that shall stand there."""
+
+    outcome: PartitionOutcome
+    columns: "pa.RecordBatch | None" = None
+    before: str | None = None
+    changes: Sequence[merge.Change] = ()
+
+    def __repr__(self) -> str:
+        return f"_Decision({self.outcome.outcome})"
+
+
+class Destination:
+    """One district's place in a lake. Safe to use from several threads.
+
+    :param fs: any fsspec file system; ``hooks.destinations.open_destination(url).fs`` is one.
+    :param root: the destination's path on it; ``open_destination(url).root``.
+    :param district_id: whose attendance. Rows of another district are refused.
+    :param file_format: ``"parquet"`` or ``"jsonl"``.
+    :param single_writer: True if the user answers for it that never more than one task writes here; it admits stores
+        without compare-and-swap.
+    :raises CleverSettingsError: for another format.
+    :raises CleverDataError: if the district id may not stand in a path.
+    """
+
+    def __init__(
+        self,
+        fs: "AbstractFileSystem",
+        root: str,
+        *,
+        district_id: str,
+        file_format: str = "parquet",
+        single_writer: bool = False,
+    ) -> None:
+        self.objects = Objects(fs, root, single_writer=single_writer)
+        self.district_id = layout.checked_id(district_id, "district id")
+        self.file_format = layout.checked_format(file_format)
+        self._format = FORMATS[self.file_format]
+
+    def check(self) -> None:
+        """Make sure that this can be landed in, before any request is spent: a handful of small calls.
+
+        :raises CleverSettingsError: if another format is landed here, a library is missing, or the store cannot compare
+            and swap.
+        :raises CleverLandingError: if the destination cannot be reached, read or written.
+        """
+        require_libraries()
+        preflight.check(self.objects, self.district_id, self.file_format)
+
+    def land(self, day: PulledDay, *, context: PullContext) -> PartitionOutcome:
+        """Merge one school's day into its partition. Rows that did not come back stay as they are: see :meth:`mark`.
+
+        :param day: what was pulled.
+        :param context: what the pull knows besides.
+        :raises CleverDataError: if an id or the date may not stand in a path, or a row belongs to another partition.
+        :raises CleverPartitionError: if what stands there cannot be read; it is left as it is.
+        :raises CleverLandingError: if the destination does not take it; then the partition is as it was.
+        """
+        path = layout.partition_path(self.district_id, day.attendance_date, day.school_id, self.file_format)
+        self._refuse_strangers(day)
+        pull = _pull(day.columns)
+        return self._swap(path, lambda previous: self._decide(path, day, pull, previous, context), context)
+
+    def mark(
+        self, school_id: str, attendance_date: str, found: DayEvidence, *, context: PullContext
+    ) -> PartitionOutcome:
+        """Mark the rows of one school's day that a pull did not return, if they are still as they were then.
+
+        :param found: which rows.
+        :param context: as when the day was landed.
+        :raises CleverLandingError: if the destination does not take it; then the partition is as it was.
+        """
+        path = layout.partition_path(self.district_id, attendance_date, school_id, self.file_format)
+        outcome = PartitionOutcome(
+            path=path,
+            school_id=school_id,
+            attendance_date=attendance_date,
+            outcome="absent",
+            rows=0,
+            received=0,
+            content_hash=None,
+            counts=Counts(),
+        )
+
+        def decide(previous: bytes | None) -> _Decision:
+            if previous is None:
+                return _Decision(outcome)
+            landed = self._read(path, previous, self._format.read)
+            return _merged(outcome, merge.mark(landed.columns, found, missing_since=context.missing_since), landed)
+
+        return self._swap(path, decide, context)
+
+    def _swap(self, path: str, decide: Callable[[bytes | None], "_Decision"], context: PullContext) -> PartitionOutcome:
+        """Read a partition, write what is decided of it if nobody has written it since; otherwise again."""
+        made: dict[str | None, PartitionOutcome] = {}
+        for wait_seconds in swap_waits():
+            found = self.objects.read(path)
+            decision = decide(found and found[0])
+            if decision.columns is None:
+                # Our own write may have arrived although the store's answer to it got lost.
+                return made.get(decision.outcome.content_hash, decision.outcome)
+            outcome = self._keep_changes(decision, context)
+            made[outcome.content_hash] = outcome
+            data = Content(self._format.write(decision.columns, outcome.content_hash or ""))
+            try:
+                self.objects.write(path, data, found[1] if found else ABSENT)
+            except StaleVersionError:
+                time.sleep(wait_seconds)
+            else:
+                return outcome
+        raise too_contended(f"{self.objects.root}/{path}")
+
+    def quarantine(self, rejected: Sequence[RejectedRow], *, today: date) -> int:
+        """Keep rows that cannot land, each once.
+
+        :param rejected: the rows.
+        :param today: the date (UTC) noted beside rows that are new.
+        :returns: how many of them had not been quarantined before.
+        :raises CleverLandingError: if the destination does not take them.
+        """
+        return quarantine.quarantine(self.objects, self.district_id, rejected, today=today)
+
+    def _refuse_strangers(self, day: PulledDay) -> None:
+        expected = {
+            "district_id": self.district_id,
+            "school_id": day.school_id,
+            "attendance_date": day.attendance_date,
+        }
+        for name, value in expected.items():
+            if not batches.has_only(day.columns, name, value):
+                msg = (
+                    f"rows with another {name} came with school {day.school_id} on {day.attendance_date}; nothing of "
+                    "that day was landed"
+                )
+                raise CleverDataError(msg)
+
+    def _decide(
+        self, path: str, day: PulledDay, pull: _Pull, previous: bytes | None, context: PullContext
+    ) -> _Decision:
+        outcome = PartitionOutcome(
+            path=path,
+            school_id=day.school_id,
+            attendance_date=day.attendance_date,
+            outcome="absent",
+            rows=0,
+            received=batches.length(day.columns),
+            content_hash=None,
+            counts=pull.counts,
+            rejected=tuple(_conflict(row) for row in pull.conflicts),
+        )
+        if previous is None:
+            return _first(outcome, pull, context)
+        mark = self._read(path, previous, self._format.read_mark)
+        # Past the retention edge Clever may have forgotten rows, so nothing follows from their absence.
+        expired = merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today)
+        is_telling = day.whole and not expired
+        if mark == Mark(pull.fresh_hash, batches.length(pull.fresh)):
+            evidence = DayEvidence(live=mark.rows, asked_at=day.asked_at) if is_telling else None
+            same = replace(outcome, outcome="unchanged", rows=mark.rows, content_hash=mark.content_hash)
+            return _Decision(replace(same, evidence=evidence))
+        landed = self._read(path, previous, self._format.read)
+        merged = merge.merge(landed.columns, pull.prepared)
+        if is_telling:
+            found = merge.evidence(
+                landed.columns, merged.unseen, missing_since=context.missing_since, asked_at=day.asked_at
+            )
+            outcome = replace(outcome, evidence=found)
+        elif day.whole:
+            counts = replace(merged.counts, expired=merge.unmarked(landed.columns, merged.unseen))
+            merged = merged._replace(counts=counts)
+        return _merged(outcome, merged, landed)
+
+    def _keep_changes(self, decision: _Decision, context: PullContext) -> PartitionOutcome:
+        outcome = decision.outcome
+        if not (context.write_changes and context.work):
+            return outcome
+        record = changes.write_change(
+            self.objects,
+            self.district_id,
+            context.work,
+            (
+                outcome.school_id,
+                outcome.attendance_date,
+                changes.short_hash(decision.before),
+                changes.short_hash(outcome.content_hash),
+            ),
+            decision.changes,
+        )
+        return replace(outcome, change=record)
+
+    def _read(self, path: str, data: bytes, read: Callable[[bytes], Found]) -> Found:
+        try:
+            return read(data)
+        except DamagedPartitionError as error:
+            raise self._damaged(path, error) from None
+
+    def _damaged(self, path: str, error: DamagedPartitionError) -> CleverPartitionError:
+        next_step = (
+            "Upgrade airflow-provider-clever here, then run again; nothing is wrong with the file"
+            if isinstance(error, NewerPartitionError)
+            else "Restore an earlier version of it, or move it away (its rows are then lost unless Clever still has "
+            "them), and run again"
+        )
+        return CleverPartitionError(f"{self.objects.root}/{path} cannot be merged into: {error}. {next_step}")
+
+
+def _pull(pulled: Rows) -> _Pull:
+    if not isinstance(pulled, dict):
+        if row_batches.is_settled(pulled):
+            return _Pull(pulled, row_batches.content_hash(pulled), None)
+        pulled = batches.as_columns(pulled)
+    try:
+        prepared = merge.prepare(pulled)
+        fresh = batches.as_batch(prepared.columns)
+        return _Pull(fresh, row_batches.content_hash(fresh), prepared)
+    except UnicodeEncodeError:
+        return _pull(rows.without_surrogates(pulled))
+
+
+def _merged(outcome: PartitionOutcome, merged: merge.Merged, landed: Landed) -> _Decision:
+    """What to do about a partition that stood there before."""
+    outcome = replace(outcome, rows=batches.length(merged.columns), counts=merged.counts)
+    # The rows decide, in today's columns: a newer schema or another hash of the same rows is no reason to write.
+    if merged.columns == landed.columns:
+        return _Decision(replace(outcome, outcome="unchanged", content_hash=landed.content_hash))
+    batch = batches.as_batch(merged.columns)
+    outcome = replace(outcome, outcome="written", content_hash=row_batches.content_hash(batch))
+    return _Decision(outcome, batch, landed.content_hash, merged.changes)
+
+
+def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Decision:
+    added = batches.length(pull.fresh)
+    if not added:
+        return _Decision(outcome)
+    outcome = replace(
+        outcome,
+        outcome="written",
+        rows=added,
+        content_hash=pull.fresh_hash,
+        counts=replace(outcome.counts, added=added),
+    )
+    new = _additions(pull.fresh) if context.write_changes else []
+    return _Decision(outcome, pull.fresh, None, new)
+
+
+def _additions(fresh: "pa.RecordBatch") -> list[merge.Change]:
+    columns = rows.with_marks(batches.as_columns(fresh))
+    return [merge.Change(None, row) for row in zip(*columns.values(), strict=True)]
+
+
+def _conflict(row: rows.Row) -> RejectedRow:
+    return RejectedRow(reason=CONFLICT_REASON, page=0, row=0, raw=rows.canonical_json(PULLED_COLUMNS, row))

@@ -1,0 +1,193 @@
+"""Objects in S3, Google Cloud Storage and Azure Blob Storage, through the clients that s3fs, gcsfs and adlfs hold.
+
+fsspec's own calls give bytes without the version they belong to, and only gcsfs and s3fs can create on condition; so
+each class here makes two requests of its own: a GET whose answer carries the version, and a PUT on condition of it.
+fsspec runs them in its I/O thread, so any thread may ask.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.storage.objects import ABSENT, NothingToRehearse, StaleVersionError, Version
+
+if TYPE_CHECKING:
+    from fsspec.asyn import AsyncFileSystem
+
+ANSWER_SECONDS: Final = 120.0
+"""How long one request may take, the libraries' own retries among it. gcsfs alone would wait for ever. A write that
+still arrives after that meets its condition, like any other late one."""
+
+
+class _CloudStore(NothingToRehearse):
+    """What the three have in common.
+
+    :raises CleverSettingsError: the library has not what is called here, most of which it does not promise to keep.
+    """
+
+    needs: ClassVar[tuple[str, ...]]
+
+    def __init__(self, fs: "AsyncFileSystem") -> None:
+        self._fs = fs
+        if missing := [name for name in self.needs if not hasattr(fs, name)]:
+            raise _not_as_known(fs, f"it has no {', '.join(missing)}")
+
+
+class S3Store(_CloudStore):
+    """S3 and what speaks its language: ``If-Match`` and ``If-None-Match`` on ETags."""
+
+    needs = ("_call_s3", "split_path", "loop")
+
+    def read(self, path: str) -> tuple[bytes, Version] | None:
+        """GET the object and the ETag of the same answer."""
+        found: tuple[bytes, Version] | None = _run(self._fs, self._get, path)
+        return found
+
+    def write(self, path: str, data: bytes, expected: Version) -> None:
+        """PUT the object in one request."""
+        _run(self._fs, self._put, path, data, expected)
+
+    async def _get(self, path: str) -> tuple[bytes, Version] | None:
+        bucket, key, _ = self._fs.split_path(path)
+        try:
+            answer = await self._fs._call_s3("get_object", Bucket=bucket, Key=key)
+        except FileNotFoundError as error:
+            if _s3_code(error) == "NoSuchBucket":
+                raise
+            return None
+        async with answer["Body"] as body:
+            return await body.read(), Version(answer["ETag"])
+
+    async def _put(self, path: str, data: bytes, expected: Version) -> None:
+        bucket, key, _ = self._fs.split_path(path)
+        condition = {"IfNoneMatch": "*"} if expected == ABSENT else {"IfMatch": _quoted(expected)}
+        try:
+            await self._fs._call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
+        except OSError as error:
+            # NoSuchKey: it was to be replaced and is gone. 409: another conditional write was under way.
+            if _s3_code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}:
+                raise StaleVersionError from None
+            raise
+
+
+class GcsStore(_CloudStore):
+    """Google Cloud Storage: ``ifGenerationMatch``, where generation 0 means that there is no object."""
+
+    needs = ("_call", "_location", "url", "split_path", "loop")
+
+    def read(self, path: str) -> tuple[bytes, Version] | None:
+        """GET the object and the generation of the same answer."""
+        found: tuple[bytes, Version] | None = _run(self._fs, self._get, path)
+        return found
+
+    def write(self, path: str, data: bytes, expected: Version) -> None:
+        """POST the object in one request."""
+        _run(self._fs, self._put, path, data, expected)
+
+    async def _get(self, path: str) -> tuple[bytes, Version] | None:
+        try:
+            headers, data = await self._fs._call("GET", self._fs.url(path))
+        except FileNotFoundError:
+            return None
+        return data, Version(headers["x-goog-generation"])
+
+    async def _put(self, path: str, data: bytes, expected: Version) -> None:
+        bucket, key, _ = self._fs.split_path(path)
+        try:
+            await self._fs._call(
+                "POST",
+                f"{self._fs._location}/upload/storage/v1/b/{bucket}/o",
+                uploadType="media",
+                name=key,
+                ifGenerationMatch="0" if expected == ABSENT else expected.mark,
+                headers={"Content-Type": "application/octet-stream"},
+                data=data,
+            )
+        except FileExistsError:  # gcsfs' word for 412
+            raise StaleVersionError from None
+
+
+class AzureStore(_CloudStore):
+    """Azure Blob Storage: ``If-Match`` and ``If-None-Match`` on ETags."""
+
+    needs = ("service_client", "split_path", "loop")
+
+    def read(self, path: str) -> tuple[bytes, Version] | None:
+        """GET the blob and the ETag of the same answer (the client pins further ranges to it)."""
+        found: tuple[bytes, Version] | None = _run(self._fs, self._get, path)
+        return found
+
+    def write(self, path: str, data: bytes, expected: Version) -> None:
+        """PUT the blob in one request."""
+        _run(self._fs, self._put, path, data, expected)
+
+    async def _get(self, path: str) -> tuple[bytes, Version] | None:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        async with self._blob(path) as blob:
+            try:
+                answer = await blob.download_blob()
+            except ResourceNotFoundError as error:
+                if _azure_code(error) == "ContainerNotFound":
+                    raise
+                return None
+            return await answer.readall(), Version(answer.properties.etag)
+
+    async def _put(self, path: str, data: bytes, expected: Version) -> None:
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+
+        condition: dict[str, Any] = {"overwrite": False}
+        if expected != ABSENT:
+            condition = {"overwrite": True, "etag": _quoted(expected), "match_condition": MatchConditions.IfNotModified}
+        async with self._blob(path) as blob:
+            try:
+                await blob.upload_blob(data, **condition)
+            except (ResourceExistsError, ResourceModifiedError):
+                raise StaleVersionError from None
+            except ResourceNotFoundError as error:
+                if _azure_code(error) == "ContainerNotFound":
+                    raise
+                raise StaleVersionError from None
+
+    def _blob(self, path: str) -> Any:
+        container, name, _ = self._fs.split_path(path)
+        return self._fs.service_client.get_blob_client(container=container, blob=name)
+
+
+def _run(fs: "AsyncFileSystem", coroutine: Any, *arguments: Any) -> Any:
+    from fsspec.asyn import sync
+
+    try:
+        return sync(fs.loop, coroutine, *arguments, timeout=ANSWER_SECONDS)
+    except (TypeError, AttributeError) as error:
+        raise _not_as_known(fs, type(error).__name__) from None
+
+
+def _not_as_known(fs: "AsyncFileSystem", why: str) -> CleverSettingsError:
+    from importlib.metadata import PackageNotFoundError, version
+
+    library = type(fs).__module__.partition(".")[0]
+    try:
+        installed = version(library)
+    except PackageNotFoundError:
+        installed = "of unknown version"
+    return CleverSettingsError(
+        f"{library} {installed} does not work as this release of airflow-provider-clever knows it ({why}), so it "
+        f"cannot write on condition: install the version of {library} that worked before and report this, or pass "
+        "single_writer=True if never more than one task writes there"
+    )
+
+
+def _quoted(version: Version) -> str:
+    # Some stores give an ETag without the quotes that the header's grammar wants back.
+    mark = str(version.mark)
+    return mark if mark.endswith('"') else f'"{mark}"'
+
+
+def _s3_code(error: BaseException) -> str:
+    response = getattr(error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def _azure_code(error: BaseException) -> str:
+    return str(getattr(error, "error_code", ""))

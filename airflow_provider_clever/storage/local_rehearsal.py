@@ -1,0 +1,132 @@
+"""Whether a file system does what landing on it relies on, tried before there is anything to land.
+
+Network and user-space file systems leave things out, and few of them say so before they are asked. What is found
+wanting is refused in words; only flushing a folder may be missing, because it guards against nothing but a power cut.
+"""
+
+import fcntl
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.storage import local_files
+
+log = logging.getLogger(__name__)
+
+OBJECT_STORES_IN_DISGUISE: Final = frozenset(
+    {
+        "fuse.blobfuse",
+        "fuse.blobfuse2",
+        "fuse.gcsfuse",
+        "fuse.goofys",
+        "fuse.mountpoint-s3",
+        "fuse.rclone",
+        "fuse.s3fs",
+    }
+)
+"""File systems that copy where others rename, and whose locks end at this machine, as Linux names them."""
+
+
+def rehearse(root: str, folders: Sequence[str], *, single_writer: bool = False) -> None:
+    """Lock, write, flush and rename as a landing does, with files of its own; and look at what the folders are.
+
+    :param root: the destination's path.
+    :param folders: what is to be written to, relative to the root; the files of its own go to the first.
+    :param single_writer: True: what keeps two writers apart may be missing.
+    :raises CleverSettingsError: something that landing relies on is missing; the message says what.
+    """
+    folder = Path(root) / folders[0]
+    local_files.make_folder(str(folder))
+    _check_folders(Path(root), folders, single_writer=single_writer)
+    kind = file_system_of(folder)
+    if kind in OBJECT_STORES_IN_DISGUISE and not single_writer:
+        raise CleverSettingsError(
+            f"{root} is an object store that is mounted as a file system ({kind}), which copies where a file system "
+            "renames, so two pulls at once could lose rows: name the store itself (s3://, gs:// or abfs://), or pass "
+            "single_writer=True if never more than one task writes there"
+        )
+    file = folder / "rehearsal"
+    with local_files.lock(f"{file}.lock", root, single_writer=single_writer):
+        if not single_writer:
+            _check_that_it_is_locked(f"{file}.lock", root)
+        token = secrets.token_hex(8).encode()
+        local_files.replace_file(str(file), f"{file}.tmp", token)
+        replaced = file.read_bytes() if file.exists() else b""
+        if replaced != token or Path(f"{file}.tmp").exists():
+            raise CleverSettingsError(
+                f"{root} lies on a file system ({kind or 'of unknown kind'}) that does not replace a file by renaming "
+                "another one over it: choose another destination"
+            )
+    if not local_files.flush_folder(str(folder)):
+        log.warning(
+            "%s lies on a file system (%s) that cannot flush folders: after a power cut the newest files may be "
+            "missing, so verify the destination then",
+            root,
+            kind or "of unknown kind",
+        )
+
+
+def _check_that_it_is_locked(lock_file: str, root: str) -> None:
+    """Make sure that a lock keeps others out: some file systems grant every one."""
+    descriptor = os.open(lock_file, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
+    raise local_files.no_locks(root, "one lock was granted twice")
+
+
+def _check_folders(root: Path, folders: Sequence[str], *, single_writer: bool) -> None:
+    """Make sure that what is below the destination is not also below another one, where its locks would be others."""
+    mount = _mount_id(root)
+    for path in folders:
+        folder = root
+        for name in Path(path).parts:
+            folder /= name
+            if folder.is_symlink() and not single_writer:
+                raise CleverSettingsError(
+                    f"{folder} is a symbolic link, so whoever writes to what it points to would not see the locks of "
+                    "this destination: put the folder itself there, name as destination what holds it, or pass "
+                    "single_writer=True if never more than one task writes there"
+                )
+            if folder.exists() and _mount_id(folder) != mount:
+                raise CleverSettingsError(
+                    f"{folder} is a mount of its own, and a file cannot be renamed from one mount into another: mount "
+                    f"what holds {name} as a whole, and name that as destination"
+                )
+
+
+def _mount_id(folder: Path) -> str:
+    """Which mount a folder is reached through: two of one file system differ, and a file cannot be renamed between."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        told = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+        return next(line for line in told.splitlines() if line.startswith("mnt_id:")).split()[1]
+    except (OSError, StopIteration):  # no Linux
+        return str(os.fstat(descriptor).st_dev)
+    finally:
+        os.close(descriptor)
+
+
+def file_system_of(folder: Path) -> str:
+    """What kind of file system a folder lies on, as Linux names it; empty where that is not told."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text()
+    except OSError:
+        return ""
+    return kind_of_mount(mounts, _mount_id(folder))
+
+
+def kind_of_mount(mounts: str, mount_id: str) -> str:
+    """Read the kind of a mount out of ``/proc/self/mountinfo`` (proc(5): the field after the lone dash)."""
+    for line in mounts.splitlines():
+        fields = line.split()
+        if fields and fields[0] == mount_id and "-" in fields:
+            return fields[fields.index("-") + 1]
+    return ""

@@ -1,0 +1,72 @@
+"""A plan asks for little more than it must: counted by the sandbox, not by us."""
+
+import math
+from collections import Counter
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+from airflow_provider_clever.dates import Span, first_retained
+from airflow_provider_clever.ledger.coverage import coverage_path
+from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
+from airflow_provider_clever.ledger.covered import Coverage, PullFacts, SchoolPull
+from airflow_provider_clever.ledger.planner import Reason
+from airflow_provider_clever.storage.objects import ABSENT
+from airflow_provider_clever.syncs import sync_text
+from tests.integration.ledger.nights import Nights
+from tests.support.sandbox import Sandbox
+
+TODAY = date(2026, 11, 23)
+
+
+def cover(nights: Nights, until: date) -> None:
+    """Write down that everything has been pulled until a day."""
+    coverage = Coverage(nights.district_id)
+    sync = sync_text(datetime.combine(until, time(22, 45), UTC))
+    span = Span(first_retained(until), until)
+    schools = tuple(
+        SchoolPull(school_id=school_id, covered=(span,), rows_per_weekday=240.0)
+        for school_id in nights.sandbox.district(nights.district).school_ids
+    )
+    coverage.fold(PullFacts(finished_at=sync, sync_before=sync, sync_after=sync, is_settled=True, schools=schools))
+    nights.objects.write(coverage_path(nights.district_id), to_json(CoverageFile(coverage)), ABSENT)
+
+
+def least(nights: Nights, first: date, last: date) -> int:
+    """The requests that a perfect client would make: each school's days in one walk of full pages."""
+    counted = nights.sandbox.expected_count(
+        nights.district, date_range_start=first.isoformat(), date_range_end=last.isoformat()
+    )
+    rows = Counter(
+        {school: sum(sum(day.values()) for day in days.values()) for school, days in counted["schools"].items()}
+    )
+    return sum(max(1, math.ceil(count / 1000)) for count in rows.values())
+
+
+def test_a_night_of_a_covered_district_of_fifty_schools(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.reset(
+        today=TODAY.isoformat(), districts=["large"], large_schools=50, large_students=30, large_school_days=20
+    )
+    nights = Nights(sandbox, tmp_path, "large")
+    cover(nights, TODAY - timedelta(days=1))
+    sandbox.clear_requests()
+    found = nights.night()
+    asked = sandbox.counters()["by_family"]["attendance"]
+    must = least(nights, TODAY - timedelta(days=14), TODAY)
+    assert set(found.plan.reasons) == {Reason.NEW, Reason.CORRECTIONS}
+    assert must >= 100
+    assert must <= asked <= 1.05 * must
+    assert len(found.plan.tasks) <= max(1, asked / 300)
+    assert abs(found.plan.requests - asked) <= 0.05 * asked
+
+
+def test_a_first_pull_is_estimated_from_one_sampled_day_of_each_school(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.reset(
+        today=TODAY.isoformat(), districts=["large"], large_schools=8, large_students=40, large_school_days=120
+    )
+    nights = Nights(sandbox, tmp_path, "large")
+    sandbox.clear_requests()
+    plan = nights.survey().plan
+    assert sandbox.counters()["by_family"]["attendance"] == 8
+    must = least(nights, first_retained(TODAY), TODAY)
+    # Holidays are in the plan's weekdays and not in the sandbox's school days.
+    assert must <= plan.requests <= 1.15 * must
