@@ -1,15 +1,33 @@
 """What Clever sends, typed."""
 
+import unicodedata
 from datetime import date, datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from airflow_provider_clever.attendance import schema
 from airflow_provider_clever.attendance.values import CleverId, date_from_text, moment_from_text
-from airflow_provider_clever.printable import printable
 
 AttendanceRecord = schema.AttendanceRecord
+
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+"""Unicode's categories of control and format characters, surrogates, private use and unassigned code points."""
+
+
+def printable(text: str) -> str:
+    """Make a text one line without anything that steers a terminal or reverses the direction of writing.
+
+    A school's name is free text: control characters could rewrite what a terminal already shows, a line break could
+    forge a line of a log, and direction marks could make one id look like another.
+
+    :param text: any text, such as a name from a roster.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    blanks = "".join(" " if letter.isspace() else letter for letter in text)
+    shown = "".join(letter for letter in blanks if unicodedata.category(letter) not in _HIDDEN)
+    return " ".join(shown.split())
 
 
 def _name(value: object) -> str:

@@ -16,8 +16,7 @@ import pytest
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.exceptions import CleverError, CleverHTTPError, CleverProtocolError, CleverTransportError
-from airflow_provider_clever.models import District, School
-from airflow_provider_clever.printable import printable
+from airflow_provider_clever.models import District, School, printable
 from airflow_provider_clever.settings import CleverSettings
 from tests.integration.api.raw_server import Behaviour, page, saying, serving
 

@@ -14,7 +14,6 @@ LAYERS = (
     ("__init__", "exceptions"),
     ("dates", "day_ranges"),
     ("attendance",),
-    ("printable",),
     ("models", "windows"),
     ("memory", "settings", "syncs"),
     ("storage",),
