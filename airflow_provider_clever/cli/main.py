@@ -210,11 +210,11 @@ def _airflow_on_stderr() -> Iterator[None]:
 
 
 def _objects(options: argparse.Namespace) -> "Objects":
-    from airflow_provider_clever.storage.objects import Objects
+    from airflow_provider_clever.lake.layout import objects_at
 
     place = _place(options)
     # Only --rebuild writes, and only one small file that it compares first where the store can.
-    return Objects(place.fs, place.root)
+    return objects_at(place.fs, place.root)
 
 
 def _settings(conn_id: str, district_id: str | None) -> CleverSettings:
@@ -431,11 +431,11 @@ def _user() -> str:
 
 def _verify(options: argparse.Namespace) -> int:
     from airflow_provider_clever.cli.terminal import progress_bar, show_findings
+    from airflow_provider_clever.lake.layout import objects_at
     from airflow_provider_clever.lake.verify import districts_at, verify
-    from airflow_provider_clever.storage.objects import Objects
 
     place = _place(options)
-    districts = _chosen(options, districts_at(Objects(place.fs, place.root, single_writer=True)))
+    districts = _chosen(options, districts_at(objects_at(place.fs, place.root, single_writer=True)))
     with progress_bar(is_wanted=not options.json) as progress, _details(options.details) as details:
         report = verify(place.fs, place.root, districts=districts, progress=progress, details=details)
     if options.json:

@@ -20,7 +20,8 @@ from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake.layout import our_path
 from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
-from airflow_provider_clever.storage.objects import ABSENT, Objects, StaleVersionError
+from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError
 
 EMPTY: Final = "0" * 16
 """Stands for the content hash of a partition that did not exist."""
@@ -84,7 +85,7 @@ def write_change(
     data = gzipped_json(document)
     try:
         objects.write(path, data, ABSENT)
-    except StaleVersionError:  # an earlier try has written the very same: the name holds both hashes
+    except PreconditionFailedError:  # an earlier try has written the very same: the name holds both hashes
         objects.update(path, lambda found: None if found and _is_whole(found) else data)
     return ChangeRecord(path, school_id, attendance_date, before, after)
 

@@ -2,10 +2,14 @@
 
 import re
 from datetime import date
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import ID_PATTERN
 from airflow_provider_clever.exceptions import CleverDataError, CleverSettingsError
+from airflow_provider_clever.storage.objects import Objects
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 EXTENSIONS: Final = {"parquet": ".parquet", "jsonl": ".jsonl.gz"}
 """How the files of each format end."""
@@ -90,3 +94,19 @@ def parse_partition_path(path: str) -> PartitionName | None:
 def our_path(district_id: str, *parts: str) -> str:
     """A path of our own bookkeeping about a district, relative to the destination."""
     return "/".join((f"_clever/district={checked_id(district_id, 'district id')}", *parts))
+
+
+def lock_folder(path: str) -> str:
+    """The folder for the lock of a path on a file system: with our bookkeeping about the district whose path it is."""
+    return f"_clever/{path.split('/')[1]}/local"
+
+
+def objects_at(fs: "AbstractFileSystem", root: str, *, single_writer: bool = False) -> Objects:
+    """The objects of a destination.
+
+    :param fs: any fsspec file system.
+    :param root: the destination's path on it.
+    :param single_writer: True if the user answers for it that nobody else writes here: then a store without
+        conditional writes is accepted. Default False.
+    """
+    return Objects(fs, root, lock_folder=lock_folder, single_writer=single_writer)

@@ -7,7 +7,8 @@ from typing import Final
 
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.lake import layout
-from airflow_provider_clever.storage.objects import ABSENT, NEVER, Objects, StaleVersionError
+from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.storage.versions import ABSENT, NEVER, PreconditionFailedError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def check(objects: Objects, district_id: str, file_format: str) -> None:
     :raises CleverSettingsError: if another format is landed, or the store overwrites although it was told not to.
     :raises CleverLandingError: if the destination cannot be reached, read or written.
     """
-    objects.rehearse(layout.our_path(district_id, "local"), layout.landed_prefix(district_id))
+    objects.probe(layout.our_path(district_id, "local"), layout.landed_prefix(district_id))
     path = marker_path(district_id)
     marker = json.dumps({"file_format": file_format, "layout_version": LAYOUT_VERSION}).encode()
     found = objects.read(path)
@@ -36,14 +37,14 @@ def check(objects: Objects, district_id: str, file_format: str) -> None:
         _refuse_another(_landed_format(objects, district_id) or file_format, file_format, objects.root)
         try:
             objects.write(path, marker, ABSENT)
-        except StaleVersionError:  # another task came first
+        except PreconditionFailedError:  # another task came first
             found = objects.read(path)
     if found is not None:
         landed = _marked_format(path, found[0])
         _refuse_another(landed or _landed_format(objects, district_id) or file_format, file_format, objects.root)
         if landed is None:
             log.warning("%s was damaged, and is written again: the files that have landed say the same", path)
-            with suppress(StaleVersionError):
+            with suppress(PreconditionFailedError):
                 objects.write(path, marker, found[1])
     if not objects.single_writer:
         _try_to_overwrite(objects, path, marker)
@@ -88,7 +89,7 @@ def _try_to_overwrite(objects: Objects, path: str, marker: bytes) -> None:
     for version in (ABSENT, NEVER):
         try:
             objects.write(path, marker, version)
-        except StaleVersionError:
+        except PreconditionFailedError:
             continue
         msg = (
             f"{objects.root} overwrites an object although it was told not to, so two pulls at once could lose rows: "

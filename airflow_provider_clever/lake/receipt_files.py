@@ -8,7 +8,6 @@ from airflow_provider_clever.exceptions import CleverError, CleverLandingError
 from airflow_provider_clever.lake import changes, layout
 from airflow_provider_clever.lake.receipts import Receipt, unite
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
-from airflow_provider_clever.storage.objects import Objects
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -56,7 +55,7 @@ def read_receipts(
     :param damaged: collects the paths of receipts that cannot be read; None: the first one raises.
     :raises CleverLandingError: if the destination cannot be read.
     """
-    objects = Objects(fs, root, single_writer=True)
+    objects = layout.objects_at(fs, root, single_writer=True)
     for month in objects.names(layout.our_path(district_id, "receipts")):
         for path in objects.names(month):
             try:

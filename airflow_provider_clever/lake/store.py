@@ -26,14 +26,8 @@ from airflow_provider_clever.lake.formats import (
     require_libraries,
 )
 from airflow_provider_clever.lake.work import Work
-from airflow_provider_clever.storage.objects import (
-    ABSENT,
-    Content,
-    Objects,
-    StaleVersionError,
-    swap_waits,
-    too_contended,
-)
+from airflow_provider_clever.storage.objects import Content, swap_waits, too_contended
+from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -165,7 +159,7 @@ class Destination:
         file_format: str = "parquet",
         single_writer: bool = False,
     ) -> None:
-        self.objects = Objects(fs, root, single_writer=single_writer)
+        self.objects = layout.objects_at(fs, root, single_writer=single_writer)
         self.district_id = layout.checked_id(district_id, "district id")
         self.file_format = layout.checked_format(file_format)
         self._format = FORMATS[self.file_format]
@@ -237,7 +231,7 @@ class Destination:
             data = Content(self._format.write(decision.columns, outcome.content_hash or ""))
             try:
                 self.objects.write(path, data, found[1] if found else ABSENT)
-            except StaleVersionError:
+            except PreconditionFailedError:
                 time.sleep(wait_seconds)
             else:
                 return outcome

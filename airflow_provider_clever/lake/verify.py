@@ -124,7 +124,7 @@ def verify(
     :param details: is given every finding, with ids.
     :raises CleverLandingError: if the destination cannot be read.
     """
-    objects = Objects(fs, root, single_writer=True)
+    objects = layout.objects_at(fs, root, single_writer=True)
     chosen = tuple(sorted(districts)) if districts is not None else districts_at(objects)
     folders = [(district, folder) for district in chosen for folder in objects.names(layout.landed_prefix(district))]
     tally = _Tally(details)

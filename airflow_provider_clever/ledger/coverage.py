@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipt_files import read_receipt
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import (
@@ -95,7 +96,7 @@ def read_watermark(fs: "AbstractFileSystem", root: str, district_id: str) -> str
     :param district_id: the district.
     :raises CleverLandingError: the destination, or its coverage, cannot be read.
     """
-    return read_coverage(Objects(fs, root, single_writer=True), district_id).coverage.watermark
+    return read_coverage(objects_at(fs, root, single_writer=True), district_id).coverage.watermark
 
 
 def record_coverage(

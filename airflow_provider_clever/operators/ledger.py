@@ -74,11 +74,11 @@ class _DistrictLedgerOperator(BaseOperator):
         return CorrectionRules(timezone=zone, lookback_days=self.lookback_days)
 
     def _objects(self) -> "Objects":
-        from airflow_provider_clever.storage.objects import Objects
+        from airflow_provider_clever.lake.layout import objects_at
 
         place = open_destination(self.destination, single_writer=self.single_writer)
         self.log.info("Coverage of attendance at %s", place.url)
-        return Objects(place.fs, place.root, single_writer=self.single_writer)
+        return objects_at(place.fs, place.root, single_writer=self.single_writer)
 
 
 class CleverAttendancePlanOperator(_DistrictLedgerOperator):

@@ -1,11 +1,6 @@
-"""Files on a POSIX file system: a lock, a temporary file beside the data, fsync, rename.
+"""What a file on a POSIX file system needs to be replaced whole and for good: a lock, fsync, rename.
 
-The lock is the kernel's (flock), so it ends with the process that held it, however that ended. Locks and temporary
-files live in ``_clever/district=…/local/`` at the same destination, so on the same file system and outside every data
-glob; there are a fixed number of them, reused, and so nothing has to be cleared away after a crash.
-
-A destination may be spelled in many ways (a link, a second mount, ``//``, another case). So nothing of its spelling
-enters a lock: which file is locked follows from the path below the destination, and the kernel locks that file itself.
+The lock is the kernel's (flock), so it ends with the process that held it, however that ended.
 """
 
 # A path object for each call takes as long as the calls themselves.
@@ -13,88 +8,21 @@ enters a lock: which file is locked follows from the path below the destination,
 
 import errno
 import fcntl
-import hashlib
 import os
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
-from airflow_provider_clever.storage.objects import ABSENT, StaleVersionError, Version, hash_version
 
-LOCKS: Final = 64
 LOCK_WAIT_SECONDS: Final = 60.0
 
 _NOT_OFFERED: Final = frozenset(
     {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR}
 )
 """How file systems say that they know no such thing, as opposed to: it went wrong."""
-
-
-class LocalStore:
-    """A local or network file system. flock must work across all its writers (NFS: version 4).
-
-    :param single_writer: True if the user answers for it that nobody else writes: then it may do without locks.
-    """
-
-    def __init__(self, *, single_writer: bool = False) -> None:
-        self._single_writer = single_writer
-
-    def read(self, path: str) -> tuple[bytes, Version] | None:
-        """The file's bytes, and their hash."""
-        try:
-            with open(path, "rb", buffering=0) as file:
-                data = file.read()
-        except FileNotFoundError:
-            return None
-        return data, hash_version(data)
-
-    def write(self, path: str, data: bytes, expected: Version) -> None:
-        """Write and flush a temporary file, then rename it over the old one, all under the path's lock."""
-        folder = os.path.dirname(path)
-        make_folder(folder)
-        with _locked(path, single_writer=self._single_writer) as temporary:
-            found = self.read(path)
-            if (found[1] if found else ABSENT) != expected:
-                raise StaleVersionError
-            replace_file(path, temporary, data)
-
-    def rehearse(self, root: str, folders: Sequence[str]) -> None:
-        """Try all that a write relies on, before there is anything to write."""
-        from airflow_provider_clever.storage import local_rehearsal
-
-        local_rehearsal.rehearse(root, folders, single_writer=self._single_writer)
-
-
-class Place(NamedTuple):
-    """Where a path's lock and temporary file are; the same for every spelling of the destination.
-
-    :param folder: the district's folder for them.
-    :param number: which of the :data:`LOCKS`.
-    """
-
-    folder: str
-    number: int
-
-    @classmethod
-    def of(cls, target: str) -> "Place":
-        """The place of a path ``<destination>/<what>/district=<id>/…``; that may lie in such a folder, too."""
-        parts = target.split("/")
-        at = max(index for index, part in enumerate(parts) if part.startswith("district="))
-        above, below = parts[: at - 1], parts[at - 1 :]
-        number = int.from_bytes(hashlib.sha256("/".join(below).encode()).digest()[:2]) % LOCKS
-        return cls("/".join((*above, "_clever", parts[at], "local")), number)
-
-
-@contextmanager
-def _locked(target: str, *, single_writer: bool = False) -> Iterator[str]:
-    """Hold the lock of a path, and give the temporary file that goes with it."""
-    folder, number = Place.of(target)
-    make_folder(folder)
-    with lock(f"{folder}/{number:02}.lock", target, single_writer=single_writer):
-        yield f"{folder}/{number:02}.tmp"
 
 
 @contextmanager

@@ -1,74 +1,31 @@
 """Objects on any store that fsspec knows: read with a version, written only if that version still stands.
 
-One class per kind of store, and one table that finds it. Listings and metadata are never taken from a cache, nothing is
-ever removed, and every failure comes out as a CleverLandingError that names the path and the next step.
+Listings and metadata are never taken from a cache, nothing is ever removed, and every failure comes out as a
+CleverLandingError that names the path and the next step.
 """
 
-import hashlib
 import logging
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.storage.errors import described, is_permanent
+from airflow_provider_clever.storage.local_store import LockFolder
+from airflow_provider_clever.storage.stores import store_for
+from airflow_provider_clever.storage.versions import ABSENT, ObjectStore, PreconditionFailedError, Version
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 TRIES: Final = 4
 FIRST_WAIT_SECONDS: Final = 0.5
 LONGEST_WAIT_SECONDS: Final = 8.0
-
-
-class Version(NamedTuple):
-    """Which state of an object was read: an ETag, a generation, a hash; opaque to everyone but its store."""
-
-    mark: str | None
-
-
-ABSENT: Final = Version(None)
-"""The version of an object that does not exist."""
-
-NEVER: Final = Version("0")
-"""A version that no object ever has."""
-
-
-def hash_version(data: bytes) -> Version:
-    """The version of an object in a store that numbers nothing: a hash of its bytes."""
-    return Version(hashlib.sha256(data).hexdigest())
-
-
-class StaleVersionError(Exception):
-    """The object is no longer the one that was read; nothing was written."""
-
-
-class ObjectStore(Protocol):
-    """What each kind of store can do. Paths are the file system's own."""
-
-    def read(self, path: str) -> tuple[bytes, Version] | None:
-        """The object's bytes and the version of exactly these bytes; None if there is none."""
-        ...
-
-    def write(self, path: str, data: bytes, expected: Version) -> None:
-        """Write the object whole, or not at all.
-
-        :raises StaleVersionError: if ``expected`` is no longer the object's version.
-        """
-        ...
-
-    def rehearse(self, root: str, folders: Sequence[str]) -> None:
-        """Try what writing relies on and the store's own answers do not tell.
-
-        :raises CleverSettingsError: something is missing.
-        """
-        ...
 
 
 class Content(bytes):
@@ -85,24 +42,28 @@ class Objects:
 
     :param fs: any fsspec file system.
     :param root: the destination's path on it.
+    :param lock_folder: where local files keep the lock of a path; both relative to the root.
     :param single_writer: True if the user answers for it that nobody else writes here: then a store without
-        compare-and-swap is accepted.
+        conditional writes is accepted. Default False.
     """
 
-    def __init__(self, fs: "AbstractFileSystem", root: str, *, single_writer: bool = False) -> None:
+    def __init__(
+        self, fs: "AbstractFileSystem", root: str, *, lock_folder: LockFolder, single_writer: bool = False
+    ) -> None:
         self.fs = fs
         self.root = str(fs._strip_protocol(root)).rstrip("/")
         self.single_writer = single_writer
+        self._lock_folder = lock_folder
         self._store: ObjectStore | None = None
 
     @property
     def store(self) -> ObjectStore:
         """The kind of store this is.
 
-        :raises CleverSettingsError: if it cannot compare and swap, and more than one writer may come.
+        :raises CleverSettingsError: if it cannot write on condition, and more than one writer may come.
         """
         if self._store is None:
-            self._store = _store_for(self.fs, single_writer=self.single_writer)
+            self._store = store_for(self.fs, self.root, self._lock_folder, single_writer=self.single_writer)
         return self._store
 
     def read(self, path: str) -> tuple[bytes, Version] | None:
@@ -117,19 +78,19 @@ class Objects:
     def write(self, path: str, data: bytes, expected: Version) -> None:
         """Write an object whole if ``expected`` is still its version.
 
-        :raises StaleVersionError: if it is not.
+        :raises PreconditionFailedError: if it is not.
         :raises CleverLandingError: as :meth:`read`.
         """
         self._tried("write", path, lambda: self.store.write(self._full(path), data, expected))
 
-    def rehearse(self, *folders: str) -> None:
+    def probe(self, *folders: str) -> None:
         """Try what writing relies on, as far as the kind of store leaves anything open.
 
         :param folders: what is to be written to, relative to the root; what is tried is tried in the first.
         :raises CleverSettingsError: something is missing; the message says what.
         :raises CleverLandingError: as :meth:`read`.
         """
-        self._tried("use", "", lambda: self.store.rehearse(self.root, folders))
+        self._tried("use", "", lambda: self.store.probe(self.root, folders))
 
     def update(self, path: str, next_data: Callable[[bytes | None], bytes | None]) -> None:
         """Read an object, and write what ``next_data`` makes of it; again, if another writer came in between.
@@ -147,7 +108,7 @@ class Objects:
             tried.append(data)
             try:
                 self.write(path, data, found[1] if found else ABSENT)
-            except StaleVersionError:
+            except PreconditionFailedError:
                 time.sleep(wait_seconds)
             else:
                 return
@@ -175,11 +136,11 @@ class Objects:
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
 
-    def _tried(self, action: str, path: str, act: Callable[[], Answer]) -> Answer:
+    def _tried(self, action: str, path: str, act: Callable[[], Result]) -> Result:
         for attempt in range(1, TRIES + 1):
             try:
                 return act()
-            except (StaleVersionError, CleverLandingError, CleverSettingsError):
+            except (PreconditionFailedError, CleverLandingError, CleverSettingsError):
                 raise
             except Exception as error:  # noqa: BLE001 - each store's library raises its own kinds, few of them OSError
                 if attempt == TRIES or is_permanent(error):
@@ -205,102 +166,3 @@ def too_contended(path: str) -> CleverLandingError:
         f"{path} was changed by other writers every time we tried to write it; run again when fewer pulls of the same "
         "days run at once"
     )
-
-
-# --- kinds of store ---------------------------------------------------------------------------------------------------
-
-
-class NothingToRehearse:
-    """A store whose answers tell all there is to know."""
-
-    def rehearse(self, root: str, folders: Sequence[str]) -> None:
-        """Nothing is left open."""
-
-
-class MemoryStore(NothingToRehearse):
-    """fsspec's in-process store: for tests and trials, shared by one process' threads only."""
-
-    _lock = threading.Lock()
-
-    def __init__(self, fs: "AbstractFileSystem") -> None:
-        self._fs = fs
-
-    def read(self, path: str) -> tuple[bytes, Version] | None:
-        """The object, and its hash."""
-        try:
-            data: bytes = self._fs.cat_file(path)
-        except FileNotFoundError:
-            return None
-        return data, hash_version(data)
-
-    def write(self, path: str, data: bytes, expected: Version) -> None:
-        """Compare and write under one lock."""
-        with self._lock:
-            found = self.read(path)
-            if (found[1] if found else ABSENT) != expected:
-                raise StaleVersionError
-            self._fs.pipe_file(path, data)
-
-
-class UnguardedStore(NothingToRehearse):
-    """A store that cannot compare, or that we do not know: the user has said that there is one writer."""
-
-    def __init__(self, fs: "AbstractFileSystem") -> None:
-        self._fs = fs
-
-    def read(self, path: str) -> tuple[bytes, Version] | None:
-        """The object; its version says only that it exists."""
-        try:
-            return self._fs.cat_file(path), Version("there")
-        except FileNotFoundError:
-            return None
-
-    def write(self, path: str, data: bytes, expected: Version) -> None:  # noqa: ARG002 - that is the point
-        """Write, whatever stands there."""
-        self._fs.pipe_file(path, data)
-
-
-def _s3(fs: "AbstractFileSystem") -> ObjectStore:
-    from airflow_provider_clever.storage.cloud_objects import S3Store
-
-    return S3Store(fs)
-
-
-def _gcs(fs: "AbstractFileSystem") -> ObjectStore:
-    from airflow_provider_clever.storage.cloud_objects import GcsStore
-
-    return GcsStore(fs)
-
-
-def _azure(fs: "AbstractFileSystem") -> ObjectStore:
-    from airflow_provider_clever.storage.cloud_objects import AzureStore
-
-    return AzureStore(fs)
-
-
-_STORES: Final[dict[str, Callable[["AbstractFileSystem"], ObjectStore]]] = {
-    "memory": MemoryStore,
-    "s3": _s3,
-    "gs": _gcs,
-    "abfs": _azure,
-}
-"""What compares and swaps, by fsspec's name for the file system; beside local files, which do it by themselves."""
-
-
-def _store_for(fs: "AbstractFileSystem", *, single_writer: bool) -> ObjectStore:
-    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-    if "file" in protocols:
-        from airflow_provider_clever.storage.local_files import LocalStore
-
-        return LocalStore(single_writer=single_writer)
-    if single_writer:
-        return UnguardedStore(fs)
-    known = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), None)
-    if known is not None:
-        return known(fs)
-    msg = (
-        f"{protocols[0]}:// cannot write a file on condition that nobody else has changed it, so two pulls at once "
-        "could lose rows: choose a local path, S3, Google Cloud Storage or Azure Blob Storage, or pass "
-        "single_writer=True if never more than one task writes there"
-    )
-    raise CleverSettingsError(msg)

@@ -17,13 +17,13 @@ from typing import Any
 import fsspec
 
 from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import work_id
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import Listing, record_coverage
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
-from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.transfer.transfer import Answer, Transfer
 from tests.golden.recorded import Night, answering
 
@@ -48,7 +48,7 @@ def pull(told: Night, lake: Path, file_format: str, *, work: str) -> Answer:
                 write_changes=True,
             )
     schools = {school["id"]: school["name"] for school in told["schools"]}
-    record_coverage(Objects(fs, str(lake)), told["district"]["id"], Listing(today=today, schools=schools))
+    record_coverage(objects_at(fs, str(lake)), told["district"]["id"], Listing(today=today, schools=schools))
     return answer
 
 

@@ -13,9 +13,9 @@ from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, names_of
 from airflow_provider_clever.attendance.upgrade import upgrade
 from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.lake import changes
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.ledger.coverage import read_coverage
-from airflow_provider_clever.storage.objects import Objects
 from tests.golden.conftest import Golden
 from tests.golden.make import LAKES, ROWS, SUMS, sums_of
 from tests.golden.pulling import pull
@@ -92,7 +92,7 @@ def unmarked(rows: list[Row]) -> list[Row]:
 
 
 def test_its_changes_lead_from_nothing_to_what_its_receipts_say(golden: Golden) -> None:
-    objects = Objects(fsspec.filesystem("file"), str(golden.lake))
+    objects = objects_at(fsspec.filesystem("file"), str(golden.lake))
     documents: dict[tuple[str, str], list[dict[str, object]]] = {}
     for path in objects.fs.glob(f"{objects.root}/_clever/district={DISTRICT}/changes/*/*/*.json.gz"):
         document = changes.read_change(objects, path.removeprefix(f"{objects.root}/"))
@@ -114,7 +114,7 @@ def test_its_changes_lead_from_nothing_to_what_its_receipts_say(golden: Golden) 
 
 def test_its_coverage_its_quarantine_and_its_feed_are_read(golden: Golden) -> None:
     fs = fsspec.filesystem("file")
-    coverage = read_coverage(Objects(fs, str(golden.lake)), DISTRICT).coverage
+    coverage = read_coverage(objects_at(fs, str(golden.lake)), DISTRICT).coverage
     assert {school_id: max(school.days) for school_id, school in coverage.schools.items()} == {
         "555555555555555555555555": date(2026, 11, 26),
         "7a7777777777777777777777": date(2026, 11, 26),

@@ -126,7 +126,7 @@ def test_a_lock_that_another_process_never_gives_back_is_named(local: Store, mon
     lake = destination(local)
     target = Path(local.root) / lake.land(day([row()]), context=context()).path
     with (
-        local_files._locked(str(target)),
+        lake.objects.store.locked(str(target)),
         pytest.raises(CleverLandingError, match="another process has held its lock"),
     ):
         lake.land(day([row("b")]), context=context())

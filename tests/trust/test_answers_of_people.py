@@ -14,7 +14,7 @@ from pytest_mock import MockerFixture
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError, CleverWithheldError
 from airflow_provider_clever.lake.answers import GivenAnswer, give_answer
-from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.lake.layout import objects_at
 from tests.support.sandbox import Sandbox
 from tests.trust.lakes import Lake
 
@@ -42,7 +42,7 @@ def now() -> str:
 
 
 def say(lake: Lake, word: Any, *names: str, by: str = "ada", **options: Any) -> list[GivenAnswer]:
-    objects = Objects(fsspec.filesystem("file"), str(lake.folder), single_writer=True)
+    objects = objects_at(fsspec.filesystem("file"), str(lake.folder), single_writer=True)
     ids = tuple(lake.schools[name] for name in names)
     return give_answer(objects, lake.sandbox.district("small").id, ids, word, by=by, at=now(), **options)
 

@@ -17,9 +17,9 @@ from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.dags import attendance_dags
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.destinations import open_destination
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.storage.destination_url import KINDS, destination_url
-from airflow_provider_clever.storage.objects import Objects
 from tests.lake.builders import DISTRICT, SCHOOL, context, day, row
 from tests.lake.emulators import Store
 from tests.support.airflow import AirflowHome, DagOutcome
@@ -201,8 +201,8 @@ def test_files_stand_below_the_place_that_was_named_or_nowhere(
     except CleverSettingsError:
         assert not list(base.iterdir())
         return
-    Objects(place.fs, place.root).update(f"_clever/district={DISTRICT}/x", lambda _: b"x")
-    Objects(place.fs, place.root).update(f"attendance/district={DISTRICT}/x", lambda _: b"x")
+    objects_at(place.fs, place.root).update(f"_clever/district={DISTRICT}/x", lambda _: b"x")
+    objects_at(place.fs, place.root).update(f"attendance/district={DISTRICT}/x", lambda _: b"x")
     files = [str(file) for file in base.rglob("*") if file.is_file()]
     assert len(files) >= 2
     named = text.removeprefix("file://").removesuffix("/")

@@ -25,6 +25,7 @@ from airflow_provider_clever.attendance.absence import AbsenceRules
 from airflow_provider_clever.dates import first_retained
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake.formats import FORMATS
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import work_id
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.lake.work import Work
@@ -34,7 +35,6 @@ from airflow_provider_clever.ledger.recording import RecordedRun, record_run
 from airflow_provider_clever.ledger.reporting import PlannedPull
 from airflow_provider_clever.ledger.surveying import Survey, survey
 from airflow_provider_clever.pull.question import Question
-from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.transfer.transfer import Transfer
 from tests.support.asking import settings_for
 from tests.support.sandbox import Sandbox
@@ -86,7 +86,7 @@ class Story:
         district = self.sandbox.district("small")
         self.district_id, self.schools = district.id, district.school_ids
         self.client_settings = settings_for(self.sandbox)
-        self.objects = Objects(self.fs, "/lake")
+        self.objects = objects_at(self.fs, "/lake")
 
     # --- one night ----------------------------------------------------------------------------------------------------
 

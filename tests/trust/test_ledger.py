@@ -18,6 +18,7 @@ from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake.answers import Withheld
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.lake.store import Destination
@@ -67,7 +68,7 @@ def receipt(day: date, first: date, last: date, *, number: int = 0, month: date 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Objects:
-    return Objects(fsspec.filesystem("file"), str(tmp_path / "lake"))
+    return objects_at(fsspec.filesystem("file"), str(tmp_path / "lake"))
 
 
 def keep(lake: Objects, *receipts: Receipt) -> None:

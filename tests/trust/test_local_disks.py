@@ -15,10 +15,11 @@ from pytest_mock import MockerFixture
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.lake.formats import FORMATS
+from airflow_provider_clever.lake.layout import lock_folder
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.storage import objects
-from airflow_provider_clever.storage.local_files import Place
-from airflow_provider_clever.storage.local_rehearsal import kind_of_mount
+from airflow_provider_clever.storage.local_probe import kind_of_mount
+from airflow_provider_clever.storage.local_store import LocalStore, Lock
 from tests.lake import lander
 from tests.lake.builders import DAY, DISTRICT, SCHOOL, context, day, listed, row
 from tests.lake.emulators import Store
@@ -29,6 +30,10 @@ ROWS_EACH = 60
 
 def destination(root: Path | str, **options: Any) -> Destination:
     return Destination(Store("file", "").filesystem(), str(root), district_id=DISTRICT, file_format="jsonl", **options)
+
+
+def lock_of(root: str, path: str) -> Lock:
+    return LocalStore(root, lock_folder).lock_of(f"{root}/{path}")
 
 
 def rows_of(root: Path | str, path: str = PATH) -> list[dict[str, Any]]:
@@ -115,9 +120,9 @@ def test_two_processes_that_know_one_volume_by_two_names_lose_no_row(
 
 def test_the_lock_of_a_file_does_not_depend_on_what_its_destination_is_called() -> None:
     roots = ("/data/lake", "//data/lake", "/DATA/Lake", "lake", f"/data/district={DISTRICT}/lake", "/data/district=x")
-    places = {root: Place.of(f"{root}/{PATH}") for root in roots}
-    assert len({place.number for place in places.values()}) == 1
-    assert {root: place.folder for root, place in places.items()} == {
+    locks = {root: lock_of(root, PATH) for root in roots}
+    assert len({lock.number for lock in locks.values()}) == 1
+    assert {root: lock.folder for root, lock in locks.items()} == {
         root: f"{root}/_clever/district={DISTRICT}/local" for root in roots
     }
 
@@ -144,8 +149,7 @@ def test_a_lock_file_that_a_cleaner_of_old_files_took_away_is_made_again_and_wai
 ) -> None:
     lake = destination(tmp_path / "lake")
     lake.land(day([row("a")]), context=context())
-    place = Place.of(f"{tmp_path}/lake/{PATH}")
-    file = Path(f"{place.folder}/{place.number:02}.lock")
+    file = Path(lock_of(f"{tmp_path}/lake", PATH).path)
     flock, locked = fcntl.flock, []
 
     def cleaned_first(descriptor: int, how: int) -> None:
@@ -310,7 +314,7 @@ def test_the_check_leaves_nothing_among_the_data_and_the_same_few_files_each_tim
         destination(tmp_path / "lake").check()
     files = {str(file.relative_to(tmp_path / "lake")) for file in (tmp_path / "lake").rglob("*") if file.is_file()}
     ours = f"_clever/district={DISTRICT}"
-    lock = Place.of(f"{tmp_path}/lake/{ours}/destination.json").number
+    lock = lock_of(f"{tmp_path}/lake", f"{ours}/destination.json").number
     assert files == {
         f"{ours}/destination.json",
         f"{ours}/local/{lock:02}.lock",

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
 from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import Listing, coverage_path, record_coverage
@@ -39,7 +40,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Objects:
-    return Objects(fsspec.filesystem("file"), str(tmp_path / "lake"))
+    return objects_at(fsspec.filesystem("file"), str(tmp_path / "lake"))
 
 
 def landed(lake: Objects, first: str, last: str, *, number: int = 0, **schools: SchoolReceipt) -> None:

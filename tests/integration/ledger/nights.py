@@ -15,6 +15,7 @@ from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.dates import Span
 from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Receipt, work_id
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.lake.work import Work
@@ -25,7 +26,6 @@ from airflow_provider_clever.ledger.surveying import Survey, survey
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
-from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import sync_text
 from airflow_provider_clever.transfer.transfer import Transfer
 from tests.support.sandbox import Sandbox
@@ -45,7 +45,7 @@ class Nights:
 
     def __post_init__(self) -> None:
         self.district_id = self.sandbox.district(self.district).id
-        self.objects = Objects(fsspec.filesystem("file"), str(self.folder))
+        self.objects = objects_at(fsspec.filesystem("file"), str(self.folder))
         self.nights = 0
         self.receipts: list[str] = []
 

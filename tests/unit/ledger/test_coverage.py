@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_clever.dates import Span, first_retained
 from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger import coverage as ledger
@@ -52,7 +53,7 @@ def receipt(
 
 
 def destination(receipts: Sequence[Receipt] = ()) -> Objects:
-    objects = Objects(fsspec.filesystem("memory"), f"/{uuid.uuid4()}")
+    objects = objects_at(fsspec.filesystem("memory"), f"/{uuid.uuid4()}")
     keep(objects, *receipts)
     return objects
 
@@ -196,7 +197,7 @@ def test_a_coverage_of_a_newer_version_is_not_touched() -> None:
 def test_two_reducers_at_once_lose_nothing_of_each_other() -> None:
     first, second = receipt(TODAY, TODAY, TODAY), receipt(TODAY, TODAY - timedelta(days=1), TODAY, number=1)
     objects = destination([first])
-    other = Objects(objects.fs, objects.root)
+    other = objects_at(objects.fs, objects.root)
     plain_write = objects.write
 
     def overtaken(path: str, data: bytes, version: object) -> None:

@@ -8,7 +8,7 @@ fsspec runs them in its I/O thread, so any thread may ask.
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.storage.objects import ABSENT, NothingToRehearse, StaleVersionError, Version
+from airflow_provider_clever.storage.versions import ABSENT, NothingToProbe, PreconditionFailedError, Version
 
 if TYPE_CHECKING:
     from fsspec.asyn import AsyncFileSystem
@@ -18,7 +18,7 @@ ANSWER_SECONDS: Final = 120.0
 still arrives after that meets its condition, like any other late one."""
 
 
-class _CloudStore(NothingToRehearse):
+class _CloudStore(NothingToProbe):
     """What the three have in common.
 
     :raises CleverSettingsError: the library has not what is called here, most of which it does not promise to keep.
@@ -65,7 +65,7 @@ class S3Store(_CloudStore):
         except OSError as error:
             # NoSuchKey: it was to be replaced and is gone. 409: another conditional write was under way.
             if _s3_code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}:
-                raise StaleVersionError from None
+                raise PreconditionFailedError from None
             raise
 
 
@@ -103,7 +103,7 @@ class GcsStore(_CloudStore):
                 data=data,
             )
         except FileExistsError:  # gcsfs' word for 412
-            raise StaleVersionError from None
+            raise PreconditionFailedError from None
 
 
 class AzureStore(_CloudStore):
@@ -143,11 +143,11 @@ class AzureStore(_CloudStore):
             try:
                 await blob.upload_blob(data, **condition)
             except (ResourceExistsError, ResourceModifiedError):
-                raise StaleVersionError from None
+                raise PreconditionFailedError from None
             except ResourceNotFoundError as error:
                 if _azure_code(error) == "ContainerNotFound":
                     raise
-                raise StaleVersionError from None
+                raise PreconditionFailedError from None
 
     def _blob(self, path: str) -> Any:
         container, name, _ = self._fs.split_path(path)

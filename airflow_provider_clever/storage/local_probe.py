@@ -31,7 +31,7 @@ OBJECT_STORES_IN_DISGUISE: Final = frozenset(
 """File systems that copy where others rename, and whose locks end at this machine, as Linux names them."""
 
 
-def rehearse(root: str, folders: Sequence[str], *, single_writer: bool = False) -> None:
+def probe(root: str, folders: Sequence[str], *, single_writer: bool = False) -> None:
     """Lock, write, flush and rename as a landing does, with files of its own; and look at what the folders are.
 
     :param root: the destination's path.

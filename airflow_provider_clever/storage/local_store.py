@@ -1,0 +1,93 @@
+"""Files on a POSIX file system, written on condition: a lock, a temporary file, fsync, rename.
+
+Locks and temporary files lie in a folder of their own at the same destination, so on the same file system and outside
+every data glob; there is a fixed number of them, reused, so that nothing has to be cleared away after a crash.
+
+A destination may be spelled in many ways (a link, a second mount, ``//``, another case). So nothing of its spelling
+enters a lock: which file is locked follows from the path below the destination, and the kernel locks that file itself.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple, TypeAlias
+
+from airflow_provider_clever.storage import local_files, local_probe
+from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError, Version, hash_version
+
+LOCKS: Final = 64
+
+LockFolder: TypeAlias = Callable[[str], str]
+"""Gives the folder that holds the lock of a path, both relative to the destination."""
+
+
+class Lock(NamedTuple):
+    """The lock of a path, and the temporary file that goes with it.
+
+    :param folder: that holds them.
+    :param number: which of the :data:`LOCKS`.
+    """
+
+    folder: str
+    number: int
+
+    @property
+    def path(self) -> str:
+        """Of the lock file."""
+        return f"{self.folder}/{self.number:02}.lock"
+
+    @property
+    def temporary(self) -> str:
+        """The file that is written under the lock, and then renamed."""
+        return f"{self.folder}/{self.number:02}.tmp"
+
+
+class LocalStore:
+    """A local or network file system. flock must work across all its writers (NFS: version 4).
+
+    :param root: the destination.
+    :param lock_folder: where it keeps the lock of a path.
+    :param single_writer: True if the user answers for it that nobody else writes: then it may do without locks.
+    """
+
+    def __init__(self, root: str, lock_folder: LockFolder, *, single_writer: bool = False) -> None:
+        self._root = root
+        self._lock_folder = lock_folder
+        self._single_writer = single_writer
+
+    def read(self, path: str) -> tuple[bytes, Version] | None:
+        """The file's bytes, and their hash."""
+        try:
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a path object takes as long as the call
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        return data, hash_version(data)
+
+    def write(self, path: str, data: bytes, expected: Version) -> None:
+        """Write and flush a temporary file, then rename it over the old one, all under the path's lock."""
+        local_files.make_folder(os.path.dirname(path))  # noqa: PTH120 - as above
+        with self.locked(path) as temporary:
+            found = self.read(path)
+            if (found[1] if found else ABSENT) != expected:
+                raise PreconditionFailedError
+            local_files.replace_file(path, temporary, data)
+
+    def probe(self, root: str, folders: Sequence[str]) -> None:
+        """Try all that a write relies on, before there is anything to write."""
+        local_probe.probe(root, folders, single_writer=self._single_writer)
+
+    def lock_of(self, path: str) -> Lock:
+        """The lock of a path, the same for every spelling of the destination."""
+        below = path[len(self._root) + 1 :]
+        number = int.from_bytes(hashlib.sha256(below.encode()).digest()[:2]) % LOCKS
+        return Lock(f"{self._root}/{self._lock_folder(below)}", number)
+
+    @contextmanager
+    def locked(self, path: str) -> Iterator[str]:
+        """Hold the lock of a path, and give the temporary file that goes with it."""
+        lock = self.lock_of(path)
+        local_files.make_folder(lock.folder)
+        with local_files.lock(lock.path, path, single_writer=self._single_writer):
+            yield lock.temporary

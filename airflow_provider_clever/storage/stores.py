@@ -1,0 +1,96 @@
+"""The kinds of store, and the table that finds the one for a file system."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.storage.cloud_stores import AzureStore, GcsStore, S3Store
+from airflow_provider_clever.storage.local_store import LocalStore, LockFolder
+from airflow_provider_clever.storage.versions import (
+    ABSENT,
+    NothingToProbe,
+    ObjectStore,
+    PreconditionFailedError,
+    Version,
+    hash_version,
+)
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+class MemoryStore(NothingToProbe):
+    """fsspec's in-process store: for tests and trials, shared by one process' threads only."""
+
+    _lock = threading.Lock()
+
+    def __init__(self, fs: "AbstractFileSystem") -> None:
+        self._fs = fs
+
+    def read(self, path: str) -> tuple[bytes, Version] | None:
+        """The object, and its hash."""
+        try:
+            data: bytes = self._fs.cat_file(path)
+        except FileNotFoundError:
+            return None
+        return data, hash_version(data)
+
+    def write(self, path: str, data: bytes, expected: Version) -> None:
+        """Compare and write under one lock."""
+        with self._lock:
+            found = self.read(path)
+            if (found[1] if found else ABSENT) != expected:
+                raise PreconditionFailedError
+            self._fs.pipe_file(path, data)
+
+
+class UnconditionalStore(NothingToProbe):
+    """A store without conditional writes, or one that we do not know: the user has said that there is one writer."""
+
+    def __init__(self, fs: "AbstractFileSystem") -> None:
+        self._fs = fs
+
+    def read(self, path: str) -> tuple[bytes, Version] | None:
+        """The object; its version says only that it exists."""
+        try:
+            return self._fs.cat_file(path), Version("there")
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, data: bytes, expected: Version) -> None:  # noqa: ARG002 - that is the point
+        """Write, whatever stands there."""
+        self._fs.pipe_file(path, data)
+
+
+_STORES: Final[dict[str, Callable[["AbstractFileSystem"], ObjectStore]]] = {
+    "memory": MemoryStore,
+    "s3": S3Store,
+    "gs": GcsStore,
+    "abfs": AzureStore,
+}
+"""What writes on condition, by fsspec's name for the file system; beside local files, which need more than that."""
+
+
+def store_for(fs: "AbstractFileSystem", root: str, lock_folder: LockFolder, *, single_writer: bool) -> ObjectStore:
+    """The kind of store that a file system is.
+
+    :param root: the destination's path on it.
+    :param lock_folder: where local files keep their locks; other stores need none.
+    :param single_writer: True if the user answers for it that nobody else writes here.
+    :raises CleverSettingsError: it cannot write on condition, and more than one writer may come.
+    """
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    if "file" in protocols:
+        return LocalStore(root, lock_folder, single_writer=single_writer)
+    if single_writer:
+        return UnconditionalStore(fs)
+    known = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), None)
+    if known is not None:
+        return known(fs)
+    msg = (
+        f"{protocols[0]}:// cannot write a file on condition that nobody else has changed it, so two pulls at once "
+        "could lose rows: choose a local path, S3, Google Cloud Storage or Azure Blob Storage, or pass "
+        "single_writer=True if never more than one task writes there"
+    )
+    raise CleverSettingsError(msg)

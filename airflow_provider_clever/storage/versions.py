@@ -1,0 +1,59 @@
+"""Conditional writes: an object is read with its version, and replaced only if that version still stands.
+
+A version is what the kind of store calls it: an ETag, a generation, or a hash of the bytes where nothing is numbered.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+
+class Version(NamedTuple):
+    """Which state of an object was read; opaque to everyone but its store."""
+
+    mark: str | None
+
+
+ABSENT: Final = Version(None)
+"""The version of an object that does not exist."""
+
+NEVER: Final = Version("0")
+"""A version that no object ever has."""
+
+
+def hash_version(data: bytes) -> Version:
+    """The version of an object in a store that numbers nothing: a hash of its bytes."""
+    return Version(hashlib.sha256(data).hexdigest())
+
+
+class PreconditionFailedError(Exception):
+    """The object no longer has the version that was read; nothing was written."""
+
+
+class ObjectStore(Protocol):
+    """What each kind of store can do. Paths are the file system's own."""
+
+    def read(self, path: str) -> tuple[bytes, Version] | None:
+        """The object's bytes and the version of exactly these bytes; None if there is none."""
+        ...
+
+    def write(self, path: str, data: bytes, expected: Version) -> None:
+        """Write the object whole, or not at all.
+
+        :raises PreconditionFailedError: if ``expected`` is no longer the object's version.
+        """
+        ...
+
+    def probe(self, root: str, folders: Sequence[str]) -> None:
+        """Try what writing relies on and the store's own answers do not say.
+
+        :raises CleverSettingsError: something is missing.
+        """
+        ...
+
+
+class NothingToProbe:
+    """A store whose answers say all there is to know."""
+
+    def probe(self, root: str, folders: Sequence[str]) -> None:
+        """Nothing is left open."""
