@@ -11,9 +11,9 @@ import aiohttp
 from yarl import URL
 
 from airflow_provider_clever.api.bodies import BodyReader, BrokenBodyError
-from airflow_provider_clever.api.credentials import AppCredentials, token_credentials
+from airflow_provider_clever.api.credentials import credentials_of
 from airflow_provider_clever.api.districts import find_district
-from airflow_provider_clever.api.exchange import Credentials, RetryPolicy
+from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.api.fetcher import HEADERS
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
 from airflow_provider_clever.api.network import Trouble, proxy_for, tls_context, transport_error
@@ -47,9 +47,7 @@ class AsyncCleverClient:
         keep_cursors_out_of_logs()
         self.settings = settings
         self._policy = policy or RetryPolicy()
-        self._credentials: Credentials = (
-            token_credentials(settings.token) if settings.token else AppCredentials(settings, self._policy, on_token)
-        )
+        self._credentials = credentials_of(settings, self._policy, on_token)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -71,12 +69,7 @@ class AsyncCleverClient:
 
         :raises CleverSettingsError: the token belongs to another district, or none was named and there are several.
         """
-        plan = find_district(self.settings.api_base, self._credentials, self._policy, self._asked_id)
-        return await self.run(plan)
-
-    def _asked_id(self) -> str | None:
-        found = self._credentials.district_id if isinstance(self._credentials, AppCredentials) else None
-        return found or self.settings.district_id
+        return await self.run(find_district(self.settings.api_base, self._credentials, self._policy))
 
     async def run(self, plan: Plan[Result]) -> Result:
         """Carry out a plan."""
@@ -154,7 +147,8 @@ _TROUBLES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], Trou
 async def _open_session(settings: CleverSettings) -> aiohttp.ClientSession:
     # Looks are minutes apart, so no connection would be kept for the next one; and over a new one nothing can come that
     # an earlier look asked for. trust_env would let ~/.netrc add credentials of its own.
-    secure = await asyncio.to_thread(tls_context) if settings_use_tls(settings) else True
+    uses_tls = any(origin.startswith("https:") for origin in (settings.api_base, settings.auth_base))
+    secure = await asyncio.to_thread(tls_context) if uses_tls else True
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, ssl=secure),
         auto_decompress=False,
@@ -167,8 +161,3 @@ async def _open_session(settings: CleverSettings) -> aiohttp.ClientSession:
             sock_read=settings.read_timeout_seconds,
         ),
     )
-
-
-def settings_use_tls(settings: CleverSettings) -> bool:
-    """Tell whether one of the two origins is asked over TLS; plain http goes to this machine only."""
-    return any(origin.startswith("https:") for origin in (settings.api_base, settings.auth_base))

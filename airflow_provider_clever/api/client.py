@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, cast
 
-from airflow_provider_clever.api.belief import Doubts
+from airflow_provider_clever.api.client_state import ClientState
 from airflow_provider_clever.api.credentials import find_tokens, token_credentials
-from airflow_provider_clever.api.districts import find_district, items_in, read_models
+from airflow_provider_clever.api.districts import items_in, read_models
 from airflow_provider_clever.api.endpoints import (
     ATTENDANCE_LIMIT,
     AttendanceQuery,
@@ -16,11 +16,12 @@ from airflow_provider_clever.api.endpoints import (
     sections_request,
 )
 from airflow_provider_clever.api.exchange import RetryPolicy
-from airflow_provider_clever.api.fetcher import PageFetcher, Shared
+from airflow_provider_clever.api.fetcher import PageFetcher
 from airflow_provider_clever.api.messages import Request
 from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.api.redaction import keep_cursors_out_of_logs
 from airflow_provider_clever.api.rows import AttendancePage, decode_page
+from airflow_provider_clever.api.self_links import SelfLinkHistory
 from airflow_provider_clever.api.throttle import BudgetLeft
 from airflow_provider_clever.api.walking import Sizes
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
@@ -53,10 +54,14 @@ class CleverClient:
     ) -> None:
         keep_cursors_out_of_logs()
         self.settings = settings
-        self._shared = Shared(
-            settings, policy or RetryPolicy(), stop or threading.Event(), on_token, Sizes(page_limit, max_span_days)
+        self._state = ClientState(
+            settings,
+            policy or RetryPolicy(),
+            stop or threading.Event(),
+            on_token,
+            sizes=Sizes(page_limit, max_span_days),
         )
-        self._own = PageFetcher(self._shared)
+        self._own = PageFetcher(self._state)
         self._district: District | None = None
 
     def __enter__(self) -> Self:
@@ -71,30 +76,30 @@ class CleverClient:
 
     def stop(self) -> None:
         """Make every wait and every request of this client end with ``CleverStoppedError``."""
-        self._shared.stop.set()
+        self._state.stop.set()
 
     @property
     def requests_sent(self) -> int:
         """Give how many requests went out so far, of all threads."""
-        return self._shared.requests_sent
+        return self._state.requests_sent
 
     @property
     def answer_seconds(self) -> float:
         """Give for how many seconds answers were waited for of late, without the reading; 0 before the first."""
-        return self._shared.answer_seconds
+        return self._state.answer_seconds
 
     @property
-    def doubts(self) -> Doubts:
+    def self_links(self) -> SelfLinkHistory:
         """Give what the answers of all threads were like, compared with what was asked."""
-        return self._shared.doubts
+        return self._state.self_links
 
     def budget_left(self) -> BudgetLeft | None:
         """Give what is left of the token's budget; None if it is not known."""
-        return self._shared.throttle.snapshot()
+        return self._state.throttle.snapshot()
 
     def fetcher(self) -> PageFetcher:
         """Make another thread's way to Clever. It checks no district: call :meth:`get_district` first."""
-        return PageFetcher(self._shared)
+        return PageFetcher(self._state)
 
     # --- districts --------------------------------------------------------------------------------------------------
 
@@ -122,21 +127,26 @@ class CleverClient:
 
         :raises CleverSettingsError: the token belongs to another district, or none was named and there are several.
         """
-        shared = self._shared
-        plan = find_district(self.settings.api_base, shared.credentials, shared.policy, lambda: shared.district_id)
-        self._district = self._own.run(plan)
+        self._district = self._own.find_district()
         return self._district
 
     def _tokens(self) -> dict[str, str]:
-        return self._own.run(find_tokens(self.settings, self._shared.policy, None))
+        return self._own.run(find_tokens(self.settings, self._state.policy, None))
 
     def _district_of(self, district_id: str, token: str) -> District:
-        self._shared.on_token(token)
-        credentials = token_credentials(token, whose=f"Clever's own list of tokens, for district {district_id}")
-        # Every token has a budget of its own, so this client's throttle knows nothing about this one.
-        shared = Shared(self.settings, self._shared.policy, self._shared.stop, self._shared.on_token)
-        with PageFetcher(shared) as fetcher:
-            return fetcher.run(find_district(self.settings.api_base, credentials, shared.policy, lambda: district_id))
+        state = self._state
+        state.on_token(token)
+        source = f"Clever's own list of tokens, for district {district_id}"
+        # Each token has a budget of its own, so it gets a throttle of its own.
+        alone = ClientState(
+            state.settings,
+            state.policy,
+            state.stop,
+            state.on_token,
+            credentials=token_credentials(token, district_id, source=source),
+        )
+        with PageFetcher(alone) as fetcher:
+            return fetcher.find_district()
 
     # --- rosters ----------------------------------------------------------------------------------------------------
 
@@ -157,7 +167,7 @@ class CleverClient:
         walk = Walk(first)
         request: Request | None = first
         while request is not None:
-            body = self._own.fetch(request, walk.judge).body
+            body = self._own.fetch(request, walk.check).body
             request = walk.advance(body)
             yield body
 
@@ -204,17 +214,19 @@ class CleverClient:
             show otherwise.
         """
         self._make_sure_of_our_district()
-        was_believed = True
+        last_matched = True
         for number, walked in enumerate(self._own.attendance(query), start=1):
             page = self._checked(decode_page(walked.response.body, number))
-            # Where Clever writes its links in another way than today, even an end is taken, after rows that were right.
-            if not (walked.response.is_believed or _has_rows_of(query, page) or (not was_believed and not page.rows)):
+            matches = walked.response.matches_request
+            # If Clever has changed how it writes links, an empty last page is accepted too, after pages whose rows fit.
+            is_end = not last_matched and not page.rows
+            if not (matches or is_end or _has_rows_of(query, page)):
                 raise CleverProtocolError(
                     f"Clever's answers for {query.path} name another question than was asked, and hold no row that"
                     " answers it. Nothing of this page was used; run again, and check the proxies in between if it"
                     " stays."
                 )
-            was_believed = walked.response.is_believed
+            last_matched = matches
             yield page
 
     def iter_attendance(self, query: AttendanceQuery) -> Iterator[AttendanceRecord]:

@@ -1,4 +1,4 @@
-"""In whose name a request is sent: the app's, one district's fixed token, or a district's token that can be renewed."""
+"""Who a request is sent as: the app, a district by its own token, or a district whose token the app can look up."""
 
 import logging
 import threading
@@ -38,16 +38,18 @@ class FixedCredentials:
 
     :param authorization: its value.
     :param advice: what to do when Clever refuses it.
+    :param district_id: the district whose data is asked for. Default: whichever the token belongs to.
     """
 
-    __slots__ = ("_authorization", "advice")
+    __slots__ = ("_authorization", "advice", "district_id")
 
-    def __init__(self, authorization: str, advice: str) -> None:
+    def __init__(self, authorization: str, advice: str, district_id: str | None = None) -> None:
         self._authorization = authorization
         self.advice = advice
+        self.district_id = district_id
 
     def current(self) -> Plan[str]:
-        """Give it."""
+        """Give the header's value."""
         yield from ()
         return self._authorization
 
@@ -57,23 +59,41 @@ class FixedCredentials:
         return None
 
 
-def token_credentials(token: str, *, whose: str = "the connection's password") -> FixedCredentials:
-    """Ask in the name of one district, by a token that cannot be renewed.
+def credentials_of(
+    settings: CleverSettings, policy: RetryPolicy, on_token: Callable[[str], object] = lambda _: None
+) -> "FixedCredentials | AppCredentials":
+    """Give the credentials that a connection's settings describe.
+
+    :param settings: with one district's token, or with client id and secret.
+    :param policy: how often and how long to try looking a token up.
+    :param on_token: called with each token that is looked up. Default: nothing is called.
+    """
+    if settings.token:
+        return token_credentials(settings.token, settings.district_id)
+    return AppCredentials(settings, policy, on_token)
+
+
+def token_credentials(
+    token: str, district_id: str | None = None, *, source: str = "the connection's password"
+) -> FixedCredentials:
+    """Ask as one district, with a token that cannot be renewed.
 
     :param token: the token.
-    :param whose: where it came from, for the advice.
+    :param district_id: the district whose data is asked for. Default: whichever the token belongs to.
+    :param source: where the token came from, for the advice.
     """
     return FixedCredentials(
         Secret(f"Bearer {token}"),
-        f"Clever refuses the token from {whose}. It may have been replaced, or the district may have disconnected the"
+        f"Clever refuses the token from {source}. It may have been replaced, or the district may have disconnected the"
         " app: copy the district's current token from Clever's dashboard, or use the app's client id and secret, with"
         " which a replaced token is found again. If other requests succeed with it, ask your contact at Clever whether"
         " attendance is enabled for this app and district.",
+        district_id,
     )
 
 
 def app_credentials(settings: CleverSettings) -> FixedCredentials:
-    """Ask in the name of the app, by client id and secret (clever-api.md 1.3)."""
+    """Ask as the Clever app, with its client id and secret (clever-api.md 1.3)."""
     pair = f"{settings.client_id}:{settings.client_secret}".encode()
     return FixedCredentials(
         Secret(f"Basic {b64encode(pair).decode()}"),
@@ -88,7 +108,7 @@ def find_tokens(
     """Find the tokens of the connected districts, the newest of each.
 
     :param settings: with client id and secret.
-    :param policy: how patiently.
+    :param policy: how often and how long to try.
     :param district_id: only this district's. None: all.
     :param on_new_connection: ask over a new connection. Default False.
     :return: district id -> token.
@@ -132,11 +152,11 @@ def _district_tokens(found: Iterable[object]) -> tuple[list[DistrictToken], int]
 class AppCredentials:
     """One district's token, found through client id and secret when it is first needed, and again after a rotation.
 
-    Many threads may share it: whatever the number that see a token refused, it is looked up once.
+    Threads may share it: however many of them see a token refused, it is looked up once.
 
     :param settings: with client id and secret.
-    :param policy: how patiently to look tokens up.
-    :param on_token: told each token that is found. Default: nobody is.
+    :param policy: how often and how long to try.
+    :param on_token: called with each token that is found.
     """
 
     advice = (
@@ -167,7 +187,7 @@ class AppCredentials:
         return None if authorization == refused else authorization
 
     def _look_up(self, replaced: str | None) -> Plan[str]:
-        # A lock held over a yield would block an event loop; so whoever finds another one looking waits its turn.
+        # A lock held over a yield would block an event loop, so a thread that finds another one looking waits its turn.
         while not self._may_look(replaced):
             if self._authorization is not None and self._authorization != replaced:
                 return self._authorization

@@ -1,6 +1,6 @@
 """Lists as plans: all items of a short list, and the one district that a token belongs to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from airflow_provider_clever.api.bodies import page_object, read_json
 from airflow_provider_clever.api.endpoints import districts_request
 from airflow_provider_clever.api.exchange import Credentials, RetryPolicy, exchange
 from airflow_provider_clever.api.messages import Plan, Request
-from airflow_provider_clever.api.paging import Judgement, Walk
+from airflow_provider_clever.api.paging import PageCheck, Walk
 from airflow_provider_clever.exceptions import CleverProtocolError, CleverSettingsError
 from airflow_provider_clever.models import District
 
@@ -40,7 +40,7 @@ def items(first: Request, credentials: Credentials, policy: RetryPolicy) -> Plan
     walk, found = Walk(first), Items()
     request: Request | None = first
     while request is not None:
-        response = yield from exchange(request, credentials, policy, walk.judge)
+        response = yield from exchange(request, credentials, policy, walk.check)
         found += items_in(response.body)
         request = walk.advance(response.body)
     return found
@@ -61,29 +61,32 @@ def read_models(model: type[Model], found: Iterable[object], what: str) -> list[
     )
 
 
-def find_district(
-    api_base: str, credentials: Credentials, policy: RetryPolicy, asked_id: Callable[[], str | None] = lambda: None
-) -> Plan[District]:
-    """Get the district that the token belongs to. If it is another one than was asked for, Clever is asked again.
+def find_district(api_base: str, credentials: Credentials, policy: RetryPolicy) -> Plan[District]:
+    """Get the district that the token belongs to. If it is not the one that was asked for, ask Clever once more.
 
     :param api_base: the API's origin.
-    :param credentials: whose token.
-    :param policy: how patiently.
-    :param asked_id: gives the district that is meant, once the token is known; None: whichever. Default: whichever.
-    :raises CleverSettingsError: it is another one.
+    :param credentials: the token, and the district that it should belong to.
+    :param policy: how often and how long to try.
+    :raises CleverSettingsError: the token belongs to another district.
     """
     request = districts_request(api_base)
     walk = Walk(request)
 
-    def judge(body: bytes) -> Judgement:
+    def check_page(body: bytes) -> PageCheck:
         _only_district(body)
-        return walk.judge(body)
+        return walk.check(body)
 
-    district = _only_district((yield from exchange(request, credentials, policy, judge)).body)
-    if asked_id() not in {None, district.id}:
+    district = _only_district((yield from exchange(request, credentials, policy, check_page)).body)
+    asked_id = credentials.district_id  # read here: looking up the token may have found it
+    if asked_id not in {None, district.id}:
         again = replace(request, on_new_connection=True)
-        district = _only_district((yield from exchange(again, credentials, policy, judge)).body)
-    return check_district(district, asked_id())
+        district = _only_district((yield from exchange(again, credentials, policy, check_page)).body)
+    if asked_id not in {None, district.id}:
+        raise CleverSettingsError(
+            f"The token belongs to district {district.id}, but district {asked_id} was asked for. Put the right token"
+            " into the connection's password, or correct district_id; nothing was pulled."
+        )
+    return district
 
 
 def _only_district(body: bytes) -> District:
@@ -94,18 +97,3 @@ def _only_district(body: bytes) -> District:
             " that the district is connected; report it if it is."
         )
     return districts[0]
-
-
-def check_district(district: District, asked_id: str | None) -> District:
-    """Give the district back if it is the one that was asked for.
-
-    :param district: the district that the token belongs to.
-    :param asked_id: the district that is meant. None: whichever.
-    :raises CleverSettingsError: it is another one.
-    """
-    if asked_id is not None and district.id != asked_id:
-        raise CleverSettingsError(
-            f"The token belongs to district {district.id}, but district {asked_id} was asked for. Put the right token"
-            " into the connection's password, or correct district_id; nothing was pulled."
-        )
-    return district

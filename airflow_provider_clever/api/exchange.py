@@ -3,20 +3,18 @@
 Nothing here does I/O; see :mod:`airflow_provider_clever.api.messages` for how plans are driven.
 """
 
-import json
 import random
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
-from airflow_provider_clever.api.belief import Doubts
 from airflow_provider_clever.api.bodies import UnreadableBodyError
+from airflow_provider_clever.api.error_answers import is_written_by_clever, phrase_of
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
-from airflow_provider_clever.api.paging import Belief, Judge, Judgement, Walk
+from airflow_provider_clever.api.paging import CheckPage, PageCheck, PageMatch, Walk
 from airflow_provider_clever.api.redaction import without_cursor
+from airflow_provider_clever.api.self_links import SelfLinkHistory
 from airflow_provider_clever.api.throttle import refusal_seconds
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
@@ -57,11 +55,15 @@ class RetryPolicy:
 
 
 class Credentials(Protocol):
-    """Whose name a request is sent in."""
+    """Who a request is sent as: a district, or the Clever app."""
 
     @property
     def advice(self) -> str:
         """Say what to do when they are refused."""
+
+    @property
+    def district_id(self) -> str | None:
+        """Give the district whose data is asked for; None as long as it is not known."""
 
     def current(self) -> Plan[str]:
         """Give the value of the ``Authorization`` header."""
@@ -118,8 +120,8 @@ def exchange(
     request: Request,
     credentials: Credentials,
     policy: RetryPolicy,
-    judge: Judge | None = None,
-    doubts: Doubts | None = None,
+    check_page: CheckPage | None = None,
+    self_links: SelfLinkHistory | None = None,
 ) -> Plan[Response]:
     """Get one page that answers the question.
 
@@ -129,43 +131,43 @@ def exchange(
     :param request: what to ask.
     :param credentials: in whose name.
     :param policy: how patiently.
-    :param judge: says whether a page may be taken. Default: as for the first page of a walk.
-    :param doubts: what the client's other answers were like. Default: there are none.
+    :param check_page: says whether a page may be taken. Default: as for the first page of a walk.
+    :param self_links: what the client's other answers were like. Default: there are none.
     :return: a 200 whose body is a page.
     :raises CleverTransportError: no complete answer came, however often it was asked for.
     :raises CleverHTTPError: Clever answered with an error. It is permanent if it came twice in a row, and in the form
         in which Clever writes its errors.
     :raises CleverProtocolError: Clever answered 200 with something that is no page.
     """
-    judge = judge or Walk(request).judge
+    check_page = check_page or Walk(request).check
     authorization = yield from credentials.current()
-    patience = _Patience(request, policy, doubts or Doubts())
+    attempts = _Attempts(request, policy, self_links or SelfLinkHistory())
     while True:
-        signed = replace(request, authorization=authorization, on_new_connection=patience.is_doubtful)
+        signed = replace(request, authorization=authorization, on_new_connection=attempts.is_doubtful)
         try:
             response = yield signed
         except CleverTransportError as error:
-            yield patience.after_silence(error)
+            yield attempts.after_silence(error)
             continue
         if response is None:
             raise TypeError("a driver answers a Request with a Response")
-        patience.sent += 1
+        attempts.sent += 1
         if response.status == 200 or not response.is_alone:
             try:
-                pause = patience.after_page(judge(_alone(response).body))
+                pause = attempts.after_page(check_page(_alone(response).body))
             except CleverProtocolError as error:
-                pause = patience.after_oddity(error)
+                pause = attempts.after_oddity(error)
             if pause is None:
-                return replace(response, is_believed=not patience.is_stray)
+                return replace(response, matches_request=not attempts.is_mismatched)
             yield pause
             continue
-        if response.status in {401, 403} and not patience.has_renewed:
-            patience.has_renewed = True
+        if response.status in {401, 403} and not attempts.has_renewed:
+            attempts.has_renewed = True
             renewed = yield from credentials.renewed(authorization)
             if renewed is not None:
-                authorization, patience.is_doubtful = renewed, True
+                authorization, attempts.is_doubtful = renewed, True
                 continue
-        yield patience.after_error(response, credentials.advice)
+        yield attempts.after_error(response, credentials.advice)
 
 
 def _alone(response: Response) -> Response:
@@ -177,24 +179,24 @@ def _alone(response: Response) -> Response:
     )
 
 
-class _Patience:
+class _Attempts:
     """What was tried already, and whether to try again."""
 
-    def __init__(self, request: Request, policy: RetryPolicy, doubts: Doubts) -> None:
+    def __init__(self, request: Request, policy: RetryPolicy, self_links: SelfLinkHistory) -> None:
         self.sent = 0
         self.is_doubtful = request.on_new_connection
-        self.is_stray = False
+        self.is_mismatched = False
         self.has_renewed = False
         self._path = request.path
         self._question = without_cursor(request.url)
         self._policy = policy
-        self._doubts = doubts
+        self._self_links = self_links
         self._failures = 0
         self._oddities = 0
         self._limited = 0
         self._refused = 0
         self._last_refusal: tuple[int, bool] | None = None
-        self._last: Judgement | None = None
+        self._last: PageCheck | None = None
         self._waited_seconds = 0.0
 
     def after_silence(self, error: CleverTransportError) -> Pause:
@@ -207,31 +209,31 @@ class _Patience:
             raise CleverTransportError(text, needs_person=error.needs_person, is_late=error.is_late) from None
         return self._pause(self._backoff(self._failures), f"{what}; asking again")
 
-    def after_page(self, found: Judgement) -> Pause | None:
+    def after_page(self, found: PageCheck) -> Pause | None:
         """Say whether to ask again for a page that can be read; None: it is taken.
 
         :raises CleverProtocolError: it cannot be taken, however often it was asked for.
         """
         last, self._last = self._last, found
-        if found.belief is Belief.STRAY:
-            return self._after_stray(last, found)
-        if found.belief is Belief.UNSURE and (last is None or last.belief is not Belief.UNSURE):
+        if found.match is PageMatch.MISMATCHED:
+            return self._after_mismatch(last, found)
+        if found.match is PageMatch.UNCONFIRMED and (last is None or last.match is not PageMatch.UNCONFIRMED):
             return self._ask_again("the answer is empty, and does not say to what question, or says that more follows")
-        self._doubts.note(found.agreement, self._question)
+        self._self_links.note(found.self_link, self._question)
         return None
 
-    def _after_stray(self, last: Judgement | None, found: Judgement) -> Pause | None:
-        named = ", ".join(sorted(found.agreement.contradicted))
-        is_general = self._doubts.are_general(found.agreement.contradicted)
-        if is_general or self._oddities + 1 >= self._policy.unreadable_attempts:
-            if not is_general and found != last:
+    def _after_mismatch(self, last: PageCheck | None, found: PageCheck) -> Pause | None:
+        named = ", ".join(sorted(found.self_link.contradicted))
+        is_systematic = self._self_links.are_systematic(found.self_link.contradicted)
+        if is_systematic or self._oddities + 1 >= self._policy.unreadable_attempts:
+            if not is_systematic and found != last:
                 raise CleverProtocolError(
                     f"Clever's answers for {self._path} name another {named} than was asked for, each another one"
                     f" (asked {_times(self.sent)}). Nothing of them was used; run again, and check the proxies in"
                     " between if it stays."
                 )
-            self._doubts.note(found.agreement, self._question)
-            self.is_stray = True
+            self._self_links.note(found.self_link, self._question)
+            self.is_mismatched = True
             return None
         return self._ask_again(f"the answer names another {named} than was asked for")
 
@@ -270,13 +272,13 @@ class _Patience:
                 return self._pause(self._backoff(self._failures), f"Clever answered {status}; asking again")
         else:
             self.is_doubtful = True
-            self._last_refusal = (status, is_error_of_clever(response.body))
+            self._last_refusal = (status, is_written_by_clever(response.body))
             is_confirmed = self._last_refusal == (status, True) == last_refusal
             self._refused += 1
             if not is_confirmed and self._refused < self._policy.confirming_attempts and self._has_patience():
                 why = f"Clever answered {status}; asking again over a new connection"
                 return self._pause(self._sure_wait(self._refused), why)
-        message = f"{said(response)}. {meaning.next_step or advice}"
+        message = f"{phrase_of(response)}. {meaning.next_step or advice}"
         raise meaning.error(status, self._path, message, self.sent, is_confirmed=is_confirmed)
 
     def _has_patience(self) -> bool:
@@ -298,57 +300,3 @@ class _Patience:
 
 def _times(sent: int) -> str:
     return "once" if sent == 1 else f"{sent} times"
-
-
-# --- what an error says ---------------------------------------------------------------------------------------------
-
-_ERROR_FIELDS: Final = ("message", "error_description", "error")
-"""Where an error of Clever's stands, in this order (clever-api.md 5)."""
-_PARAMETER: Final = (
-    "(?:limit|date_range_start|date_range_end|attendance_status|starting_after|ending_before|district|owner_type)"
-)
-_PHRASES: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), shown)
-    for pattern, shown in (
-        (rf"{_PARAMETER} in query should be (?:less|greater) than or equal to \d{{1,5}}", r"\g<0>"),
-        (rf"{_PARAMETER} in query should be one of \[(?:present|absent|tardy| )+\]", r"\g<0>"),
-        (rf"{_PARAMETER} in query is (?:required|not a valid cursor)", r"\g<0>"),
-        (rf"{_PARAMETER} and {_PARAMETER} (?:must|cannot) be used together", r"\g<0>"),
-        (rf"{_PARAMETER} must (?:not )?be (?:on or )?(?:before|after) {_PARAMETER}", r"\g<0>"),
-        (r"(?:the )?date range (?:may|must|cannot) (?:not )?span (?:at most|more than) \d{1,4} days", r"\g<0>"),
-        (r"parsing time .*: ((?:month|day|hour|minute|second) out of range)", r"a date cannot be read: \1"),
-        (r"parsing time .*", "a date cannot be read"),
-        (r"strconv\.Parse\w+: parsing .*", "a number cannot be read"),
-        (r"(school|section|district|user|resource|page) (?:[0-9a-z_-]{1,64} )?not found", r"\1 not found"),
-        (r"no authorization provided|could not authorize token|resource not in token's scopes", r"\g<0>"),
-        (r"unauthorized|invalid[ _](?:grant|client|token|request)(?:: invalid code)?", r"\g<0>"),
-    )
-)
-"""What an error of Clever's may say to be passed on, and in which words: clever-api.md 5, and what its kind of server
-writes. An error may echo anything, a student's name among it, so nothing else is."""
-
-
-def said(response: Response) -> str:
-    """Give what an error answer says, if it is a known phrase of Clever's; else the status' own words."""
-    text = " ".join(_message_in(response.body).split()).rstrip(" .")
-    for pattern, shown in _PHRASES:
-        if found := pattern.fullmatch(text):
-            return found.expand(shown)
-    try:
-        return HTTPStatus(response.status).phrase
-    except ValueError:
-        return "no reason given"
-
-
-def is_error_of_clever(body: bytes) -> bool:
-    """Tell whether an error answer has the form in which Clever writes its errors; what is in between writes HTML."""
-    return bool(_message_in(body))
-
-
-def _message_in(body: bytes) -> str:
-    try:
-        answer = json.loads(body[:10_000].decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return ""
-    found = [answer.get(name) for name in _ERROR_FIELDS] if isinstance(answer, dict) else []
-    return next((text for text in found if isinstance(text, str) and text), "")

@@ -1,9 +1,8 @@
 """One thread's way to Clever: carries plans out over a socket, under the client's token and throttle."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPException
@@ -17,20 +16,19 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyErr
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from airflow_provider_clever import __version__
-from airflow_provider_clever.api.belief import Doubts
 from airflow_provider_clever.api.bodies import BodyReader, BrokenBodyError
+from airflow_provider_clever.api.client_state import ClientState
 from airflow_provider_clever.api.connections import Line, open_pool, send_ahead
-from airflow_provider_clever.api.credentials import AppCredentials, token_credentials
+from airflow_provider_clever.api.districts import find_district
 from airflow_provider_clever.api.endpoints import AttendanceQuery
-from airflow_provider_clever.api.exchange import Credentials, RetryPolicy, exchange
+from airflow_provider_clever.api.exchange import exchange
 from airflow_provider_clever.api.messages import Pause, Plan, Request, Response
 from airflow_provider_clever.api.network import Trouble, transport_error
-from airflow_provider_clever.api.paging import Judge
+from airflow_provider_clever.api.paging import CheckPage
 from airflow_provider_clever.api.redaction import without_cursor
-from airflow_provider_clever.api.throttle import Throttle
-from airflow_provider_clever.api.walking import Sizes, WalkedPage, walk_attendance
+from airflow_provider_clever.api.walking import WalkedPage, walk_attendance
 from airflow_provider_clever.exceptions import CleverStoppedError, CleverTransportError
-from airflow_provider_clever.settings import CleverSettings
+from airflow_provider_clever.models import District
 
 log = logging.getLogger(__name__)
 
@@ -42,51 +40,7 @@ HEADERS: Final = {
     "Accept-Encoding": "gzip",
 }
 _CHUNK_BYTES: Final = 2**18
-_SHARE_OF_ONE_WAIT: Final = 0.125
-"""How much one wait counts in the average of the waits of late."""
 _STOPPED: Final = "The client was told to stop."
-
-
-class Shared:
-    """What all sessions of one client share."""
-
-    def __init__(
-        self,
-        settings: CleverSettings,
-        policy: RetryPolicy,
-        stop: threading.Event,
-        on_token: Callable[[str], object],
-        sizes: Sizes | None = None,
-    ) -> None:
-        self.sizes = sizes or Sizes()
-        self.settings = settings
-        self.on_token = on_token
-        self.policy = policy
-        self.stop = stop
-        self.throttle = Throttle(settings.budget_share, stop)
-        self.doubts = Doubts()
-        self.credentials: Credentials = (
-            token_credentials(settings.token) if settings.token else AppCredentials(settings, policy, on_token)
-        )
-        self._lock = threading.Lock()
-        self.requests_sent = 0
-        self.answer_seconds = 0.0
-
-    @property
-    def district_id(self) -> str | None:
-        """Give the district that is meant, as far as it is known."""
-        found = self.credentials.district_id if isinstance(self.credentials, AppCredentials) else None
-        return found or self.settings.district_id
-
-    def count_request(self) -> None:
-        with self._lock:
-            self.requests_sent += 1
-
-    def note_wait(self, seconds: float) -> None:
-        """Note how long an answer was waited for; one that took long by chance counts for little."""
-        with self._lock:
-            share = _SHARE_OF_ONE_WAIT if self.answer_seconds else 1.0
-            self.answer_seconds += share * (seconds - self.answer_seconds)
 
 
 class _Ahead(NamedTuple):
@@ -107,12 +61,12 @@ class PageFetcher:
     Made by :meth:`CleverClient.fetcher`; a context manager. Not for two threads at once.
     """
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+    def __init__(self, state: ClientState) -> None:
+        self._state = state
         self._pools: dict[str, HTTPConnectionPool] = {}
         self._ahead: _Ahead | None = None
         self._is_in_body = False
-        self._line = Line(silence_seconds=shared.settings.read_timeout_seconds)
+        self._line = Line(silence_seconds=state.settings.read_timeout_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -126,25 +80,29 @@ class PageFetcher:
         while self._pools:
             self._pools.popitem()[1].close()
 
-    def fetch(self, request: Request, judge: Judge | None = None, *, attempts: int | None = None) -> Response:
+    def fetch(self, request: Request, check_page: CheckPage | None = None, *, attempts: int | None = None) -> Response:
         """Get one page, with all retries and waits.
 
         :param request: what to ask; its credentials are filled in.
-        :param judge: says whether a page may be taken. Default: as for the first page of a walk.
+        :param check_page: says whether a page may be taken. Default: as for the first page of a walk.
         :param attempts: how often to send at most when no answer or a 5xx comes. Default: as often as the policy says.
         :return: a 200 whose body is JSON as far as its tail shows; its rows are not looked at.
         :raises CleverError: it could not be had; see :mod:`airflow_provider_clever.exceptions`.
         :raises CleverStoppedError: the client was told to stop.
         """
-        shared = self._shared
-        policy = shared.policy
+        state = self._state
+        policy = state.policy
         if attempts is not None:
             policy = replace(policy, attempts=min(attempts, policy.attempts))
-        return self.run(exchange(request, shared.credentials, policy, judge, shared.doubts))
+        return self.run(exchange(request, state.credentials, policy, check_page, state.self_links))
+
+    def find_district(self) -> District:
+        """Get the district as it is now, and make sure that it is the one that was asked for."""
+        return self.run(find_district(self._state.settings.api_base, self._state.credentials, self._state.policy))
 
     def attendance(self, query: AttendanceQuery) -> Iterator[WalkedPage]:
         """Get all pages that answer a question, in order, as :func:`walk_attendance` does."""
-        return walk_attendance(self, self._shared.settings.api_base, query, self._shared.sizes)
+        return walk_attendance(self, self._state.settings.api_base, query, self._state.sizes)
 
     def send_ahead(self, request: Request) -> None:
         """Send the request that is going to be fetched next, so that Clever answers it while the caller works.
@@ -157,21 +115,21 @@ class PageFetcher:
         """
         self._take_ahead()
         signed, pool = self._signed_at_once(request), self._pools.get(request.origin)
-        if signed is None or pool is None or not self._shared.throttle.acquire_at_once():
+        if signed is None or pool is None or not self._state.throttle.acquire_at_once():
             return
         sent_at = time.time()
         connection = send_ahead(pool, _target(signed), _headers(signed))
         if connection is None:
-            self._shared.throttle.release(is_probe=False)
+            self._state.throttle.release(is_probe=False)
         else:
-            self._shared.count_request()
+            self._state.count_request()
             self._ahead = _Ahead(signed, connection, sent_at)
             if log.isEnabledFor(logging.DEBUG):  # of all others urllib3 tells
                 log.debug('%s "GET %s" sent ahead', request.origin, without_cursor(_target(request)))
 
     def _signed_at_once(self, request: Request) -> Request | None:
         """The request with its credentials; None if these would have to be asked for."""
-        plan = self._shared.credentials.current()
+        plan = self._state.credentials.current()
         try:
             next(plan)
         except StopIteration as known:
@@ -186,7 +144,7 @@ class PageFetcher:
         if ahead is None or ahead.request == request:
             return ahead
         ahead.connection.close()
-        self._shared.throttle.release(is_probe=False)
+        self._state.throttle.release(is_probe=False)
         return None
 
     def run(self, plan: Plan[Result]) -> Result:
@@ -212,14 +170,14 @@ class PageFetcher:
     def _wait(self, pause: Pause) -> None:
         if pause.reason:
             log.warning("Waiting %.1f seconds: %s", pause.seconds, pause.reason)
-        if self._shared.stop.wait(pause.seconds):
+        if self._state.stop.wait(pause.seconds):
             raise CleverStoppedError(_STOPPED)
 
     def _send(self, request: Request) -> Response:
         ahead = self._take_ahead(request)
         if not request.metered:
             return self._transfer(request)
-        throttle = self._shared.throttle
+        throttle = self._state.throttle
         is_probe = False if ahead else throttle.acquire()
         try:
             response = self._transfer(request, ahead)
@@ -237,13 +195,13 @@ class PageFetcher:
         What fails is raised where nothing that was caught hangs on to it: the libraries' errors and the frames behind
         them hold the address with the cursor.
         """
-        if self._shared.stop.is_set():
+        if self._state.stop.is_set():
             raise CleverStoppedError(_STOPPED)
         if request.on_new_connection:
             self._drop(request.origin)
         asked_at, sent_at = time.monotonic(), ahead.sent_at if ahead else time.time()
         self._is_in_body = False
-        self._line.until = asked_at + self._shared.settings.response_timeout_seconds
+        self._line.until = asked_at + self._state.settings.response_timeout_seconds
         try:
             return self._exchanged(request, ahead, asked_at, sent_at)
         except BrokenBodyError:
@@ -255,7 +213,7 @@ class PageFetcher:
 
     def _exchanged(self, request: Request, ahead: _Ahead | None, asked_at: float, sent_at: float) -> Response:
         raw = ahead.connection.getresponse() if ahead else self._open(request)
-        self._shared.note_wait(time.monotonic() - asked_at)
+        self._state.note_wait(time.monotonic() - asked_at)
         with closing(raw):
             headers = {name.lower(): value for name, value in raw.headers.itermerged()}
             self._is_in_body = True
@@ -265,8 +223,8 @@ class PageFetcher:
         return Response(raw.status, headers, body, sent_at, is_alone=not self._line.is_followed)
 
     def _open(self, request: Request) -> BaseHTTPResponse:
-        settings = self._shared.settings
-        self._shared.count_request()
+        settings = self._state.settings
+        self._state.count_request()
         return self._pool(request.origin).urlopen(
             "GET",
             _target(request),
@@ -291,7 +249,7 @@ class PageFetcher:
     def _read(self, raw: BaseHTTPResponse, body: BodyReader) -> bytes:
         while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
             body.add(chunk)
-            if self._shared.stop.is_set():
+            if self._state.stop.is_set():
                 raise CleverStoppedError(_STOPPED)
         return body.finish()
 

@@ -48,17 +48,17 @@ class Response:
     :param status: the HTTP status.
     :param headers: names in lower case; repeated headers joined by a comma.
     :param body: the body, decompressed.
-    :param sent_at: Unix seconds, by our clock, when its request was sent. Default: it is not known.
-    :param is_believed: False if it was taken although its ``self`` link names another question, so that nothing may be
-        concluded from what it lacks. Default True.
-    :param is_alone: False if bytes came behind it that nobody had asked for. Default True.
+    :param sent_at: Unix seconds, by our clock, when its request was sent. Default: not known.
+    :param matches_request: False if it was accepted although its ``self`` link names another question: then nothing
+        may be concluded from what it lacks. Default True.
+    :param is_alone: False if unsolicited bytes followed it on the connection. Default True.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     sent_at: float | None = None
-    is_believed: bool = True
+    matches_request: bool = True
     is_alone: bool = True
 
     @property

@@ -1,19 +1,18 @@
 """From one page to the next: finds the next link, follows it only within its question, and notices loops."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import unquote, urljoin, urlsplit
 
-from airflow_provider_clever.api.belief import Agreement, agreement, left_by
 from airflow_provider_clever.api.bodies import page_object, read_json
+from airflow_provider_clever.api.links import Links, cursor_in, page_links
 from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.api.self_links import SelfLinkCheck, check_self_link, narrowed_parts
 from airflow_provider_clever.exceptions import CleverProtocolError
 
-_TAIL_BYTES: Final = 4096
 _SMALL_PAGE_BYTES: Final = 4096
 _ERROR_FIELDS: Final = ("error", "errors", "message")
 """Where an answer without rows says that something went wrong."""
@@ -23,91 +22,29 @@ _QUERY: Final = re.compile("[!$-~]+")
 """The same without a quote or ``#``: what stands behind the ``?`` of an address."""
 
 
-class Links(NamedTuple):
-    """What a page says of itself.
-
-    :param own: address of its ``self`` link; None: it has none.
-    :param next: address of its ``next`` link; None: it has none.
-    """
-
-    own: str | None
-    next: str | None
-
-
-def page_links(body: bytes) -> Links:
-    """Give the links of a page.
-
-    Usually reads the last bytes only. They are trusted only if they are exactly ``], "links": [...] }`` and the end:
-    in a JSON document that is possible nowhere but at the end of the outermost object. Otherwise the page is parsed.
-
-    :raises UnreadableBodyError: the page is not JSON.
-    :raises CleverProtocolError: the page is not a page.
-    """
-    found = _links_in_tail(body[-_TAIL_BYTES:])
-    if found is not None and body.lstrip()[:1] == b"{":
-        return links_of(found)
-    value, _ = read_json(body)
-    return links_of(page_object(value).get("links"))
-
-
-def _links_in_tail(tail: bytes) -> list[Any] | None:
-    # Before the name only `],` may stand. Were that `]` inside a text, the name's first quote would end the text and
-    # leave a bare word behind, which no JSON has; after the list, only the outermost object can end.
-    before, name, after = tail.rpartition(b'"links"')
-    head = before.rstrip()
-    after = after.lstrip()
-    end = after.rstrip()
-    if not name or not head.endswith(b",") or not head[:-1].rstrip().endswith(b"]"):
-        return None
-    if not after.startswith(b":") or not end.endswith(b"}"):
-        return None
-    try:
-        links = json.loads(end[1:-1])
-    except (ValueError, RecursionError):
-        return None
-    return links if isinstance(links, list) else None
-
-
-def links_of(links: list[Any] | None) -> Links:
-    """Pick the links that matter out of a page's (clever-api.md 3.3).
-
-    :raises CleverProtocolError: they are not links.
-    """
-    found: dict[str, str] = {}
-    for link in links or []:
-        if not isinstance(link, dict):
-            raise CleverProtocolError("Clever sent a link that is none. Report it.")
-        name, address = link.get("rel"), link.get("uri")
-        if name == "next" and not isinstance(address, str):
-            raise CleverProtocolError("Clever sent a next link without an address. Report it.")
-        if name in ("self", "next") and isinstance(address, str):
-            found.setdefault(name, address)
-    return Links(found.get("self"), found.get("next"))
-
-
-class Belief(StrEnum):
+class PageMatch(StrEnum):
     """Whether a page is taken for the answer to what was asked."""
 
-    SURE = "sure"
+    CONFIRMED = "confirmed"
     """It is."""
-    UNSURE = "unsure"
+    UNCONFIRMED = "unconfirmed"
     """It is empty, and does not say in full to what, or that more follows: taken when it comes again."""
-    STRAY = "stray"
+    MISMATCHED = "mismatched"
     """It names another question: even if it comes again, nothing may be concluded from what it lacks."""
 
 
-class Judgement(NamedTuple):
+class PageCheck(NamedTuple):
     """What a page is worth.
 
-    :param belief: whether it answers the question.
-    :param agreement: how its ``self`` link compares with the question.
+    :param match: whether it answers the question.
+    :param self_link: how its ``self`` link compares with the question.
     """
 
-    belief: Belief
-    agreement: Agreement
+    match: PageMatch
+    self_link: SelfLinkCheck
 
 
-Judge: TypeAlias = Callable[[bytes], Judgement]
+CheckPage: TypeAlias = Callable[[bytes], PageCheck]
 """Says whether a page may be taken."""
 
 
@@ -123,7 +60,7 @@ class Walk:
         self._seen = {_place(request.query)}
         self._was_empty = False
 
-    def judge(self, body: bytes) -> Judgement:
+    def check(self, body: bytes) -> PageCheck:
         """Say whether a page may be taken for the one that was asked for last. Nothing is remembered.
 
         :param body: the page that came.
@@ -132,16 +69,16 @@ class Walk:
         """
         links, is_empty = self._looked_at(body)
         self._following(links)
-        found = agreement(links.own, self._request)
+        found = check_self_link(links.own, self._request)
         if found.contradicted:
-            return Judgement(Belief.STRAY, found)
+            return PageCheck(PageMatch.MISMATCHED, found)
         if links.own is None and links.next is None and not is_empty and _is_paged(self._request):
             raise CleverProtocolError(
                 f"Clever sent rows for {self._request.path} on a page without any link, so nothing says whether more"
                 " follow. What had landed is intact; run again, and report it if it stays."
             )
         is_odd = is_empty and (links.next is not None or not found.is_full)
-        return Judgement(Belief.UNSURE if is_odd else Belief.SURE, found)
+        return PageCheck(PageMatch.UNCONFIRMED if is_odd else PageMatch.CONFIRMED, found)
 
     def advance(self, body: bytes) -> Request | None:
         """Give the request for the page after this one, or None: this was the last.
@@ -181,7 +118,7 @@ class Walk:
         if links.next is None:
             return None
         request = replace(self._request, query=_query_of(links.next, self._request))
-        left = left_by(request.query, self._question)
+        left = narrowed_parts(request.query, self._question)
         if left:
             raise CleverProtocolError(
                 f"Clever's next link for {request.path} asks for another {', '.join(sorted(left))} than this walk; it"
@@ -225,15 +162,6 @@ def _query_of(link: str, request: Request) -> str:
             f"Clever's next link for {request.path} leads to another endpoint; it was not followed. Report it."
         )
     return parts.query
-
-
-def cursor_in(query: str, parameter: str = "starting_after") -> str | None:
-    """Give the cursor of a query as it stands there, or None."""
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        if name == parameter and value:
-            return value
-    return None
 
 
 def _place(query: str) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from airflow_provider_clever.api.bodies import page_object, read_json
-from airflow_provider_clever.api.paging import cursor_in, links_of
+from airflow_provider_clever.api.links import cursor_in, links_of
 from airflow_provider_clever.attendance.rows import Columns, RejectedRow
 from airflow_provider_clever.attendance.schema import FIELD_NAMES, FIELDS, PULLED_COLUMNS, names
 from airflow_provider_clever.attendance.values import (
@@ -83,16 +83,8 @@ def decode_page(body: bytes, page: int = 1) -> AttendancePage:
         columns = _columns_at_once(rows)
     except (KeyError, ValueError):
         rows, columns, rejected = _columns_row_by_row(rows, page)
-    links = envelope.get("links")
-    return AttendancePage(
-        rows, columns, rejected, _count_unknown(columns), replaced, links_of(links).next, _prev_link(links)
-    )
-
-
-def _prev_link(links: list[Any] | None) -> str | None:
-    """Give the address of the ``prev`` link. Nothing depends on it, so one that is none counts as missing."""
-    found = (link.get("uri") for link in links or [] if link.get("rel") == "prev")
-    return next((address for address in found if isinstance(address, str)), None)
+    links = links_of(envelope.get("links"))
+    return AttendancePage(rows, columns, rejected, _count_unknown(columns), replaced, links.next, links.prev)
 
 
 # --- whole columns --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 from airflow_provider_clever.api.endpoints import ATTENDANCE_LIMIT, AttendanceQuery, attendance_request
 from airflow_provider_clever.api.messages import Request, Response
-from airflow_provider_clever.api.paging import Judge, Walk
+from airflow_provider_clever.api.paging import CheckPage, Walk
 from airflow_provider_clever.exceptions import (
     CleverError,
     CleverHTTPError,
@@ -74,7 +74,7 @@ class Sizes:
 class Fetcher(Protocol):
     """What gets pages: :class:`~airflow_provider_clever.api.fetcher.PageFetcher`."""
 
-    def fetch(self, request: Request, judge: Judge | None = None, *, attempts: int | None = None) -> Response:
+    def fetch(self, request: Request, check_page: CheckPage | None = None, *, attempts: int | None = None) -> Response:
         """Get one page."""
 
     def send_ahead(self, request: Request) -> None:
@@ -140,7 +140,7 @@ def _walk_piece(fetcher: Fetcher, request: Request, sizes: Sizes) -> Iterator[Wa
         can_shrink = rows > _SMALLEST_PAGE and not is_patient
         try:
             response = fetcher.fetch(
-                _limited(following, rows), walk.judge, attempts=_ATTEMPTS_BEFORE_SMALLER if can_shrink else None
+                _limited(following, rows), walk.check, attempts=_ATTEMPTS_BEFORE_SMALLER if can_shrink else None
             )
         except (CleverHTTPError, CleverTransportError) as error:
             if not can_shrink or not (_may_be_size(error) or _may_pass(error)):

@@ -132,7 +132,7 @@ class _Walk:
         if not self._is_begun:
             self.days.asked_at = sync_text(response.instant) if response.instant else ""
             self._is_begun = True
-        if not response.is_believed:
+        if not response.matches_request:
             self.days.doubt()
 
 
@@ -346,7 +346,7 @@ class Pull:
         doubted = [scope for scope in self.result.scopes.values() if scope.is_doubted]
         if not doubted:
             return
-        is_general = self._client.doubts.is_general
+        is_general = self._client.self_links.is_systematic
         if is_general:
             log.warning(
                 "Clever's answers name other questions than were asked, for all of %d schools or sections alike. Their"

@@ -11,7 +11,8 @@ import pytest
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery, attendance_request
-from airflow_provider_clever.api.paging import Walk, page_links
+from airflow_provider_clever.api.links import page_links
+from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.api.rows import decode_page
 from airflow_provider_clever.exceptions import (
     CleverAuthError,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_clever.api.credentials import AppCredentials, find_tokens
-from airflow_provider_clever.api.districts import check_district, find_district, items
+from airflow_provider_clever.api.credentials import AppCredentials, find_tokens, token_credentials
+from airflow_provider_clever.api.districts import find_district, items
 from airflow_provider_clever.api.endpoints import districts_request, schools_request
 from airflow_provider_clever.api.exchange import exchange
 from airflow_provider_clever.api.messages import Pause
@@ -208,21 +208,15 @@ def test_a_district_that_cannot_be_read() -> None:
 
 
 def test_another_district_is_believed_when_it_is_named_again() -> None:
-    def asking_for(asked: str, *replies: Any) -> Any:
-        return play(find_district(API, app(), CALM, lambda: asked), [tokens_reply(d1="one"), *replies])
+    def asking_for(asked: str | None, *replies: Any) -> Any:
+        return play(find_district(API, token_credentials("t", asked), CALM), [*replies])
 
     assert asking_for("d1", district_reply("d2"), district_reply("d1")).result.id == "d1"
-    played = asking_for("d1", *[district_reply("d2")] * 2)
+    assert asking_for(None, district_reply("d2")).result.id == "d2"
+    played = asking_for("d2", *[district_reply("d1")] * 2)
     assert isinstance(played.error, CleverSettingsError)
+    assert "belongs to district d1, but district d2 was asked for" in str(played.error)
     assert played.asked[-1].on_new_connection
-
-
-def test_another_district_than_the_one_asked_for() -> None:
-    found = District(id="d1")
-    assert check_district(found, None) is found
-    assert check_district(found, "d1") is found
-    with pytest.raises(CleverSettingsError, match=r"belongs to district d1, but district d2 .* nothing was pulled"):
-        check_district(found, "d2")
 
 
 def test_all_items_of_a_list_are_read() -> None:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_clever.api.belief import Doubts
 from airflow_provider_clever.api.credentials import token_credentials
-from airflow_provider_clever.api.exchange import RetryPolicy, exchange, said
+from airflow_provider_clever.api.error_answers import phrase_of
+from airflow_provider_clever.api.exchange import RetryPolicy, exchange
 from airflow_provider_clever.api.messages import Request, Response
+from airflow_provider_clever.api.self_links import SelfLinkHistory
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverError,
@@ -183,13 +184,13 @@ OTHER = "/v3.1/attendance/schools/s2?limit=1000&starting_after=CURSOR0123456789=
 def test_an_answer_to_another_question_is_asked_again_over_a_new_connection() -> None:
     played = asking(page(OTHER), page(OWN))
     assert played.result.body == page(OWN).body
-    assert played.result.is_believed
+    assert played.result.matches_request
     assert [asked.on_new_connection for asked in played.asked] == [False, True]
 
 
 def test_an_answer_that_always_names_another_question_is_taken_and_not_believed() -> None:
     played = asking(*[page(OTHER)] * 3)
-    assert not played.result.is_believed
+    assert not played.result.matches_request
 
 
 def test_answers_that_name_now_this_and_now_that_question_are_an_error() -> None:
@@ -201,19 +202,19 @@ def test_answers_that_name_now_this_and_now_that_question_are_an_error() -> None
 
 
 def test_what_every_answer_names_otherwise_is_asked_once() -> None:
-    doubts, asked = Doubts(), []
+    self_links, asked = SelfLinkHistory(), []
     for number in range(3):
         request = replace(REQUEST, path=f"/v3.1/attendance/schools/s{number}")
-        plan = exchange(request, TOKEN, CALM, doubts=doubts)
+        plan = exchange(request, TOKEN, CALM, self_links=self_links)
         played = play(plan, [page("/v4/attendance/schools/all")] * (3 if number < 2 else 1))
         asked.append(len(played.asked))
-        assert not played.result.is_believed
+        assert not played.result.matches_request
     assert asked == [3, 3, 1]
-    assert doubts.is_general
+    assert self_links.is_systematic
 
 
 def test_rows_without_any_link_are_no_last_page() -> None:
-    assert asking(page(None), page(OWN)).result.is_believed
+    assert asking(page(None), page(OWN)).result.matches_request
     played = asking(*[page(None)] * 3)
     assert isinstance(played.error, CleverProtocolError)
     assert "without any link" in str(played.error)
@@ -222,13 +223,13 @@ def test_rows_without_any_link_are_no_last_page() -> None:
 @pytest.mark.parametrize("own", [None, "/", PATH])
 def test_an_empty_page_that_does_not_say_to_what_is_believed_when_it_comes_again(own: str | None) -> None:
     played = asking(page(own, rows=0), page(own, rows=0))
-    assert played.result.is_believed
+    assert played.result.matches_request
     assert played.asked[1].on_new_connection
     assert asking(page(own, rows=0), page(OWN)).result.body == page(OWN).body
 
 
 def test_an_empty_page_that_says_to_what_is_believed_at_once() -> None:
-    assert asking(page(OWN, rows=0)).result.is_believed
+    assert asking(page(OWN, rows=0)).result.matches_request
 
 
 def test_an_answer_with_unasked_bytes_behind_it_is_asked_again() -> None:
@@ -323,23 +324,23 @@ def test_no_script_makes_it_ask_or_wait_for_ever(statuses: list[int], chance: fl
 )
 def test_known_phrases_of_clevers_are_passed_on_and_nothing_else(message: str, text: str | None) -> None:
     for name in ("message", "error_description", "error"):
-        assert said(reply_json({name: message}, 400)) == (message if text is None else text)
+        assert phrase_of(reply_json({name: message}, 400)) == (message if text is None else text)
 
 
 @pytest.mark.parametrize(
     "body", [b"bad date\n", b'{"message":5}', b"[1]", b"", b"<html><body>bad date", b"[" * 9999, b"\xff"]
 )
 def test_what_is_not_in_clevers_form_is_not_passed_on(body: bytes) -> None:
-    assert said(reply(400, body)) == "Bad Request"
+    assert phrase_of(reply(400, body)) == "Bad Request"
 
 
 def test_a_status_without_a_name() -> None:
-    assert said(reply(599, b"")) == "no reason given"
+    assert phrase_of(reply(599, b"")) == "no reason given"
 
 
 @given(st.text())
 def test_no_message_passes_on_a_word_that_is_not_known(message: str) -> None:
-    words = {word.lower() for word in re.findall(r"\w+", said(reply_json({"message": message}, 400)))}
+    words = {word.lower() for word in re.findall(r"\w+", phrase_of(reply_json({"message": message}, 400)))}
     assert not words & {word.lower() for word in re.findall(r"\w+", message)} - KNOWN_WORDS
 
 

@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_clever.api.bodies import UnreadableBodyError
+from airflow_provider_clever.api.links import cursor_in, page_links
 from airflow_provider_clever.api.messages import Request
-from airflow_provider_clever.api.paging import Walk, cursor_in, page_links
+from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.exceptions import CleverProtocolError
 
 PATH = "/v3.1/attendance/schools/s1"

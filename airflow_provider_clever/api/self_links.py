@@ -31,7 +31,7 @@ class Part(StrEnum):
     CURSOR = "place in the list"
 
 
-class Agreement(NamedTuple):
+class SelfLinkCheck(NamedTuple):
     """How a ``self`` link compares with the question.
 
     :param agreed: the parts that both name alike.
@@ -44,7 +44,7 @@ class Agreement(NamedTuple):
     is_full: bool
 
 
-def agreement(own_link: str | None, request: Request) -> Agreement:
+def check_self_link(own_link: str | None, request: Request) -> SelfLinkCheck:
     """Compare a page's ``self`` link with the request that the page came for.
 
     :param own_link: the link; None: the page has none.
@@ -61,10 +61,10 @@ def agreement(own_link: str | None, request: Request) -> Agreement:
         contradicted.add(Part.SUBJECT)  # attendance for a list, or a list for attendance
     # The first page has no cursor, so this is another one; and a question without a status asks for all of them.
     contradicted |= {part for part in (Part.CURSOR, Part.STATUS) if part in named and part not in asked}
-    return Agreement(agreed, frozenset(contradicted), is_full=len(agreed) == len(asked) and not contradicted)
+    return SelfLinkCheck(agreed, frozenset(contradicted), is_full=len(agreed) == len(asked) and not contradicted)
 
 
-def left_by(query: str, question: Request) -> frozenset[Part]:
+def narrowed_parts(query: str, question: Request) -> frozenset[Part]:
     """Give the parts of a question that a next link's query asks otherwise: it would lead to fewer rows, or others.
 
     :param query: the link's.
@@ -76,7 +76,7 @@ def left_by(query: str, question: Request) -> frozenset[Part]:
     return frozenset(narrowed | ({Part.STATUS} if is_filtered else set()))
 
 
-class Doubts:
+class SelfLinkHistory:
     """Which parts of questions one client's answers have named rightly, and which not. For all its threads."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Doubts:
         self._agreed: set[Part] = set()
         self._questions: defaultdict[Part, set[str]] = defaultdict(set)
 
-    def note(self, found: Agreement, question: str) -> None:
+    def note(self, found: SelfLinkCheck, question: str) -> None:
         """Remember how an answer that is believed, or that came again and again, compares with its question."""
         if found.agreed <= self._agreed and not found.contradicted:
             return
@@ -94,11 +94,11 @@ class Doubts:
                 self._questions[part].add(question)
 
     @property
-    def is_general(self) -> bool:
+    def is_systematic(self) -> bool:
         """Tell whether every part that an answer has named otherwise is one that no answer names as asked."""
-        return self.are_general(frozenset(self._questions))
+        return self.are_systematic(frozenset(self._questions))
 
-    def are_general(self, parts: frozenset[Part]) -> bool:
+    def are_systematic(self, parts: frozenset[Part]) -> bool:
         """Tell whether no answer at all names these parts as asked, so that Clever writes them differently now."""
         with self._lock:
             return all(part not in self._agreed and len(self._questions[part]) >= _SEVERAL for part in parts)

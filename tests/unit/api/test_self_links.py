@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_clever.api.belief import Part, agreement
 from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.api.self_links import Part, check_self_link
 from airflow_provider_clever.api.walking import Sizes
 
 ORIGIN = "https://api.clever.com"
@@ -31,16 +31,16 @@ def asked(query: str = DAYS, path: str = SCHOOL) -> Request:
     ],
 )
 def test_only_what_both_name_is_compared(link: str, contradicted: set[Part]) -> None:
-    assert agreement(link, asked()).contradicted == contradicted
+    assert check_self_link(link, asked()).contradicted == contradicted
 
 
 def test_a_list_that_is_answered_with_attendance_is_another_answer() -> None:
-    assert agreement(f"{SCHOOL}?{DAYS}", asked("limit=1000", "/v3.1/schools")).contradicted == {Part.SUBJECT}
+    assert check_self_link(f"{SCHOOL}?{DAYS}", asked("limit=1000", "/v3.1/schools")).contradicted == {Part.SUBJECT}
 
 
 def test_a_status_is_compared_as_it_stands() -> None:
     question = asked(f"{DAYS}&attendance_status=absent")
-    assert agreement(f"{SCHOOL}?{DAYS}&attendance_status=tardy", question).contradicted == {Part.STATUS}
+    assert check_self_link(f"{SCHOOL}?{DAYS}&attendance_status=tardy", question).contradicted == {Part.STATUS}
 
 
 def test_longer_ranges_that_are_answered_later_change_nothing() -> None:
