@@ -21,6 +21,8 @@ from airflow.providers.common.compat.sdk import (
 )
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from airflow.sdk import Connection, CronTriggerTimetable
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralTimeout
     from airflow.triggers.shared_stream import SharedStreamProducer
@@ -37,7 +39,28 @@ __all__ = [
     "TaskDeferralTimeout",
     "conf",
     "get_async_connection",
+    "get_connection",
+    "timetable_zone",
 ]
+
+_SUPERVISOR: Final = "airflow.sdk.execution_time.task_runner"
+
+
+def get_connection(conn_id: str) -> "Connection":
+    """Look a connection up.
+
+    :param conn_id: the connection.
+    :raises AirflowNotFoundException: Airflow finds none of this name, or none that it can read.
+    """
+    from airflow.sdk import BaseHook
+
+    try:
+        return BaseHook.get_connection(conn_id)
+    except ImportError as error:
+        if error.name != _SUPERVISOR:
+            raise
+        # The first 3.1s: what is in no secrets backend they ask of the supervisor, which there is only in a task.
+        raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined") from None
 
 
 async def get_async_connection(conn_id: str) -> "Connection":
@@ -48,9 +71,23 @@ async def get_async_connection(conn_id: str) -> "Connection":
     try:
         return await _connection.get_async_connection(conn_id)
     except ImportError:  # the first 3.1s: outside of a task they look no further than for the supervisor
-        from airflow.sdk import BaseHook
+        return await asyncio.to_thread(get_connection, conn_id)
 
-        return await asyncio.to_thread(BaseHook.get_connection, conn_id)
+
+def timetable_zone(timetable: object) -> "str | tzinfo | None":
+    """Give the zone that a timetable names, or the first timetable of those that it is made of.
+
+    :param timetable: a DAG's ``timetable``.
+    """
+    zone: str | tzinfo | None = _first(timetable, "timezone", "_timezone")  # the second: 3.1
+    parts = _first(timetable, "timetable", "timetables", "_timetables")  # the third: 3.1
+    if zone is not None or not parts:
+        return zone
+    return timetable_zone(parts[0] if isinstance(parts, list) else parts)
+
+
+def _first(thing: object, *names: str) -> Any:
+    return next((found for name in names if (found := getattr(thing, name, None)) is not None), None)
 
 
 _HOMES: Final = {

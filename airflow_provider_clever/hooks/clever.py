@@ -58,7 +58,9 @@ class CleverHook(BaseHook):
 
         :raises CleverSettingsError: naming every field of the connection that is wrong.
         """
-        connection = self.get_connection(self.clever_conn_id)
+        from airflow_provider_clever.compat import get_connection
+
+        connection = get_connection(self.clever_conn_id)
         _Fields.of(connection)  # Airflow takes extra fields that cannot be read for none at all
         settings = CleverSettings.from_connection(connection, self.district_id)
         keep_out_of_logs(settings.token or settings.client_secret or "")

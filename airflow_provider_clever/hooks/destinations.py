@@ -49,12 +49,10 @@ def open_destination(given: object, *, single_writer: bool = False) -> OpenDesti
 
 def _check_connection(url: DestinationUrl, conn_id: str) -> None:
     """Make sure that the connection is there and fits: if not, Amazon's provider goes on as the machine itself."""
-    from airflow.sdk import BaseHook
-
-    from airflow_provider_clever.compat import AirflowNotFoundException
+    from airflow_provider_clever.compat import AirflowNotFoundException, get_connection
 
     try:
-        connection = BaseHook.get_connection(conn_id)
+        connection = get_connection(conn_id)
     except AirflowNotFoundException:
         raise CleverSettingsError(
             f"destination {url}: there is no Airflow connection {conn_id} that this task can read. Make it, or correct "

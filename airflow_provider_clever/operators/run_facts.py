@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Context
 
+from airflow_provider_clever.compat import timetable_zone
 from airflow_provider_clever.windows import RunFacts
 
 
@@ -30,7 +31,7 @@ def facts_from_context(context: Context) -> RunFacts:
 
 def _schedule_zone(dag: DAG | None) -> tzinfo:
     # A timetable may name a zone of its own: then its intervals end at that zone's midnights, not at the start date's.
-    zone: Any = getattr(getattr(dag, "timetable", None), "timezone", None) or getattr(dag, "timezone", None) or UTC
+    zone = timetable_zone(getattr(dag, "timetable", None)) or getattr(dag, "timezone", None) or UTC
     return ZoneInfo(zone) if isinstance(zone, str) else zone
 
 

@@ -32,9 +32,17 @@ def dag_file(schedule: str, options: str = "", task: str = TASK) -> str:
     return dedent(task) + dedent(
         f"""
         import pendulum
-        from airflow.sdk import DAG
+        from airflow.sdk import DAG, Asset
 
-        from tests.support.features import CronDataIntervalTimetable
+        from tests.support.features import found
+
+        def timetable(name, module):
+            return found(name, "airflow.sdk", f"airflow.timetables.{{module}}")
+
+        AssetOrTimeSchedule = timetable("AssetOrTimeSchedule", "assets")
+        CronDataIntervalTimetable = timetable("CronDataIntervalTimetable", "interval")
+        CronTriggerTimetable = timetable("CronTriggerTimetable", "trigger")
+        MultipleCronTriggerTimetable = timetable("MultipleCronTriggerTimetable", "trigger")
 
         with DAG("windows", schedule={schedule}, catchup=False, {options}):
             window()
@@ -42,6 +50,7 @@ def dag_file(schedule: str, options: str = "", task: str = TASK) -> str:
     )
 
 
+DENVER_EVENING = 'CronTriggerTimetable("0 20 * * *", timezone="America/Denver")'
 DENVER_START = 'start_date=pendulum.datetime(2026, 1, 1, tz="America/Denver")'
 
 
@@ -66,6 +75,23 @@ DENVER_START = 'start_date=pendulum.datetime(2026, 1, 1, tz="America/Denver")'
             ["2026-01-05", "2026-01-05", "data interval"],
             "America/Denver",
         ),
+        # A run started by hand at 20:30 on the 5th: the instant itself, which is the 6th in UTC.
+        (
+            'MultipleCronTriggerTimetable("0 4 * * *", "0 20 * * *", timezone="America/Denver")',
+            "",
+            "2026-01-06T03:30:00+00:00",
+            None,
+            ["2026-01-05", "2026-01-05", "data interval"],
+            "America/Denver",
+        ),
+        (
+            f'AssetOrTimeSchedule(timetable={DENVER_EVENING}, assets=[Asset("synced")])',
+            "",
+            "2026-01-06T03:30:00+00:00",
+            None,
+            ["2026-01-05", "2026-01-05", "data interval"],
+            "America/Denver",
+        ),
         (
             "None",
             "",
@@ -75,7 +101,13 @@ DENVER_START = 'start_date=pendulum.datetime(2026, 1, 1, tz="America/Denver")'
             "UTC",
         ),
     ],
-    ids=["plain cron in Denver", "data intervals in Denver", "no logical date, dates in the conf"],
+    ids=[
+        "plain cron in Denver",
+        "data intervals in Denver",
+        "crons in Denver",
+        "assets or Denver's cron",
+        "no logical date, dates in the conf",
+    ],
 )
 def test_the_facts_of_a_run_are_found(airflow_home: AirflowHome, schedule, options, logical_date, conf, window, zone):
     source = dag_file(schedule, options)
