@@ -141,6 +141,7 @@ class AirflowHome:
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",  # a test may change its DAG at once
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url or f"sqlite:///{self.path / 'airflow.db'}",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.logs),
@@ -490,7 +491,13 @@ class AirflowStack:
         """Start a run and give its id. Further fields, such as ``partition_key``, go into the request as they are."""
         self.wait_for_dag(dag_id)
         body = {"logical_date": logical_date, "conf": dict(conf or {}), **more}
-        return str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+        run_id = str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+        # With FastAPI 0.118 and later, Airflow 3.1.0 answers before it has committed.
+        self.wait_until(lambda: run_id in self._run_ids(dag_id), f"run {run_id} of {dag_id} is committed", 30)
+        return run_id
+
+    def _run_ids(self, dag_id: str) -> set[str]:
+        return {run["dag_run_id"] for run in self.runs(dag_id)}
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """List a DAG's runs, oldest first."""
