@@ -1,5 +1,6 @@
-"""Whatever went wrong, in words for who has typed a command: what it was, and the next step. Never a traceback."""
+"""Whatever went wrong, in words for whoever typed a command: what happened, and the next step. Never a traceback."""
 
+import sys
 import traceback
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from airflow_provider_clever.storage.errors import described
 _STORES: Final = frozenset(
     {"adlfs", "aiobotocore", "aiohttp", "azure", "boto3", "botocore", "fsspec", "gcsfs", "google", "s3fs", "urllib3"}
 )
-"""Libraries that stores are reached through; what they raise is about the store."""
+"""Libraries that reach stores: what they raise is about the store."""
 
 _EXTRAS: Final = {
     "pyarrow": "parquet",
@@ -23,13 +24,18 @@ _EXTRAS: Final = {
     "uvicorn": "sandbox",
 }
 
-_PACKAGE: Final = Path(__file__).parent
+_PACKAGE: Final = Path(__file__).parents[1]
+
+
+def complain(text: str) -> None:
+    """Say on the error stream what is wrong."""
+    print(f"clever-attendance: {text}", file=sys.stderr)
 
 
 def in_words(error: Exception) -> str:
-    """What happened, to what, and what to do; without a foreign error's own text, which may quote a request or a row.
+    """What happened, to what, and what to do. Another library's own text is left out: it may quote a request or a row.
 
-    :param error: anything that a command has raised.
+    :param error: anything that a command raised.
     """
     if isinstance(error, CleverError):
         return str(error)
@@ -47,7 +53,7 @@ def in_words(error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
-    """Where in our own code it came up; the line that called out, if it came from another package."""
+    """The line of our own code that raised it, or that called the package which did; relative to our package."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents]
     last = frames[-1] if frames else None
     return f"{Path(last.filename).relative_to(_PACKAGE)}:{last.lineno}" if last else "an unknown place"

@@ -1,11 +1,11 @@
-"""How plan, status and verify look on a terminal."""
+"""How the answers of commands look on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Console
@@ -13,21 +13,24 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from airflow_provider_clever.lake.verify import HARMLESS, KINDS, VerifyReport
-from airflow_provider_clever.ledger.planner import Plan
-from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays, lost_days
-from airflow_provider_clever.ledger.surveying import Survey
+if TYPE_CHECKING:
+    from airflow_provider_clever.lake.verify import VerifyReport
+    from airflow_provider_clever.ledger.planner import Plan
+    from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays
+    from airflow_provider_clever.ledger.surveying import Survey
 
 _PLAN_COLUMNS: Final = ("gone", "retained", "expiring", "landed", "due", "requests", "minutes")
 _COUNTED: Final = ("retained", "expiring", "covered", "due_days")
 _STATUS_COLUMNS: Final = ("gaps", "days left", "lost", "missing", "quarantined")
 
 
-def show_plan(survey: Survey, *, most_schools: int | None) -> None:
+def show_plan(survey: "Survey", *, most_schools: int | None) -> None:
     """What is due of a district.
 
     :param most_schools: how many of those to show of which something is due; None: all schools.
     """
+    from airflow_provider_clever.ledger.reporting import lost_days
+
     console, plan = _console(), survey.plan
     console.print(f"[bold]{escape(survey.district.name or 'District')}[/bold] ({survey.district.id})", highlight=False)
     console.print(
@@ -65,14 +68,14 @@ def show_plan(survey: Survey, *, most_schools: int | None) -> None:
     _name(console, "lost: Clever has forgotten these days, and they were never covered", lost_days(plan), "red")
 
 
-def _minutes(requests: int | None, plan: Plan) -> str:
+def _minutes(requests: int | None, plan: "Plan") -> str:
     if not requests:
         return _number(requests)
     minutes = requests / plan.requests_per_minute
     return "< 0.1" if minutes < 0.1 else f"{minutes:,.1f}"
 
 
-def show_status(reports: Sequence[DistrictReport]) -> None:
+def show_status(reports: "Sequence[DistrictReport]") -> None:
     """How districts stand."""
     console = _console()
     table = _table("district", "last sync", "newest day", "schools", *_STATUS_COLUMNS, numbers=_STATUS_COLUMNS)
@@ -109,11 +112,13 @@ def show_status(reports: Sequence[DistrictReport]) -> None:
         _name(console, f"{which}no longer shared", report.gone, "dim")
 
 
-def show_findings(report: VerifyReport, details: Path | None) -> None:
+def show_findings(report: "VerifyReport", details: Path | None) -> None:
     """What was found when everything was read again.
 
     :param details: the file that names the findings, if there is one.
     """
+    from airflow_provider_clever.lake.verify import HARMLESS, KINDS
+
     console = _console()
     console.print(
         f"Read {report.partitions:,} partitions with {report.rows:,} rows and {report.receipts:,} receipts of "
@@ -132,7 +137,7 @@ def show_findings(report: VerifyReport, details: Path | None) -> None:
 
 @contextmanager
 def progress_bar(*, is_wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on the error stream; gives what to call with how many are done, and of how many. None: nobody looks."""
+    """Show a bar on the error stream; gives what to call with how many are done and of how many. None: nobody looks."""
     if not (is_wanted and sys.stderr.isatty()):
         yield None
         return
@@ -149,7 +154,7 @@ def _console() -> Console:
 
 
 class _PlainConsole(Console):
-    """A console that leaves it to its caller what a closed pipe means; rich would exit with a code of ours."""
+    """A console whose caller decides what a closed pipe means: rich would exit with 1, which is a code of ours."""
 
     def on_broken_pipe(self) -> None:
         """Called while the error is handled."""
@@ -163,7 +168,7 @@ def _table(*headers: str, numbers: Sequence[str]) -> Table:
     return table
 
 
-def _name(console: Console, title: str, found: Sequence[SchoolDays], style: str) -> None:
+def _name(console: Console, title: str, found: "Sequence[SchoolDays]", style: str) -> None:
     if found:
         console.print(f"\n[{style}]{title}[/{style}]", highlight=False)
         for days in found:

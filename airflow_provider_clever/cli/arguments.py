@@ -1,0 +1,101 @@
+"""Arguments that several verbs share, each defined once, and what a value may be."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import date
+
+
+def add_destination(parser: ArgumentParser) -> None:
+    """Add the destination."""
+    parser.add_argument(
+        "destination", help="such as s3://aws_default@my-lake/clever, file:///data/clever or /data/clever"
+    )
+
+
+def add_connection(parser: ArgumentParser) -> None:
+    """Add the Airflow connection that reaches Clever."""
+    parser.add_argument("--conn-id", default="clever_default", help="Airflow connection (default clever_default)")
+
+
+def add_district(parser: ArgumentParser, help_text: str) -> None:
+    """Add the one district that is meant."""
+    parser.add_argument("--district", type=_district, metavar="ID", help=help_text)
+
+
+def add_districts(parser: ArgumentParser) -> None:
+    """Add the districts to look at."""
+    parser.add_argument(
+        "--district",
+        dest="districts",
+        action="append",
+        type=_district,
+        metavar="ID",
+        help="only this district (may be repeated)",
+    )
+
+
+def add_schools(parser: ArgumentParser) -> None:
+    """Add the schools that are meant."""
+    parser.add_argument(
+        "--school", dest="schools", action="append", type=_school, metavar="ID", help="which (may be repeated)"
+    )
+
+
+def add_days(parser: ArgumentParser, first: str, last: str) -> None:
+    """Add the first and the last day, with their help texts."""
+    parser.add_argument("--from", dest="first", type=_date, metavar="DATE", help=first)
+    parser.add_argument("--to", dest="last", type=_date, metavar="DATE", help=last)
+
+
+def add_lookback(parser: ArgumentParser) -> None:
+    """Add for how many days corrections to a day are expected."""
+    parser.add_argument("--lookback-days", type=_days, default=14, metavar="DAYS", help="as in the DAG (default 14)")
+
+
+def add_today(parser: ArgumentParser) -> None:
+    """Add the date to reckon with."""
+    parser.add_argument("--today", type=_date, metavar="DATE", help="reckon as if it were this day; for trials")
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """Add the choice of JSON."""
+    parser.add_argument("--json", action="store_true", help="as JSON, for a program")
+
+
+# What follows imports pydantic or the calendar of runs, which --help does without.
+
+
+def _date(text: str) -> date:
+    from airflow_provider_clever.attendance.values import date_from_text
+    from airflow_provider_clever.windows import YEARS
+
+    try:
+        day = date_from_text(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no date; write it as YYYY-MM-DD") from None
+    if day.year not in YEARS:
+        raise ArgumentTypeError(f"{text!r} is a slip: it lies outside of {YEARS[0]} to {YEARS[-1]}")
+    return day
+
+
+def _district(text: str) -> str:
+    return _id(text, "district")  # an empty one may be an unset variable: it must not mean every district
+
+
+def _school(text: str) -> str:
+    return _id(text, "school")
+
+
+def _id(text: str, whose: str) -> str:
+    from airflow_provider_clever.attendance.values import is_clever_id
+
+    if not is_clever_id(text):
+        raise ArgumentTypeError(f"{text!r} is no {whose}'s id")
+    return text
+
+
+def _days(text: str) -> int:
+    from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
+
+    if not text.isascii() or not text.isdigit() or int(text) > LONGEST_LOOKBACK_DAYS:
+        raise ArgumentTypeError(f"{text!r} is no number of days from 0 to {LONGEST_LOOKBACK_DAYS}")
+    return int(text)

@@ -1,0 +1,85 @@
+"""``clever-attendance status``: how all districts stand."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_clever.cli import arguments
+from airflow_provider_clever.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.ledger.reporting import DistrictReport
+    from airflow_provider_clever.storage.objects import Objects
+
+HELP: Final = "how all districts stand; exit code 1: a day is about to be lost"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add what can follow the verb."""
+    arguments.add_destination(parser)
+    arguments.add_districts(parser)
+    parser.add_argument("--rebuild", action="store_true", help="first make coverage anew from the receipts")
+    arguments.add_today(parser)
+    arguments.add_json(parser)
+
+
+def run(options: Namespace) -> ExitCode:
+    """Show how districts stand; a district that cannot be read is named, and the others are shown."""
+    from airflow_provider_clever.cli.destinations import chosen_districts, objects_at
+    from airflow_provider_clever.cli.errors import complain
+    from airflow_provider_clever.exceptions import CleverError
+
+    objects = objects_at(options.destination)
+    reports, problems = [], []
+    for district_id in chosen_districts(objects, options.destination, options.districts):
+        try:
+            if options.rebuild:
+                _rebuild(objects, district_id, options.today)
+            reports.append(report_of(objects, options.destination, district_id, options.today))
+        except CleverError as error:
+            problems.append(str(error))
+    if options.json:
+        print(json.dumps([report.to_json() for report in reports], indent=2))
+    elif reports:
+        from airflow_provider_clever.cli.terminal import show_status
+
+        show_status(reports)
+    for problem in problems:
+        complain(problem)
+    if problems:
+        return ExitCode.COULD_NOT
+    return ExitCode.FOUND if any(report.about_to_be_lost for report in reports) else ExitCode.OK
+
+
+def report_of(objects: "Objects", destination: str, district_id: str, today: date | None) -> "DistrictReport":
+    """How one district stands, the receipts that no run has recorded yet among it.
+
+    :param objects: the destination.
+    :param destination: as it was typed.
+    :param district_id: the district.
+    :param today: the date to reckon with; None: the present one in the district's zone.
+    :raises CleverError: it cannot be read, or nothing is known of the district.
+    """
+    from airflow_provider_clever.dates import zone_named
+    from airflow_provider_clever.exceptions import CleverSettingsError
+    from airflow_provider_clever.ledger.coverage import Listing, current_coverage, read_coverage
+    from airflow_provider_clever.ledger.reporting import district_report
+
+    zone = zone_named(read_coverage(objects, district_id).coverage.timezone)
+    day = today or datetime.now(zone).date()
+    file = current_coverage(objects, district_id, Listing(today=day))
+    if not file.coverage.schools:
+        raise CleverSettingsError(
+            f"Nothing is known of district {district_id} at {destination}: there is no receipt of a pull. "
+            "Pull it, or restore its folder below _clever/."
+        )
+    return district_report(file, day)
+
+
+def _rebuild(objects: "Objects", district_id: str, today: date | None) -> None:
+    from airflow_provider_clever.ledger.coverage import Listing, rebuild_coverage
+
+    # Never as of an earlier day than this: pulls since then would count as made on that day, for good.
+    present = datetime.now(UTC).date()
+    rebuild_coverage(objects, district_id, Listing(today=max(present, today or present)))

@@ -1,0 +1,56 @@
+"""``clever-attendance verify``: whether everything that landed is still as it was written."""
+
+import json
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from airflow_provider_clever.cli import arguments
+from airflow_provider_clever.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.lake.verify import Finding
+
+HELP: Final = "read everything again; exit code 1: something is wrong"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add what can follow the verb."""
+    arguments.add_destination(parser)
+    arguments.add_districts(parser)
+    parser.add_argument("--details", type=Path, metavar="FILE", help="write findings with ids there, as JSON lines")
+    arguments.add_json(parser)
+
+
+def run(options: Namespace) -> ExitCode:
+    """Read everything again, and show what was found."""
+    from airflow_provider_clever.cli.destinations import chosen_districts, opened
+    from airflow_provider_clever.cli.terminal import progress_bar, show_findings
+    from airflow_provider_clever.lake.layout import objects_at
+    from airflow_provider_clever.lake.verify import verify
+
+    place = opened(options.destination)
+    objects = objects_at(place.fs, place.root, single_writer=True)
+    districts = chosen_districts(objects, options.destination, options.districts)
+    with progress_bar(is_wanted=not options.json) as progress, _details(options.details) as details:
+        report = verify(place.fs, place.root, districts=districts, progress=progress, details=details)
+    if options.json:
+        print(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
+    else:
+        show_findings(report, options.details)
+    return ExitCode.OK if report.ok else ExitCode.FOUND
+
+
+@contextmanager
+def _details(path: Path | None) -> "Iterator[Callable[[Finding], None] | None]":
+    if path is None:
+        yield None
+        return
+    # It names students: nobody but this user may read it, also where a file already stands that others can read.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)
+        yield lambda finding: print(json.dumps(asdict(finding)), file=file)
