@@ -56,7 +56,7 @@ def _day_or_moment(value: object) -> date | datetime | None:
     return None
 
 
-# A district is pulled by ids alone, so no other field of a roster may stop it: what cannot be read counts as not given.
+# A pull needs only ids, so no other field of a roster may stop it: a value that cannot be read counts as missing.
 Name: TypeAlias = Annotated[str, BeforeValidator(_name)]
 RosterText: TypeAlias = Annotated[str | None, BeforeValidator(_text_or_nothing)]
 RosterMoment: TypeAlias = Annotated[datetime | None, BeforeValidator(_moment_or_nothing)]
@@ -64,7 +64,7 @@ RosterDay: TypeAlias = Annotated[date | datetime | None, BeforeValidator(_day_or
 
 
 class _CleverModel(BaseModel):
-    # Messages of pydantic quote the input, which is an education record; hide it even if one escapes.
+    # pydantic's messages quote the input, which is an education record. Hide it, in case a message gets out.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
@@ -99,7 +99,7 @@ class Section(_CleverModel):
 
 
 class DistrictToken(_CleverModel):
-    """The token by which one district lets the app in (clever-api.md 1.3)."""
+    """The token with which the app reads one district's data (clever-api.md 1.3)."""
 
     district_id: CleverId
     access_token: Annotated[str, StringConstraints(pattern="^[!-~]+$"), Field(repr=False)]

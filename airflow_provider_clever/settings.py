@@ -1,4 +1,4 @@
-"""What the provider needs to know to talk to Clever, and the one place that knows the connection's fields."""
+"""The settings for talking to Clever, and the one place that reads an Airflow connection's fields."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -31,19 +31,19 @@ class ConnectionFields(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CleverSettings:
-    """Where Clever is, and as whom to ask it. Either the app's client id and secret, or one district's token.
+    """Where Clever is, and as whom to ask: either with the app's client id and secret, or with one district's token.
 
     :param api_base: origin of the API, ``https://host[:port]``. Default ``https://api.clever.com``.
     :param auth_base: origin that serves ``/oauth/tokens``. Default ``https://clever.com``.
     :param client_id: client id of the Clever app.
     :param client_secret: its secret.
     :param token: one district's bearer token, instead of client id and secret.
-    :param district_id: the district that is meant. Default: the only one there is.
-    :param budget_share: part of the token's request budget that may be used, above 0, at most 1. Default 0.8.
+    :param district_id: the district to read. Default: the only one that is connected.
+    :param budget_share: part of the token's request budget that may be spent, above 0 and at most 1. Default 0.8.
     :param connect_timeout_seconds: longest wait for a connection. Default 10.
-    :param read_timeout_seconds: longest silence of the server. Default 60.
-    :param response_timeout_seconds: longest time for one whole answer, however steadily it drips. Default 300.
-    :raises CleverSettingsError: naming everything that is wrong at once.
+    :param read_timeout_seconds: longest wait for the next bytes of an answer. Default 60.
+    :param response_timeout_seconds: longest time for a complete answer, however slowly it arrives. Default 300.
+    :raises CleverSettingsError: something is wrong; the message names all of it.
     """
 
     api_base: str = API_BASE
@@ -78,9 +78,9 @@ class CleverSettings:
     def from_connection(cls, connection: ConnectionFields, district_id: str | None = None) -> Self:
         """Read the settings from an Airflow connection.
 
-        :param connection: an Airflow connection of type ``clever``, or anything with its fields.
-        :param district_id: the district that is meant. Default: the connection's own, else the only one there is.
-        :raises CleverSettingsError: naming every field that is wrong, and what to put there.
+        :param connection: an Airflow connection of type ``clever``, or an object with the same fields.
+        :param district_id: the district to read. Default: the connection's, else the only one that is connected.
+        :raises CleverSettingsError: a field is wrong; the message names all of them, and what to put there.
         """
         extra = connection.extra_dejson
         client_id, secret = _text(connection.login), _text(connection.password)
@@ -105,11 +105,11 @@ def _share(value: object) -> float:
     try:
         return float(str(value))
     except ValueError:
-        return -1.0  # refused with all other problems, by the rule for every share
+        return -1.0  # out of range, so that it is reported together with all other problems
 
 
 def _base_from_fields(connection: ConnectionFields) -> str:
-    """Join host, schema and port, each of which may be missing or already part of the host."""
+    """Join host, schema and port. The last two may be missing, or already part of the host."""
     host = _text(connection.host) or API_BASE
     if "://" not in host:
         host = f"{_text(connection.schema) or 'https'}://{host}"
@@ -125,9 +125,9 @@ def _base_from_fields(connection: ConnectionFields) -> str:
 
 
 def _origin(text: str) -> str:
-    """Give ``scheme://host[:port]`` in its one spelling.
+    """Normalize an origin to ``scheme://host[:port]``.
 
-    :raises ValueError: saying what is wrong with it; nothing is quoted, for a token may be pasted into any field.
+    :raises ValueError: it is not an origin. The message quotes nothing, because a token may be pasted into any field.
     """
     try:
         parts = urlsplit(text.strip())
@@ -185,5 +185,5 @@ OF_A_USER: Final = (
 
 
 def is_user_token(token: str) -> bool:
-    """Tell whether a token is that of a signed-in user, which sees one person only (clever-api.md 1.2)."""
+    """Tell whether a token belongs to a signed-in user, and so shows one person's data only (clever-api.md 1.2)."""
     return token.startswith("il")

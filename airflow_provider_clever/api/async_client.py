@@ -1,4 +1,4 @@
-"""The same plans over aiohttp, for the triggerer. Import it only there: aiohttp is slow to import."""
+"""The asynchronous driver: carries out the same plans over aiohttp. Import it late, for aiohttp is slow to import."""
 
 import asyncio
 import logging
@@ -30,11 +30,12 @@ _CHUNK_BYTES: Final = 2**16
 
 
 class AsyncCleverClient:
-    """What a trigger asks of Clever, without ever blocking its event loop. An async context manager.
+    """Asks Clever from a trigger, without blocking its event loop. An async context manager.
 
     :param settings: where Clever is, and as whom to ask.
-    :param policy: how patient each request is. Default: 5 attempts, at most 10 minutes of waiting.
-    :param on_token: told each token that the client finds, such as to have it masked in logs. Default: nobody is.
+    :param policy: how often and how long to try each request. Default: 5 attempts, at most 10 minutes of waiting.
+    :param on_token: called with each token that is looked up, for instance to mask it in logs. Default: nothing is
+        called.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class AsyncCleverClient:
         return await self.run(find_district(self.settings.api_base, self._credentials, self._policy))
 
     async def run(self, plan: Plan[Result]) -> Result:
-        """Carry out a plan."""
+        """Carry out a plan and give its result."""
         answer: Response | None = None
         error: CleverTransportError | None = None
         try:
@@ -104,7 +105,7 @@ class AsyncCleverClient:
             error, trouble, status = refusal, Trouble.PROXY, refusal.status
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             error, trouble = failure, next(words for kind, words in _TROUBLES if isinstance(failure, kind))
-        # Raised where nothing that was caught hangs on to it, for the texts of the library may hold the address.
+        # Raised outside the except blocks: the library's error may hold the address, and must not become our cause.
         found = transport_error(error, request.origin, trouble, status)
         del error
         raise found
@@ -145,8 +146,8 @@ _TROUBLES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], Trou
 
 
 async def _open_session(settings: CleverSettings) -> aiohttp.ClientSession:
-    # Looks are minutes apart, so no connection would be kept for the next one; and over a new one nothing can come that
-    # an earlier look asked for. trust_env would let ~/.netrc add credentials of its own.
+    # Polls are minutes apart, too far to keep a connection open; and a new one cannot carry an earlier poll's answer.
+    # With trust_env, ~/.netrc could add credentials of its own.
     uses_tls = any(origin.startswith("https:") for origin in (settings.api_base, settings.auth_base))
     secure = await asyncio.to_thread(tls_context) if uses_tls else True
     return aiohttp.ClientSession(

@@ -1,4 +1,4 @@
-"""Body bytes to a JSON value, whatever Content-Type says (clever-api.md 5)."""
+"""From the bytes of an answer to a JSON value, whatever its Content-Type says (clever-api.md 5)."""
 
 import json
 import zlib
@@ -9,24 +9,23 @@ from pydantic_core import from_json
 from airflow_provider_clever.exceptions import CleverProtocolError
 
 MOST_BODY_BYTES: Final = 64 * 2**20
-"""Most bytes of an answer, also of one that is compressed."""
-_MOST_AT_ONCE_BYTES: Final = 2**22
-_MOST_DEPTH: Final = 100
-"""How deep an answer may be nested; Clever's are five deep."""
+"""Largest answer that is read, in bytes after decompression."""
+_DECOMPRESSED_PIECE_BYTES: Final = 2**22
+_DEEPEST_NESTING: Final = 100
+"""Levels that an answer may be nested; Clever's have five."""
 
 
 class BrokenBodyError(Exception):
-    """What came is not what its head announced."""
+    """The body does not match its headers: another encoding, or it ended early."""
 
 
 class BodyReader:
-    """Puts an answer's bytes together and decompresses them, never more than :data:`MOST_BODY_BYTES`.
+    """Collects and decompresses the bytes of an answer, up to :data:`MOST_BODY_BYTES`.
 
-    HTTP libraries decompress a piece at once, however large it becomes; their newer versions do not, but older ones are
-    allowed.
+    The oldest HTTP libraries that we allow decompress a piece in one go, however large it becomes.
 
-    :param encoding: the answer's ``Content-Encoding``; gzip alone was asked for.
-    :raises BrokenBodyError: it is another one.
+    :param encoding: the answer's ``Content-Encoding``. We only ask for gzip.
+    :raises BrokenBodyError: it is another encoding.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -41,40 +40,40 @@ class BodyReader:
         return f"BodyReader({self._size} bytes)"
 
     def add(self, piece: bytes) -> None:
-        """Take the next bytes of the answer.
+        """Add the next bytes of the answer.
 
-        :raises BrokenBodyError: they are not in the form that was announced.
-        :raises CleverProtocolError: there are too many.
+        :raises BrokenBodyError: they are not gzip.
+        :raises CleverProtocolError: the answer is too large.
         """
         while piece:
-            plain, piece = (piece, b"") if self._gzip is None else self._unpacked(self._gzip, piece)
+            plain, piece = (piece, b"") if self._gzip is None else self._decompressed(self._gzip, piece)
             self._size += len(plain)
             self._parts.append(plain)
             if self._size > MOST_BODY_BYTES:
                 raise CleverProtocolError(f"Clever's answer is larger than {MOST_BODY_BYTES // 2**20} MB. Report it.")
 
     def finish(self) -> bytes:
-        """Give the whole answer.
+        """Give the complete answer.
 
-        :raises BrokenBodyError: it is cut short.
+        :raises BrokenBodyError: it ended early.
         """
         if self._gzip is not None and not self._gzip.eof and self._parts:
             raise BrokenBodyError
         return Body(b"".join(self._parts))
 
-    def _unpacked(self, packed: "zlib._Decompress", piece: bytes) -> tuple[bytes, bytes]:
-        """What a piece holds, and what is left to unpack of it."""
-        if packed.eof:  # gzip may come in several members
-            packed = self._gzip = zlib.decompressobj(wbits=31)
+    def _decompressed(self, decoder: "zlib._Decompress", piece: bytes) -> tuple[bytes, bytes]:
+        """Decompress some of a piece. Give the result, and what is left of the piece."""
+        if decoder.eof:  # gzip may come in several members
+            decoder = self._gzip = zlib.decompressobj(wbits=31)
         try:
-            plain = packed.decompress(piece, _MOST_AT_ONCE_BYTES)
+            plain = decoder.decompress(piece, _DECOMPRESSED_PIECE_BYTES)
         except zlib.error:
             raise BrokenBodyError from None
-        return plain, packed.unused_data if packed.eof else packed.unconsumed_tail
+        return plain, decoder.unused_data if decoder.eof else decoder.unconsumed_tail
 
 
 class Body(bytes):
-    """The bytes of an answer. Its ``repr`` shows their number only, for tools that keep the variables of a failure."""
+    """The bytes of an answer. Its ``repr`` shows only their number, because error trackers record local variables."""
 
     __slots__ = ()
 
@@ -83,13 +82,13 @@ class Body(bytes):
 
 
 class UnreadableBodyError(CleverProtocolError):
-    """Report it: the answer is not JSON. It may have been cut short, so asking again can help."""
+    """The answer is not JSON. It may have been cut short, so asking again can help."""
 
 
 def read_json(body: bytes) -> tuple[Any, int]:
-    """Give the value that a body holds, and how many letters of it were broken and are U+FFFD now.
+    """Parse a body. Give its value, and how many broken characters were replaced by U+FFFD.
 
-    :raises UnreadableBodyError: it is not JSON. The message quotes nothing of it.
+    :raises UnreadableBodyError: it is not JSON. The message quotes none of it.
     """
     try:
         return from_json(body, allow_inf_nan=False), 0
@@ -98,7 +97,7 @@ def read_json(body: bytes) -> tuple[Any, int]:
 
 
 def _read_broken_text(body: bytes) -> tuple[Any, int]:
-    """Read what the strict parser refuses: lone surrogate escapes, bytes that are not UTF-8, a byte order mark."""
+    """Parse what the strict parser refuses: lone surrogate escapes, invalid UTF-8, a byte order mark."""
     try:
         value = json.loads(
             body.decode("utf-8", "surrogateescape").removeprefix("\ufeff"), parse_constant=_refuse_constant
@@ -123,14 +122,14 @@ def _what_it_is(body: bytes) -> str:
 
 
 def _without_surrogates(value: Any, depth: int = 0) -> tuple[Any, int]:
-    """Give the value with every lone surrogate replaced, and their number.
+    """Replace every lone surrogate in a value. Give the new value, and how many there were.
 
-    :raises ValueError: it is nested deeper than anything that can be used.
+    :raises ValueError: it is nested more than 100 levels deep.
     """
-    if depth > _MOST_DEPTH:
+    if depth > _DEEPEST_NESTING:
         raise ValueError
     if isinstance(value, str):
-        clean = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in value)
+        clean = "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in value)
         return clean, sum(old != new for old, new in zip(value, clean, strict=True))
     if isinstance(value, list):
         pairs = [_without_surrogates(item, depth + 1) for item in value]
@@ -142,9 +141,9 @@ def _without_surrogates(value: Any, depth: int = 0) -> tuple[Any, int]:
 
 
 def page_object(value: object) -> dict[str, Any]:
-    """Give the envelope of a list answer: an object whose ``data`` is a list, null or missing (clever-api.md 2.1, O18).
+    """Give a page's outer object, whose ``data`` is a list, null or missing (clever-api.md 2.1, O18).
 
-    :raises CleverProtocolError: it is anything else. An answer of another shape is never taken for an empty page.
+    :raises CleverProtocolError: it has another shape. Such an answer never counts as an empty page.
     """
     if not isinstance(value, dict) or not ("data" in value or "links" in value):
         raise CleverProtocolError("Clever's answer is JSON but no page: it has neither data nor links. Report it.")

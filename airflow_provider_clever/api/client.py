@@ -30,16 +30,17 @@ from airflow_provider_clever.settings import CleverSettings
 
 
 class CleverClient:
-    """Everything that this provider reads from Clever, for blocking code. A context manager; it does no I/O when made.
+    """Reads districts, schools, sections and attendance from Clever. A context manager; making one does no I/O.
 
     :param settings: where Clever is, and as whom to ask.
-    :param policy: how patient each request is. Default: 5 attempts, at most 10 minutes of waiting.
-    :param stop: set it, or call :meth:`stop`, and every thread of this client stops at its next step.
-    :param on_token: told each token that the client finds, such as to have it masked in logs. Default: nobody is.
-    :param page_limit: rows of a page of attendance, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
-    :param max_span_days: days of one question; a longer one is asked in parts. Default: no limit; halved while
+    :param policy: how often and how long to try each request. Default: 5 attempts, at most 10 minutes of waiting.
+    :param stop: once it is set, every thread of this client stops at its next step. Default: only :meth:`stop` does it.
+    :param on_token: called with each token that is looked up, for instance to mask it in logs. Default: nothing is
+        called.
+    :param page_limit: most rows on a page of attendance, 1 to 1,000. Default 1,000. Halved while a gateway gives up.
+    :param max_span_days: most days in one question; a longer range is asked in parts. Default: no limit. Halved while
         Clever refuses the range.
-    :raises CleverSettingsError: page_limit or max_span_days cannot be asked for.
+    :raises CleverSettingsError: page_limit or max_span_days is out of range.
     """
 
     def __init__(
@@ -71,26 +72,26 @@ class CleverClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections of this client; those of its fetchers are their own."""
+        """Close this client's own connection. Each fetcher closes its own."""
         self._own.close()
 
     def stop(self) -> None:
-        """Make every wait and every request of this client end with ``CleverStoppedError``."""
+        """End every wait and every request of this client with ``CleverStoppedError``."""
         self._state.stop.set()
 
     @property
     def requests_sent(self) -> int:
-        """Give how many requests went out so far, of all threads."""
+        """Give the number of requests that all threads have sent."""
         return self._state.requests_sent
 
     @property
     def answer_seconds(self) -> float:
-        """Give for how many seconds answers were waited for of late, without the reading; 0 before the first."""
+        """Give the moving average of the seconds until an answer begins; 0 before the first."""
         return self._state.answer_seconds
 
     @property
     def self_links(self) -> SelfLinkHistory:
-        """Give what the answers of all threads were like, compared with what was asked."""
+        """Give how the pages of all threads compared with their requests."""
         return self._state.self_links
 
     def budget_left(self) -> BudgetLeft | None:
@@ -98,7 +99,7 @@ class CleverClient:
         return self._state.throttle.snapshot()
 
     def fetcher(self) -> PageFetcher:
-        """Make another thread's way to Clever. It checks no district: call :meth:`get_district` first."""
+        """Make a fetcher for another thread. It does not check the district; call :meth:`get_district` first."""
         return PageFetcher(self._state)
 
     # --- districts --------------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ class CleverClient:
         return [self._district_of(district_id, token) for district_id, token in tokens]
 
     def get_district(self) -> District:
-        """Get the district as it is now, and make sure that it is the one that was asked for.
+        """Get the district as it is now, and check that it is the one that was asked for.
 
         :raises CleverSettingsError: the token belongs to another district, or none was named and there are several.
         """
@@ -183,37 +184,36 @@ class CleverClient:
     ) -> AttendancePage:
         """Get a single page of attendance, with the API's own parameters (clever-api.md 2.2, 3.3).
 
-        For a page view, say, that goes forwards and back::
+        To go forwards and back, for instance::
 
             week = AttendanceQuery(school_id=school, date_range_start="2026-11-16", date_range_end="2026-11-20")
             first = client.attendance_page(week, limit=100)
             second = client.attendance_page(week, limit=100, starting_after=first.next_cursor)
             again = client.attendance_page(week, limit=100, ending_before=second.prev_cursor)  # the first one's rows
 
-        A cursor is enough to come back to a place: ``AttendanceQuery(school_id=school, any_day=True)`` has no dates, so
-        nothing bounds the days. A cursor names a student and a day: keep it out of logs.
+        With a cursor, dates are optional: ``AttendanceQuery(school_id=school, any_day=True)`` covers all days. A cursor
+        contains a student's id and a day: keep it out of logs.
 
         :param query: the question.
-        :param limit: rows of the page, 1 to 1,000. Default 1,000.
+        :param limit: most rows on the page, 1 to 1,000. Default 1,000.
         :param starting_after: cursor of the row before the page, such as :attr:`AttendancePage.next_cursor`.
         :param ending_before: cursor of the row after the page, such as :attr:`AttendancePage.prev_cursor`. Its rows
-            ascend as well; there is no ``next_cursor``. Not both cursors.
-        :raises CleverSettingsError: limit, cursors or dates do not fit together; nothing was sent.
+            ascend too, and it has no ``next_cursor``. Not together with ``starting_after``.
+        :raises CleverSettingsError: limit, cursors or dates do not fit together. Nothing was sent.
         :raises CleverError: see :mod:`airflow_provider_clever.exceptions`.
         """
         request = attendance_request(
             self.settings.api_base, query, limit=limit, starting_after=starting_after, ending_before=ending_before
         )
-        self._make_sure_of_our_district()
+        self._check_district_once()
         return self._checked(decode_page(self._own.fetch(request).body))
 
     def iter_attendance_pages(self, query: AttendanceQuery) -> Iterator[AttendancePage]:
         """Iterate over the pages of attendance that answer a question, one in memory at a time.
 
-        :raises CleverProtocolError: answers say again and again that they are another question's, and their rows do not
-            show otherwise.
+        :raises CleverProtocolError: an answer names another question in every attempt, and its rows do not fit either.
         """
-        self._make_sure_of_our_district()
+        self._check_district_once()
         last_matched = True
         for number, walked in enumerate(self._own.attendance(query), start=1):
             page = self._checked(decode_page(walked.response.body, number))
@@ -232,7 +232,7 @@ class CleverClient:
     def iter_attendance(self, query: AttendanceQuery) -> Iterator[AttendanceRecord]:
         """Iterate over the attendance that answers a question.
 
-        :raises CleverDataError: after the last usable record, if there were rows that are not usable.
+        :raises CleverDataError: after the last record, if some rows were not usable.
         """
         reasons: list[str] = []
         for page in self.iter_attendance_pages(query):
@@ -246,8 +246,8 @@ class CleverClient:
                 " given. Land the range in object storage to find these in quarantine."
             )
 
-    def _make_sure_of_our_district(self) -> None:
-        """Ask once whether the token is that of the district which was asked for."""
+    def _check_district_once(self) -> None:
+        """Check once that the token belongs to the district that was asked for."""
         if self._district is None:
             self.get_district()
 
@@ -262,7 +262,7 @@ class CleverClient:
 
 
 def _has_rows_of(query: AttendanceQuery, page: AttendancePage) -> bool:
-    """Whether a page holds rows, and all of them are of the school or section and the days that were asked for."""
+    """Tell whether a page has rows, and all of them are of the requested school or section and days."""
     name, scope_id = ("school_id", query.school_id) if query.school_id else ("section_id", query.section_id)
     days = page.columns["attendance_date"]
     return set(page.columns[name]) == {scope_id} and all(query.start <= str(day) <= query.end for day in set(days))

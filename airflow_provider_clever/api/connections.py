@@ -1,4 +1,4 @@
-"""Pools of one connection, and sending a request over it before anybody waits for the answer."""
+"""Connection pools of one connection each, and requests that are sent before their answer is needed."""
 
 import io
 import math
@@ -22,39 +22,39 @@ _MOST_INTERIM_ANSWERS: Final = 20
 
 
 @dataclass(slots=True)
-class Line:
-    """What one thread's connections know of the answer that is waited for.
+class AnswerWait:
+    """How long a thread waits for an answer, and whether more than the answer came.
 
-    :param until: monotonic seconds at which waiting for it ends.
-    :param silence_seconds: longest wait for the next bytes of it.
-    :param is_followed: whether bytes stood behind the last answer that nobody had asked for.
+    :param deadline: monotonic seconds until which the whole answer must have arrived. Default: no limit.
+    :param silence_seconds: longest wait for its next bytes. Default 60.
+    :param has_surplus: whether unsolicited bytes followed the last answer. Default False.
     """
 
-    until: float = math.inf
+    deadline: float = math.inf
     silence_seconds: float = 60.0
-    is_followed: bool = False
+    has_surplus: bool = False
 
     @property
     def is_late(self) -> bool:
-        """Whether waiting has ended."""
-        return time.monotonic() >= self.until
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.deadline
 
 
 class _Reads(io.RawIOBase):
-    """Reads of a socket, none of which waits longer than its line says: not in a head, a chunk's size or a trailer."""
+    """Reads from a socket within the limits of an :class:`AnswerWait`: body, headers, chunk sizes and trailers."""
 
-    def __init__(self, reads: io.RawIOBase, sock: socket.socket, line: Line) -> None:
+    def __init__(self, reads: io.RawIOBase, sock: socket.socket, wait: AnswerWait) -> None:
         self._reads = reads
         self._sock = sock
-        self._line = line
-        self.waits = True
+        self._wait = wait
+        self.may_block = True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        seconds = min(self._line.silence_seconds, self._line.until - time.monotonic()) if self.waits else 0.0
-        if seconds <= 0 and self.waits:
+        seconds = min(self._wait.silence_seconds, self._wait.deadline - time.monotonic()) if self.may_block else 0.0
+        if seconds <= 0 and self.may_block:
             raise TimeoutError("the answer took too long")
         self._sock.settimeout(seconds)
         return self._reads.readinto(buffer)
@@ -65,17 +65,17 @@ class _Reads(io.RawIOBase):
 
 
 class _Answer(HTTPResponse):
-    """An answer that skips all interim ones before it, and sees whether anything stands behind it.
+    """An answer that skips the interim ones before it, and notices bytes that follow it.
 
-    The standard library skips 100 alone; any other 1xx would be taken for the answer, and the answer then for that of
-    the next question.
+    The standard library skips only 100. It would return any other 1xx as the answer, and the answer itself as that of
+    the next request.
     """
 
-    def __init__(self, sock: socket.socket, *arguments: Any, line: Line, **options: Any) -> None:
+    def __init__(self, sock: socket.socket, *arguments: Any, wait: AnswerWait, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        line.is_followed = False
-        self._line = line
-        self._reads = _Reads(self.fp.detach(), sock, line)
+        wait.has_surplus = False
+        self._wait = wait
+        self._reads = _Reads(self.fp.detach(), sock, wait)
         self.fp = io.BufferedReader(self._reads)
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -87,8 +87,8 @@ class _Answer(HTTPResponse):
         raise HTTPException("one interim answer after another")
 
     def _close_conn(self) -> None:
-        if self._is_complete and not self._line.is_late:
-            self._line.is_followed = self._has_more()
+        if self._is_complete and not self._wait.is_late:
+            self._wait.has_surplus = self._has_more()
         super()._close_conn()  # type: ignore[misc]  # typeshed leaves it out
 
     @property
@@ -97,21 +97,21 @@ class _Answer(HTTPResponse):
         return self.headers is not None and left in {0, None}
 
     def _has_more(self) -> bool:
-        """Whether bytes have come already; blank lines, which some servers add, apart."""
-        self._reads.waits = False
+        """Tell whether more bytes have arrived. Blank lines do not count: some servers add them."""
+        self._reads.may_block = False
         try:
             return bool(self.fp.peek(1).strip(b"\r\n"))
         except (OSError, ValueError):
             return False
 
 
-def open_pool(origin: str, line: Line) -> HTTPConnectionPool:
-    """Open a pool of one connection, as requests does by the environment's proxies and certificates.
+def open_pool(origin: str, wait: AnswerWait) -> HTTPConnectionPool:
+    """Open a pool of one connection, with the proxy and certificates that requests would use.
 
-    A session of requests would do it again for every page, which takes more than a third of the page's CPU.
+    A ``requests.Session`` would work them out again for every page, which takes more than a third of the page's CPU.
 
-    :param origin: where to.
-    :param line: what the thread's connections know.
+    :param origin: the origin to connect to.
+    :param wait: the limits of each answer's wait.
     :raises CleverTransportError: the environment's proxy or certificates cannot be used.
     """
     proxy = proxy_for(origin)
@@ -120,10 +120,10 @@ def open_pool(origin: str, line: Line) -> HTTPConnectionPool:
         _asked(origin), certificates() if origin.startswith("https:") else True, {"all": proxy} if proxy else {}
     )
 
-    class Connection(pool.ConnectionCls):  # type: ignore[misc]  # by what it goes: TLS, a proxy, SOCKS
+    class Connection(pool.ConnectionCls):  # type: ignore[misc]  # the base differs for TLS, proxies and SOCKS
         @staticmethod
         def response_class(*arguments: Any, **options: Any) -> HTTPResponse:
-            return _Answer(*arguments, line=line, **options)
+            return _Answer(*arguments, wait=wait, **options)
 
     pool.ConnectionCls = Connection
     return cast("HTTPConnectionPool", pool)
@@ -131,16 +131,18 @@ def open_pool(origin: str, line: Line) -> HTTPConnectionPool:
 
 @lru_cache(maxsize=8)
 def _asked(origin: str) -> requests.PreparedRequest:
-    """What requests looks at to choose a pool: the same for all of a pull's threads."""
+    """Prepare the request by which requests chooses a pool. It is the same for all threads of a pull."""
     return requests.Request("GET", origin).prepare()
 
 
 def send_ahead(pool: HTTPConnectionPool, target: str, headers: Mapping[str, str]) -> HTTPConnection | None:
-    """Send a GET over the pool's connection, if that is open and idle, and nothing came over it that nobody asked for.
+    """Send a GET over the pool's connection, if it is open, idle and free of unsolicited bytes.
 
+    :param pool: a pool of one connection.
     :param target: path and query.
-    :returns: the connection, whose ``getresponse()`` gives the answer. It stays in the pool, which must not be used
-        until the answer is read, or the connection is closed. None: nothing was sent, or sending failed.
+    :param headers: the request's headers.
+    :returns: the connection, whose ``getresponse()`` gives the answer; None if nothing was sent. The connection stays
+        in the pool, which must not be used until the answer is read or the connection is closed.
     """
     connection = _idle_connection(pool)
     if connection is None:

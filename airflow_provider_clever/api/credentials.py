@@ -20,12 +20,12 @@ from airflow_provider_clever.settings import OF_A_USER, CleverSettings, is_user_
 
 log = logging.getLogger(__name__)
 
-_TURN_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Secret(str):
-    """A text whose ``repr`` does not show it, for tools that keep the variables of a failure."""
+    """A text that its ``repr`` does not show, because error trackers record local variables."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ class FixedCredentials:
         yield from ()
         return self._authorization
 
-    def renewed(self, refused: str) -> Plan[str | None]:  # noqa: ARG002 - as the protocol says; there is no other one
+    def renewed(self, refused: str) -> Plan[str | None]:  # noqa: ARG002 - the protocol's signature
         """Give None: there is no other."""
         yield from ()
         return None
@@ -131,9 +131,9 @@ def find_tokens(
 
 
 def _district_tokens(found: Iterable[object]) -> tuple[list[DistrictToken], int]:
-    """The districts' tokens among the items of the list, and how many of theirs cannot be used.
+    """Pick the districts' tokens out of the list. Give them, and how many of them cannot be used.
 
-    Users and schools can own tokens too.
+    Users and schools can own tokens too; those are skipped.
     """
     tokens, unreadable = [], 0
     for item in found:
@@ -177,12 +177,12 @@ class AppCredentials:
         self.district_id = settings.district_id
 
     def current(self) -> Plan[str]:
-        """Give the token in use, looking it up the first time."""
+        """Give the token in use. The first time, look it up."""
         authorization = self._authorization
         return authorization if authorization is not None else (yield from self._look_up(None))
 
     def renewed(self, refused: str) -> Plan[str | None]:
-        """Give the token that has replaced the refused one; None if Clever still hands out the same."""
+        """Give the token that replaced the refused one; None if Clever still lists the same."""
         authorization = yield from self._look_up(refused)
         return None if authorization == refused else authorization
 
@@ -191,13 +191,13 @@ class AppCredentials:
         while not self._may_look(replaced):
             if self._authorization is not None and self._authorization != replaced:
                 return self._authorization
-            yield Pause(_TURN_SECONDS)
+            yield Pause(_POLL_SECONDS)
         try:
             if replaced is not None:
                 log.info("Clever refused the token; looking up the district's current one")
             tokens = yield from find_tokens(self._settings, self._policy, self.district_id)
             if not tokens or (self.district_id is not None and self.district_id not in tokens):
-                # One answer that does not name the district is no proof that it is not connected.
+                # One answer without the district does not prove that it is not connected.
                 yield Pause(self._policy.backoff_seconds, "Clever's list of tokens does not name it; asking again")
                 tokens = yield from find_tokens(self._settings, self._policy, self.district_id, on_new_connection=True)
             self.district_id, token = _choose(tokens, self.district_id)

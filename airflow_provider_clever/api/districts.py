@@ -1,4 +1,4 @@
-"""Lists as plans: all items of a short list, and the one district that a token belongs to."""
+"""Short lists from Clever: their items, and the one district that a token belongs to."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,16 +18,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Items(list[Any]):
-    """Items of a list. Its ``repr`` shows their number only, for tools that keep the variables of a failure."""
+    """Items of a list. Its ``repr`` shows only their number, because error trackers record local variables."""
 
     def __repr__(self) -> str:
         return f"Items({len(self)})"
 
 
 def items_in(body: bytes) -> list[Any]:
-    """Give the items of a page, out of their wrapping if they have one (clever-api.md 2.1).
+    """Give the items of a page, unwrapped if each is wrapped in ``data`` (clever-api.md 2.1).
 
-    :raises CleverProtocolError: it is no page.
+    :raises CleverProtocolError: it is not a page.
     """
     items = page_object(read_json(body)[0]).get("data") or []
     return Items(
@@ -36,7 +36,7 @@ def items_in(body: bytes) -> list[Any]:
 
 
 def items(first: Request, credentials: Credentials, policy: RetryPolicy) -> Plan[list[Any]]:
-    """Get all items of a list that is short enough to keep."""
+    """Get all items of a list, over all its pages. They must fit in memory."""
     walk, found = Walk(first), Items()
     request: Request | None = first
     while request is not None:
@@ -47,15 +47,15 @@ def items(first: Request, credentials: Credentials, policy: RetryPolicy) -> Plan
 
 
 def read_models(model: type[Model], found: Iterable[object], what: str) -> list[Model]:
-    """Read items as models.
+    """Validate items as models.
 
-    :raises CleverProtocolError: one of them is none. The message names the field and quotes nothing.
+    :raises CleverProtocolError: an item is not valid. The message names the fields and quotes no value.
     """
     try:
         return [model.model_validate(item) for item in found]
     except ValidationError as error:
         fields = sorted({str(detail["loc"][0]) for detail in error.errors(include_input=False) if detail["loc"]})
-    # Raised out here, so that the library's error, whose frames hold the item, does not hang on to it.
+    # Raised outside the except block: the library's error holds the item, and must not become the cause of ours.
     raise CleverProtocolError(
         f"Clever sent a {what} that cannot be read (in: {', '.join(fields) or 'all of it'}). Report it."
     )

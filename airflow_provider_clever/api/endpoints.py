@@ -1,4 +1,4 @@
-"""What to ask Clever: the attendance question, and the requests for everything that is read."""
+"""What Clever is asked: the attendance query, and the requests for every endpoint that we read."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from airflow_provider_clever.attendance.values import date_from_text, is_clever_
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 ATTENDANCE_LIMIT: Final = 1000
-"""Most rows that a page of attendance may have (clever-api.md 2.6)."""
+"""Most rows on a page of attendance (clever-api.md 2.6)."""
 ROSTER_LIMIT: Final = 1000
 """Rows of a page of schools or sections. Clever allows 10,000, but a section lists all its students: 1,000 of them
 are some megabytes already."""
@@ -19,16 +19,16 @@ are some megabytes already."""
 
 @dataclass(frozen=True, slots=True)
 class AttendanceQuery:
-    """A question for attendance: of one school or one section, over a range of days. Checked when it is made.
+    """A question for the attendance of one school or section over a range of days. It is validated when made.
 
     :param school_id: the school; or
     :param section_id: the section. Exactly one of the two.
     :param date_range_start: first day, included; a date or ``YYYY-MM-DD``.
     :param date_range_end: last day, included; a date or ``YYYY-MM-DD``.
     :param attendance_status: ``present``, ``absent`` or ``tardy``. Default: all of them.
-    :param any_day: True for a question without dates, which Clever documents together with a cursor (clever-api.md
-        2.2). It can be asked for a single page and with a cursor only. Default: False, and both dates are needed.
-    :raises CleverSettingsError: naming everything that is wrong with it at once; nothing was sent.
+    :param any_day: True for a question without dates. Clever documents it together with a cursor (clever-api.md 2.2),
+        so it works only for a single page and with a cursor. Default False: both dates are needed.
+    :raises CleverSettingsError: something is wrong; the message names all of it. Nothing was sent.
     """
 
     school_id: str | None = None
@@ -40,7 +40,7 @@ class AttendanceQuery:
 
     def __post_init__(self) -> None:
         problems = _scope_problems(self.school_id, self.section_id)
-        # One date alone is undocumented (clever-api.md O5): it is both or neither.
+        # Clever does not document a single date (clever-api.md O5), so both are needed or neither.
         for name in ("date_range_start", "date_range_end"):
             try:
                 object.__setattr__(
@@ -89,7 +89,7 @@ def _iso_date(value: object) -> str:
     if value is None or value == "":
         raise ValueError("missing; both dates are needed")
     if isinstance(value, dt.datetime):
-        # A moment is a different day in different zones; only the caller knows which is meant.
+        # An instant is another day in another time zone; only the caller knows which one is meant.
         return date_from_text(str(value)).isoformat()
     return value.isoformat() if isinstance(value, dt.date) else date_from_text(value).isoformat()
 
@@ -106,11 +106,11 @@ def attendance_request(
 
     :param api_base: the API's origin.
     :param query: the question.
-    :param limit: rows of the page, 1 to 1,000. Default 1,000.
-    :param starting_after: cursor of the row before the page, as it stands in a link, escaped or not.
+    :param limit: most rows on the page, 1 to 1,000. Default 1,000.
+    :param starting_after: cursor of the row before the page, escaped or not.
     :param ending_before: cursor of the row after the page. Not both (clever-api.md O7).
-    :raises CleverSettingsError: the limit is out of range, both cursors are given, or the question is for any
-        day and there is no cursor: that would ask for everything Clever still has.
+    :raises CleverSettingsError: the limit is out of range, both cursors are given, or ``any_day`` comes without a
+        cursor: that would ask for everything that Clever still has.
     """
     if isinstance(limit, bool) or not 1 <= limit <= ATTENDANCE_LIMIT:
         raise CleverSettingsError(f"limit: must be 1 to {ATTENDANCE_LIMIT}.")
@@ -142,7 +142,7 @@ def schools_request(api_base: str) -> Request:
 def sections_request(api_base: str, school_id: str | None = None) -> Request:
     """Ask for the first page of sections: of one school, or of the whole district (clever-api.md 2.4).
 
-    :raises CleverSettingsError: the id is none.
+    :raises CleverSettingsError: the id is not one.
     """
     if school_id is None:
         return Request(api_base, "/v3.1/sections", f"limit={ROSTER_LIMIT}")

@@ -1,4 +1,4 @@
-"""What Clever says in an error answer, as far as it may be passed on."""
+"""What an error answer says, limited to phrases that are safe to show."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Final
 from airflow_provider_clever.api.messages import Response
 
 _ERROR_FIELDS: Final = ("message", "error_description", "error")
-"""Where an error of Clever's stands, in this order (clever-api.md 5)."""
+"""The fields in which Clever puts an error's text; the first one found counts (clever-api.md 5)."""
 _PARAMETER: Final = (
     "(?:limit|date_range_start|date_range_end|attendance_status|starting_after|ending_before|district|owner_type)"
 )
@@ -29,12 +29,12 @@ _PHRASES: Final = tuple(
         (r"unauthorized|invalid[ _](?:grant|client|token|request)(?:: invalid code)?", r"\g<0>"),
     )
 )
-"""What an error of Clever's may say to be passed on, and in which words: clever-api.md 5, and what its kind of server
-writes. An error may echo anything, a student's name among it, so nothing else is."""
+"""The phrases that may be shown, and how: those of clever-api.md 5, and what servers of its kind write. An error may
+echo anything, a student's name included, so no other text is shown."""
 
 
 def phrase_of(response: Response) -> str:
-    """Give what an error answer says, if it is a known phrase of Clever's; else the status' own words."""
+    """Give the text of an error answer if it is a known phrase, else the HTTP status' standard phrase."""
     text = " ".join(_message_in(response.body).split()).rstrip(" .")
     for pattern, shown in _PHRASES:
         if found := pattern.fullmatch(text):
@@ -46,7 +46,7 @@ def phrase_of(response: Response) -> str:
 
 
 def is_written_by_clever(body: bytes) -> bool:
-    """Tell whether an error answer has the form in which Clever writes its errors; what is in between writes HTML."""
+    """Tell whether an error answer has the form of Clever's errors. Proxies and gateways answer in HTML."""
     return bool(_message_in(body))
 
 

@@ -1,6 +1,6 @@
-"""One logical GET as a plan: what to send, how long to wait, when to renew the token, when to give up, and with what.
+"""One logical GET as a plan: when to send, wait, renew the token, or give up, and with which error.
 
-Nothing here does I/O; see :mod:`airflow_provider_clever.api.messages` for how plans are driven.
+Nothing here does I/O; :mod:`airflow_provider_clever.api.messages` says how plans are driven.
 """
 
 import random
@@ -29,18 +29,18 @@ from airflow_provider_clever.exceptions import (
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient one logical GET is. Airflow's own retries are the outer loop, so this one is short.
+    """How often and how long to try one logical GET. Airflow's own retries are the outer loop, so this one is short.
 
-    :param attempts: how often to send when no answer or a 5xx comes. Default 5.
-    :param unreadable_attempts: how often to send when a 200 is no page, or not the one that was asked for. Default 3.
-    :param confirming_attempts: how often to send when Clever refuses otherwise than by 429: it counts when the same
-        refusal comes twice in a row. Default 3.
-    :param refused_attempts: how often to send when the answer is 429. Default 6.
-    :param backoff_seconds: longest first wait; it doubles each time; the wait itself is random below it. Default 1.
-    :param longest_backoff_seconds: where doubling ends. Default 16.
-    :param patience_seconds: longest time waited in all. Default 600.
-    :param random: gives the part of a wait that is taken, 0 to 1.
-    :param wall_clock: gives Unix seconds.
+    :param attempts: most requests sent while no answer or a 5xx comes back. Default 5.
+    :param unreadable_attempts: most requests sent while a 200 is not a page, or not the requested one. Default 3.
+    :param confirming_attempts: most requests sent to see a refusal other than 429 twice in a row. Default 3.
+    :param refused_attempts: most requests sent while Clever answers 429. Default 6.
+    :param backoff_seconds: upper limit of the first wait; doubles with each retry. The wait is a random part of it.
+        Default 1.
+    :param longest_backoff_seconds: upper limit of any wait between retries. Default 16.
+    :param patience_seconds: longest time to wait in total. Default 600.
+    :param random: returns the part of the limit to wait, 0 to 1.
+    :param wall_clock: returns the Unix time in seconds.
     """
 
     attempts: int = 5
@@ -69,7 +69,7 @@ class Credentials(Protocol):
         """Give the value of the ``Authorization`` header."""
 
     def renewed(self, refused: str) -> Plan[str | None]:
-        """Give another value than the refused one, or None: there is no other."""
+        """Give a value that differs from the refused one; None if there is no other."""
 
 
 class _Meaning(NamedTuple):
@@ -82,7 +82,7 @@ _LATER: Final = "Clever has trouble; run again later, and see status.clever.com.
 _ARGUMENTS: Final = "Check the ids, dates and filters that were asked for."
 _MEANINGS: Final = {
     400: _Meaning(CleverRequestError, is_retried=False, next_step=_ARGUMENTS),
-    401: _Meaning(CleverAuthError, is_retried=False, next_step=""),  # the credentials know
+    401: _Meaning(CleverAuthError, is_retried=False, next_step=""),  # the credentials give the advice
     403: _Meaning(CleverAuthError, is_retried=False, next_step=""),
     404: _Meaning(
         CleverNotFoundError,
@@ -125,19 +125,19 @@ def exchange(
 ) -> Plan[Response]:
     """Get one page that answers the question.
 
-    Whatever is odd about an answer is asked again over a new connection, after a pause, before anything is made of it:
-    one answer may come from something in between, or be another question's.
+    A suspicious answer is requested again, after a pause and over a new connection, before anything follows from it:
+    a proxy may have sent it, or it may belong to another request.
 
     :param request: what to ask.
-    :param credentials: in whose name.
-    :param policy: how patiently.
-    :param check_page: says whether a page may be taken. Default: as for the first page of a walk.
-    :param self_links: what the client's other answers were like. Default: there are none.
+    :param credentials: as whom to ask.
+    :param policy: how often and how long to try.
+    :param check_page: decides whether a page is accepted. Default: as for the first page of a walk.
+    :param self_links: how the client's earlier pages compared with their requests. Default: none came before.
     :return: a 200 whose body is a page.
-    :raises CleverTransportError: no complete answer came, however often it was asked for.
-    :raises CleverHTTPError: Clever answered with an error. It is permanent if it came twice in a row, and in the form
-        in which Clever writes its errors.
-    :raises CleverProtocolError: Clever answered 200 with something that is no page.
+    :raises CleverTransportError: no complete answer came in any attempt.
+    :raises CleverHTTPError: Clever answered with an error. It is permanent if the same error came twice in a row, in
+        the form in which Clever writes its errors.
+    :raises CleverProtocolError: Clever answered 200 with something other than a page.
     """
     check_page = check_page or Walk(request).check
     authorization = yield from credentials.current()
@@ -147,7 +147,7 @@ def exchange(
         try:
             response = yield signed
         except CleverTransportError as error:
-            yield attempts.after_silence(error)
+            yield attempts.after_no_answer(error)
             continue
         if response is None:
             raise TypeError("a driver answers a Request with a Response")
@@ -156,7 +156,7 @@ def exchange(
             try:
                 pause = attempts.after_page(check_page(_alone(response).body))
             except CleverProtocolError as error:
-                pause = attempts.after_oddity(error)
+                pause = attempts.after_unusable(error)
             if pause is None:
                 return replace(response, matches_request=not attempts.is_mismatched)
             yield pause
@@ -180,7 +180,7 @@ def _alone(response: Response) -> Response:
 
 
 class _Attempts:
-    """What was tried already, and whether to try again."""
+    """The attempts so far, and whether to make another one."""
 
     def __init__(self, request: Request, policy: RetryPolicy, self_links: SelfLinkHistory) -> None:
         self.sent = 0
@@ -192,14 +192,14 @@ class _Attempts:
         self._policy = policy
         self._self_links = self_links
         self._failures = 0
-        self._oddities = 0
+        self._unusable = 0
         self._limited = 0
         self._refused = 0
         self._last_refusal: tuple[int, bool] | None = None
         self._last: PageCheck | None = None
         self._waited_seconds = 0.0
 
-    def after_silence(self, error: CleverTransportError) -> Pause:
+    def after_no_answer(self, error: CleverTransportError) -> Pause:
         self.sent += 1
         self._failures += 1
         self._last_refusal = None
@@ -210,36 +210,36 @@ class _Attempts:
         return self._pause(self._backoff(self._failures), f"{what}; asking again")
 
     def after_page(self, found: PageCheck) -> Pause | None:
-        """Say whether to ask again for a page that can be read; None: it is taken.
+        """Decide about a page that can be read: None accepts it, a pause asks again.
 
-        :raises CleverProtocolError: it cannot be taken, however often it was asked for.
+        :raises CleverProtocolError: no attempt brought an acceptable page.
         """
         last, self._last = self._last, found
         if found.match is PageMatch.MISMATCHED:
             return self._after_mismatch(last, found)
         if found.match is PageMatch.UNCONFIRMED and (last is None or last.match is not PageMatch.UNCONFIRMED):
             return self._ask_again("the answer is empty, and does not say to what question, or says that more follows")
-        self._self_links.note(found.self_link, self._question)
+        self._self_links.record(found.self_link, self._question)
         return None
 
     def _after_mismatch(self, last: PageCheck | None, found: PageCheck) -> Pause | None:
-        named = ", ".join(sorted(found.self_link.contradicted))
-        is_systematic = self._self_links.are_systematic(found.self_link.contradicted)
-        if is_systematic or self._oddities + 1 >= self._policy.unreadable_attempts:
+        named = ", ".join(sorted(found.self_link.conflicting))
+        is_systematic = self._self_links.are_systematic(found.self_link.conflicting)
+        if is_systematic or self._unusable + 1 >= self._policy.unreadable_attempts:
             if not is_systematic and found != last:
                 raise CleverProtocolError(
                     f"Clever's answers for {self._path} name another {named} than was asked for, each another one"
                     f" (asked {_times(self.sent)}). Nothing of them was used; run again, and check the proxies in"
                     " between if it stays."
                 )
-            self._self_links.note(found.self_link, self._question)
+            self._self_links.record(found.self_link, self._question)
             self.is_mismatched = True
             return None
         return self._ask_again(f"the answer names another {named} than was asked for")
 
-    def after_oddity(self, error: CleverProtocolError) -> Pause:
+    def after_unusable(self, error: CleverProtocolError) -> Pause:
         what, _, next_step = str(error).partition(". ")
-        if self._oddities + 1 >= self._policy.unreadable_attempts or not self._has_patience():
+        if self._unusable + 1 >= self._policy.unreadable_attempts or not self._has_patience():
             if isinstance(error, UnreadableBodyError):
                 what = f"Clever answered 200 for {self._path}, but {what}"
                 next_step = "Check that the connection's host is Clever's API and that no proxy answers in its place."
@@ -249,13 +249,13 @@ class _Attempts:
     def _ask_again(self, why: str) -> Pause:
         self.is_doubtful = True
         self._last_refusal = None
-        self._oddities += 1
-        return self._pause(self._sure_wait(self._oddities), f"{why}; asking again over a new connection")
+        self._unusable += 1
+        return self._pause(self._wait_for_change(self._unusable), f"{why}; asking again over a new connection")
 
     def after_error(self, response: Response, advice: str) -> Pause:
         status, meaning = response.status, _meaning(response.status)
         if status < 300:
-            return self.after_oddity(
+            return self.after_unusable(
                 CleverProtocolError(f"Clever answered {status} for {self._path}, which no page comes with. Report it.")
             )
         is_confirmed = False
@@ -277,7 +277,7 @@ class _Attempts:
             self._refused += 1
             if not is_confirmed and self._refused < self._policy.confirming_attempts and self._has_patience():
                 why = f"Clever answered {status}; asking again over a new connection"
-                return self._pause(self._sure_wait(self._refused), why)
+                return self._pause(self._wait_for_change(self._refused), why)
         message = f"{phrase_of(response)}. {meaning.next_step or advice}"
         raise meaning.error(status, self._path, message, self.sent, is_confirmed=is_confirmed)
 
@@ -288,8 +288,8 @@ class _Attempts:
         longest = min(self._policy.backoff_seconds * 2.0 ** (failures - 1), self._policy.longest_backoff_seconds)
         return longest * self._policy.random()
 
-    def _sure_wait(self, failures: int) -> float:
-        """A wait that is never next to nothing: what is in between must have time to change."""
+    def _wait_for_change(self, failures: int) -> float:
+        """Give a backoff that is never close to zero: a proxy needs time to recover."""
         return self._backoff(failures) + 0.5 * self._policy.backoff_seconds
 
     def _pause(self, seconds: float, reason: str) -> Pause:

@@ -1,4 +1,4 @@
-"""One thread's way to Clever: carries plans out over a socket, under the client's token and throttle."""
+"""The blocking driver: carries out plans over a socket, one thread at a time."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 from airflow_provider_clever import __version__
 from airflow_provider_clever.api.bodies import BodyReader, BrokenBodyError
 from airflow_provider_clever.api.client_state import ClientState
-from airflow_provider_clever.api.connections import Line, open_pool, send_ahead
+from airflow_provider_clever.api.connections import AnswerWait, open_pool, send_ahead
 from airflow_provider_clever.api.districts import find_district
 from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.api.exchange import exchange
@@ -44,10 +44,11 @@ _STOPPED: Final = "The client was told to stop."
 
 
 class _Ahead(NamedTuple):
-    """A request that was sent before its answer is wanted.
+    """A request that was sent before its answer is needed.
 
-    :param connection: where the answer comes.
-    :param sent_at: Unix seconds.
+    :param request: the request.
+    :param connection: the connection on which the answer arrives.
+    :param sent_at: when it was sent, in Unix seconds.
     """
 
     request: Request
@@ -56,9 +57,9 @@ class _Ahead(NamedTuple):
 
 
 class PageFetcher:
-    """One thread's way to Clever: its own keep-alive connections, under the client's token and throttle.
+    """Gets pages from Clever over keep-alive connections of its own, with the client's token and throttle.
 
-    Made by :meth:`CleverClient.fetcher`; a context manager. Not for two threads at once.
+    :meth:`CleverClient.fetcher` makes one. A context manager; only one thread may use it.
     """
 
     def __init__(self, state: ClientState) -> None:
@@ -66,7 +67,7 @@ class PageFetcher:
         self._pools: dict[str, HTTPConnectionPool] = {}
         self._ahead: _Ahead | None = None
         self._is_in_body = False
-        self._line = Line(silence_seconds=state.settings.read_timeout_seconds)
+        self._wait = AnswerWait(silence_seconds=state.settings.read_timeout_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -83,11 +84,11 @@ class PageFetcher:
     def fetch(self, request: Request, check_page: CheckPage | None = None, *, attempts: int | None = None) -> Response:
         """Get one page, with all retries and waits.
 
-        :param request: what to ask; its credentials are filled in.
-        :param check_page: says whether a page may be taken. Default: as for the first page of a walk.
-        :param attempts: how often to send at most when no answer or a 5xx comes. Default: as often as the policy says.
-        :return: a 200 whose body is JSON as far as its tail shows; its rows are not looked at.
-        :raises CleverError: it could not be had; see :mod:`airflow_provider_clever.exceptions`.
+        :param request: what to ask, without credentials.
+        :param check_page: decides whether a page is accepted. Default: as for the first page of a walk.
+        :param attempts: most requests sent while no answer or a 5xx comes back. Default: the policy's.
+        :return: a 200 with a page. Only its links were read; its rows were not parsed.
+        :raises CleverError: see :mod:`airflow_provider_clever.exceptions`.
         :raises CleverStoppedError: the client was told to stop.
         """
         state = self._state
@@ -105,13 +106,13 @@ class PageFetcher:
         return walk_attendance(self, self._state.settings.api_base, query, self._state.sizes)
 
     def send_ahead(self, request: Request) -> None:
-        """Send the request that is going to be fetched next, so that Clever answers it while the caller works.
+        """Send the request that will be fetched next, so that Clever answers it while the caller works.
 
-        Nothing is sent if the throttle, the credentials or the connection would have to be waited for, or if other
-        requests have to wait for its answer. Whatever goes wrong with it is seen, and tried again, when the request is
-        fetched. If another one is fetched, or none, the answer is never read.
+        Nothing is sent if that would mean waiting for the throttle, the credentials or the connection, or if other
+        requests depend on its answer. An error shows when the request is fetched, and is retried then. If another
+        request is fetched instead, the answer is discarded unread.
 
-        :param request: what :meth:`fetch` will be given.
+        :param request: what :meth:`fetch` will be called with next.
         """
         self._take_ahead()
         signed, pool = self._signed_at_once(request), self._pools.get(request.origin)
@@ -124,11 +125,11 @@ class PageFetcher:
         else:
             self._state.count_request()
             self._ahead = _Ahead(signed, connection, sent_at)
-            if log.isEnabledFor(logging.DEBUG):  # of all others urllib3 tells
+            if log.isEnabledFor(logging.DEBUG):  # urllib3 logs all others
                 log.debug('%s "GET %s" sent ahead', request.origin, without_cursor(_target(request)))
 
     def _signed_at_once(self, request: Request) -> Request | None:
-        """The request with its credentials; None if these would have to be asked for."""
+        """Add the credentials to a request; None if they would have to be looked up first."""
         plan = self._state.credentials.current()
         try:
             next(plan)
@@ -139,7 +140,7 @@ class PageFetcher:
         return None
 
     def _take_ahead(self, request: Request | None = None) -> _Ahead | None:
-        """What was sent ahead, if it was this request. Any other one is given up."""
+        """Take back what was sent ahead, if it was this request. Discard any other."""
         ahead, self._ahead = self._ahead, None
         if ahead is None or ahead.request == request:
             return ahead
@@ -148,7 +149,7 @@ class PageFetcher:
         return None
 
     def run(self, plan: Plan[Result]) -> Result:
-        """Carry out a plan."""
+        """Carry out a plan and give its result."""
         answer: Response | None = None
         error: CleverTransportError | None = None
         try:
@@ -156,7 +157,7 @@ class PageFetcher:
                 step = plan.send(answer) if error is None else plan.throw(error)
                 answer, error = None, None
                 if isinstance(step, Pause):
-                    self._wait(step)
+                    self._pause(step)
                     continue
                 try:
                     answer = self._send(step)
@@ -167,7 +168,7 @@ class PageFetcher:
         finally:
             plan.close()
 
-    def _wait(self, pause: Pause) -> None:
+    def _pause(self, pause: Pause) -> None:
         if pause.reason:
             log.warning("Waiting %.1f seconds: %s", pause.seconds, pause.reason)
         if self._state.stop.wait(pause.seconds):
@@ -190,10 +191,10 @@ class PageFetcher:
         return response
 
     def _transfer(self, request: Request, ahead: _Ahead | None = None) -> Response:
-        """Send a request, unless it went over this connection already, and read the answer.
+        """Send a request, unless it was sent ahead, and read the answer.
 
-        What fails is raised where nothing that was caught hangs on to it: the libraries' errors and the frames behind
-        them hold the address with the cursor.
+        Errors are raised outside the ``except`` blocks: a library's error and its frames hold the address with the
+        cursor, and must not become the cause of ours.
         """
         if self._state.stop.is_set():
             raise CleverStoppedError(_STOPPED)
@@ -201,12 +202,18 @@ class PageFetcher:
             self._drop(request.origin)
         asked_at, sent_at = time.monotonic(), ahead.sent_at if ahead else time.time()
         self._is_in_body = False
-        self._line.until = asked_at + self._state.settings.response_timeout_seconds
+        self._wait.deadline = asked_at + self._state.settings.response_timeout_seconds
         try:
             return self._exchanged(request, ahead, asked_at, sent_at)
         except BrokenBodyError:
             failure = transport_error(Exception(), request.origin, Trouble.CUT)
-        except (Urllib3Error, HTTPException, OSError, RequestException, ValueError) as error:  # ValueError: of a parser
+        except (
+            Urllib3Error,
+            HTTPException,
+            OSError,
+            RequestException,
+            ValueError,
+        ) as error:  # the last from a parser
             failure = transport_error(error, request.origin, self._trouble(error))
         self._drop(request.origin)
         raise failure
@@ -218,9 +225,9 @@ class PageFetcher:
             headers = {name.lower(): value for name, value in raw.headers.itermerged()}
             self._is_in_body = True
             body = self._read(raw, BodyReader(headers.get("content-encoding", "")))
-        if self._line.is_followed:
+        if self._wait.has_surplus:
             self._drop(request.origin)
-        return Response(raw.status, headers, body, sent_at, is_alone=not self._line.is_followed)
+        return Response(raw.status, headers, body, sent_at, is_alone=not self._wait.has_surplus)
 
     def _open(self, request: Request) -> BaseHTTPResponse:
         settings = self._state.settings
@@ -237,7 +244,7 @@ class PageFetcher:
 
     def _pool(self, origin: str) -> HTTPConnectionPool:
         if origin not in self._pools:
-            self._pools[origin] = open_pool(origin, self._line)
+            self._pools[origin] = open_pool(origin, self._wait)
         return self._pools[origin]
 
     def _drop(self, origin: str) -> None:
@@ -254,7 +261,7 @@ class PageFetcher:
         return body.finish()
 
     def _trouble(self, error: Exception) -> Trouble:
-        if self._line.is_late:
+        if self._wait.is_late:
             return Trouble.SLOW
         if self._is_in_body:
             return Trouble.CUT
@@ -262,7 +269,7 @@ class PageFetcher:
 
 
 def _target(request: Request) -> str:
-    """Path and query, as they stand in the request's first line."""
+    """Give the path and query for the request line."""
     return request.url.removeprefix(request.origin)
 
 

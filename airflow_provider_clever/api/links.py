@@ -25,11 +25,11 @@ class Links(NamedTuple):
 def page_links(body: bytes) -> Links:
     """Give the links of a page.
 
-    Usually reads the last bytes only. They are trusted only if they are exactly ``], "links": [...] }`` and the end:
-    in a JSON document that is possible nowhere but at the end of the outermost object. Otherwise the page is parsed.
+    Usually this reads only the last bytes. They are used only if the page ends with ``], "links": [...] }``: in JSON,
+    that can only be the end of the outermost object. Otherwise the whole page is parsed.
 
     :raises UnreadableBodyError: the page is not JSON.
-    :raises CleverProtocolError: the page is not a page.
+    :raises CleverProtocolError: it is JSON but not a page.
     """
     found = _links_in_tail(body[-_TAIL_BYTES:])
     if found is not None and body.lstrip()[:1] == b"{":
@@ -39,8 +39,8 @@ def page_links(body: bytes) -> Links:
 
 
 def _links_in_tail(tail: bytes) -> list[Any] | None:
-    # Before the name only `],` may stand. Were that `]` inside a text, the name's first quote would end the text and
-    # leave a bare word behind, which no JSON has; after the list, only the outermost object can end.
+    # Only `],` may precede the name. If that `]` were inside a string, the name's first quote would end the string and
+    # leave a bare word, which is not JSON; after the list, only the outermost object can end.
     before, name, after = tail.rpartition(b'"links"')
     head = before.rstrip()
     after = after.lstrip()
@@ -57,9 +57,9 @@ def _links_in_tail(tail: bytes) -> list[Any] | None:
 
 
 def links_of(links: list[Any] | None) -> Links:
-    """Pick the links that matter out of a page's (clever-api.md 3.3).
+    """Give the links that a page lists under ``links`` (clever-api.md 3.3).
 
-    :raises CleverProtocolError: they are not links.
+    :raises CleverProtocolError: an entry is not a link, or the next link has no address.
     """
     found: dict[str, str] = {}
     for link in links or []:
@@ -74,7 +74,11 @@ def links_of(links: list[Any] | None) -> Links:
 
 
 def cursor_in(query: str, parameter: str = "starting_after") -> str | None:
-    """Give the cursor of a query as it stands there, or None."""
+    """Give a query's cursor, still escaped; None if it has none.
+
+    :param query: the query, without ``?``.
+    :param parameter: ``starting_after`` or ``ending_before``. Default ``starting_after``.
+    """
     for part in query.split("&"):
         name, _, value = part.partition("=")
         if name == parameter and value:

@@ -1,8 +1,8 @@
-"""The four things that a plan and its driver say to each other.
+"""What a plan and its driver exchange.
 
-A plan is a generator that decides; a driver does what it asks. The plan yields a :class:`Request` ("send this") and
-is sent the :class:`Response`, or has a ``CleverTransportError`` thrown into it; or it yields a :class:`Pause`
-("wait") and is sent None. What the plan returns is its result.
+A plan is a generator that decides; a driver does the I/O. The plan yields a :class:`Request`, and receives the
+:class:`Response` or a ``CleverTransportError`` raised inside it; or it yields a :class:`Pause`, and receives None. What
+the plan returns is its result.
 """
 
 from collections.abc import Generator, Mapping
@@ -23,9 +23,9 @@ class Request:
     :param path: the path, from ``/``.
     :param query: the encoded query, without ``?``; sent byte for byte.
     :param authorization: value of the ``Authorization`` header.
-    :param metered: True if it costs budget of a bearer token (clever-api.md 4).
-    :param on_new_connection: True if no connection may be used that was used before: an answer over the last one was
-        odd. Default False.
+    :param metered: True if it counts against a bearer token's budget (clever-api.md 4).
+    :param on_new_connection: True if it needs a new connection, because an answer over the last one was suspicious.
+        Default False.
     """
 
     origin: str
@@ -37,7 +37,7 @@ class Request:
 
     @property
     def url(self) -> str:
-        """Give the whole address, cursor included: for sending, never for a log."""
+        """Give the full address, cursor included. It may be sent, never logged."""
         return f"{self.origin}{self.path}?{self.query}" if self.query else f"{self.origin}{self.path}"
 
 
@@ -46,7 +46,7 @@ class Response:
     """One complete answer. Its ``repr`` shows the status and the size only.
 
     :param status: the HTTP status.
-    :param headers: names in lower case; repeated headers joined by a comma.
+    :param headers: by name in lower case; the values of a repeated header are joined by a comma.
     :param body: the body, decompressed.
     :param sent_at: Unix seconds, by our clock, when its request was sent. Default: not known.
     :param matches_request: False if it was accepted although its ``self`` link names another question: then nothing
@@ -63,10 +63,10 @@ class Response:
 
     @property
     def instant(self) -> datetime | None:
-        """Give an instant, UTC, at which Clever had not answered yet; None: nothing is known.
+        """Give the latest instant, UTC, at which Clever surely had not answered yet; None if it is not known.
 
-        It is the earlier of our clock when the request was sent and the answer's ``Date``, so that what Clever learned
-        later than this may be missing in the answer.
+        It is the earlier of our clock when the request was sent and the answer's ``Date``. What Clever learned after it
+        may be missing from the answer.
         """
         known = [self.sent_at, unix_seconds(self.headers.get("date", ""))]
         return min((datetime.fromtimestamp(seconds, UTC) for seconds in known if seconds is not None), default=None)
@@ -77,7 +77,7 @@ class Response:
 
 @lru_cache(maxsize=64)
 def unix_seconds(http_date: str) -> float | None:
-    """Give the Unix seconds of a date as HTTP writes it; None if it is none."""
+    """Give an HTTP date as Unix seconds; None if it is not one."""
     try:
         return parsedate_to_datetime(http_date).timestamp()
     except (ValueError, OverflowError):
@@ -88,7 +88,7 @@ class Pause(NamedTuple):
     """A wait.
 
     :param seconds: how long.
-    :param reason: why, for the log; empty: not worth a line.
+    :param reason: why, for the log; empty if it need not be logged.
     """
 
     seconds: float

@@ -1,6 +1,6 @@
-"""How this machine reaches Clever: by proxies and certificates as requests reads them from the environment.
+"""Proxies and certificates, read from the environment as requests reads them, and the errors of the network.
 
-Both drivers use it, and the one table of what is said when it fails, so that a wait names the same reason as a pull.
+Both drivers use it, so that a sensor names the same reason for a failure as a pull.
 """
 
 import os
@@ -23,9 +23,9 @@ _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def proxy_for(origin: str) -> str | None:
-    """Give the proxy by which an origin is reached, with its scheme; None: none. Plain http goes to this machine only.
+    """Give the address of the proxy for an origin; None if there is none. Plain http only goes to this machine.
 
-    :raises CleverTransportError: the environment's proxy is no address.
+    :raises CleverTransportError: the environment's proxy is not an address.
     """
     if not origin.startswith("https:"):
         return None
@@ -44,9 +44,9 @@ def proxy_for(origin: str) -> str | None:
 
 
 def certificates() -> str:
-    """Give the file or folder of the certificates that are trusted.
+    """Give the file or folder with the trusted certificates.
 
-    :raises CleverTransportError: the environment names one that is not there.
+    :raises CleverTransportError: the environment names one that does not exist.
     """
     for name in _BUNDLES:
         path = os.environ.get(name)
@@ -57,13 +57,15 @@ def certificates() -> str:
                 needs_person=True,
             )
         if path:
-            _context(path, Path(path).stat().st_mtime_ns)  # read once, so that what cannot be read is said at once
+            _context(
+                path, Path(path).stat().st_mtime_ns
+            )  # loaded once here, so that unreadable certificates are reported early
             return path
     return DEFAULT_CA_BUNDLE_PATH
 
 
 def tls_context() -> ssl.SSLContext:
-    """Give the TLS context by which requests would connect. It reads files: not in an event loop.
+    """Give the TLS context that requests would use. It reads files, so do not call it in an event loop.
 
     :raises CleverTransportError: the certificates cannot be read.
     """
@@ -72,7 +74,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=4)
-def _context(path: str, changed_ns: int) -> ssl.SSLContext:  # noqa: ARG001 - a file that was replaced is read again
+def _context(path: str, changed_ns: int) -> ssl.SSLContext:  # noqa: ARG001 - part of the cache's key: a replaced file is loaded again
     context = create_urllib3_context()
     try:
         context.load_verify_locations(**({"capath": path} if Path(path).is_dir() else {"cafile": path}))
@@ -85,11 +87,11 @@ def _context(path: str, changed_ns: int) -> ssl.SSLContext:  # noqa: ARG001 - a 
     return context
 
 
-# --- what is said of failures ---------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 class Trouble(StrEnum):
-    """What a driver saw go wrong."""
+    """What went wrong, as a driver sees it."""
 
     PROXY = "proxy"
     NOT_ACCEPTED = "not accepted"
@@ -126,23 +128,23 @@ _BY_CODE: Final = {
     62: _WRONG_NAME,
     64: _WRONG_NAME,
 }
-"""By OpenSSL's numbers of what is wrong with a certificate."""
+"""By OpenSSL's ``X509_V_ERR`` codes."""
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 def transport_error(
     error: BaseException, origin: str, trouble: Trouble, status: int | None = None
 ) -> CleverTransportError:
-    """Say what failed. The texts of the libraries hold the address with the cursor, so none of them gets out.
+    """Turn a library's error into ours. Its text may hold the address with the cursor, so none of it is used.
 
-    :param error: what a library raised.
+    :param error: what the library raised.
     :param origin: where the request went.
-    :param trouble: what the driver makes of it, unless the error shows more.
-    :param status: the status with which a proxy refused, if that is known.
+    :param trouble: how the driver classifies it; used unless the error itself says more.
+    :param status: the HTTP status with which a proxy refused. Default: not known.
     """
     causes = list(_causes(error))
     for cause in causes:
-        # aiohttp's own error is of this class too, and holds the one that says more.
+        # aiohttp's own error has this class too; the one inside it carries the code.
         if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_code"):
             words = _BY_CODE.get(cause.verify_code, f"its certificate was refused ({cause.verify_message}).")
             return _error(f"TLS with {origin} failed, for {words}", needs_person=True)
@@ -171,7 +173,7 @@ def _error(words: str, *, needs_person: bool = False) -> CleverTransportError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error with all that led to it, by whatever name its library keeps it."""
+    """Yield an error and everything that caused it, under whatever name its library keeps that."""
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""From one page to the next: finds the next link, follows it only within its question, and notices loops."""
+"""From one page to the next: follows a next link only within its question, and detects loops."""
 
 import re
 from collections.abc import Callable
@@ -15,29 +15,29 @@ from airflow_provider_clever.exceptions import CleverProtocolError
 
 _SMALL_PAGE_BYTES: Final = 4096
 _ERROR_FIELDS: Final = ("error", "errors", "message")
-"""Where an answer without rows says that something went wrong."""
+"""Fields by which a page without rows reports an error."""
 _ADDRESS: Final = re.compile("[!-~]*")
-"""No blank, line break or letter beyond ASCII."""
+"""Printable ASCII without blanks or line breaks."""
 _QUERY: Final = re.compile("[!$-~]+")
-"""The same without a quote or ``#``: what stands behind the ``?`` of an address."""
+"""The same without a quote or ``#``: the query of an address."""
 
 
 class PageMatch(StrEnum):
-    """Whether a page is taken for the answer to what was asked."""
+    """Whether a page answers the request."""
 
     CONFIRMED = "confirmed"
-    """It is."""
+    """Its links fit the request."""
     UNCONFIRMED = "unconfirmed"
-    """It is empty, and does not say in full to what, or that more follows: taken when it comes again."""
+    """It is empty, and either its ``self`` link is incomplete or it has a next link: accepted if it comes again."""
     MISMATCHED = "mismatched"
-    """It names another question: even if it comes again, nothing may be concluded from what it lacks."""
+    """Its ``self`` link names another question. Even if it comes again, nothing may be concluded from what it lacks."""
 
 
 class PageCheck(NamedTuple):
-    """What a page is worth.
+    """What the check of a page found.
 
-    :param match: whether it answers the question.
-    :param self_link: how its ``self`` link compares with the question.
+    :param match: whether the page answers the request.
+    :param self_link: how its ``self`` link compares with the request.
     """
 
     match: PageMatch
@@ -45,11 +45,11 @@ class PageCheck(NamedTuple):
 
 
 CheckPage: TypeAlias = Callable[[bytes], PageCheck]
-"""Says whether a page may be taken."""
+"""Decides from a page's bytes whether it answers the request."""
 
 
 class Walk:
-    """Follows the pages of one question, and stops where following on would be wrong.
+    """Follows the pages of one question, and refuses a next link that would leave it.
 
     :param request: the first request.
     """
@@ -61,31 +61,31 @@ class Walk:
         self._was_empty = False
 
     def check(self, body: bytes) -> PageCheck:
-        """Say whether a page may be taken for the one that was asked for last. Nothing is remembered.
+        """Check whether a page answers the last request. The walk does not move.
 
-        :param body: the page that came.
+        :param body: the page.
         :raises UnreadableBodyError: it is not JSON.
-        :raises CleverProtocolError: it is no page of this walk, as :meth:`advance` says.
+        :raises CleverProtocolError: it is not a page of this walk; see :meth:`advance`.
         """
         links, is_empty = self._looked_at(body)
         self._following(links)
         found = check_self_link(links.own, self._request)
-        if found.contradicted:
+        if found.conflicting:
             return PageCheck(PageMatch.MISMATCHED, found)
         if links.own is None and links.next is None and not is_empty and _is_paged(self._request):
             raise CleverProtocolError(
                 f"Clever sent rows for {self._request.path} on a page without any link, so nothing says whether more"
                 " follow. What had landed is intact; run again, and report it if it stays."
             )
-        is_odd = is_empty and (links.next is not None or not found.is_full)
-        return PageCheck(PageMatch.UNCONFIRMED if is_odd else PageMatch.CONFIRMED, found)
+        is_unsure = is_empty and (links.next is not None or not found.is_complete)
+        return PageCheck(PageMatch.UNCONFIRMED if is_unsure else PageMatch.CONFIRMED, found)
 
     def advance(self, body: bytes) -> Request | None:
-        """Give the request for the page after this one, or None: this was the last.
+        """Give the request for the next page; None if this page is the last.
 
-        Only a missing link ends a walk; an empty page does not (clever-api.md 3.3).
+        Only a missing next link ends a walk; an empty page does not (clever-api.md 3.3).
 
-        :param body: the page that the last request brought.
+        :param body: the page that answered the last request.
         :raises CleverProtocolError: the link leaves the question or the host, repeats itself, or leads from one
             empty page to another.
         """
@@ -98,7 +98,7 @@ class Walk:
         return request
 
     def _looked_at(self, body: bytes) -> tuple[Links, bool]:
-        """The links of a page, and whether it is empty."""
+        """Read a page's links, and see whether it is empty."""
         links = page_links(body)
         page = page_object(read_json(body)[0]) if len(body) <= _SMALL_PAGE_BYTES else None
         is_empty = page is not None and not page.get("data")
@@ -118,11 +118,11 @@ class Walk:
         if links.next is None:
             return None
         request = replace(self._request, query=_query_of(links.next, self._request))
-        left = narrowed_parts(request.query, self._question)
-        if left:
+        changed = narrowed_parts(request.query, self._question)
+        if changed:
             raise CleverProtocolError(
-                f"Clever's next link for {request.path} asks for another {', '.join(sorted(left))} than this walk; it"
-                " was not followed. What had landed is intact; run again, and report it if it stays."
+                f"Clever's next link for {request.path} asks for another {', '.join(sorted(changed))} than this walk;"
+                " it was not followed. What had landed is intact; run again, and report it if it stays."
             )
         if _place(request.query) in self._seen:
             raise CleverProtocolError(
@@ -133,20 +133,20 @@ class Walk:
 
 
 def _is_paged(request: Request) -> bool:
-    """Whether a list may have several pages. A token's one district, and the tokens, come on one."""
+    """Tell whether a list can have several pages. The token's district and the list of tokens come as one."""
     return "limit=" in request.query
 
 
 def _query_of(link: str, request: Request) -> str:
-    """Give the query of a link that asks the same endpoint of the same host; it is passed on byte for byte.
+    """Give the query of a link to the same endpoint of the same host, byte for byte.
 
-    :raises CleverProtocolError: it asks anything else. The token is not sent there.
+    :raises CleverProtocolError: the link leads elsewhere. The token is not sent there.
     """
     path, mark, query = link.partition("?")
     if path == request.path and mark and _QUERY.fullmatch(query):
         return query  # as Clever writes it (clever-api.md 3.3)
     try:
-        # Blanks and line breaks would be dropped from an address without a word, so they end here.
+        # urlsplit drops blanks and line breaks silently, so a link with any of them is refused first.
         parts = urlsplit(urljoin(request.origin + request.path, link if _ADDRESS.fullmatch(link) else "http://["))
     except ValueError:
         raise CleverProtocolError(
@@ -165,6 +165,6 @@ def _query_of(link: str, request: Request) -> str:
 
 
 def _place(query: str) -> str:
-    """Name the place in the walk that a query asks for; one name for all spellings of a cursor."""
+    """Name the place in the walk that a query leads to, however its cursor is escaped."""
     cursor = cursor_in(query)
     return unquote(query) if cursor is None else f"after {unquote(cursor)}"

@@ -1,4 +1,4 @@
-"""Keeps cursors, which decode to a student and a day (clever-api.md 3.1), out of the logs of the HTTP libraries."""
+"""Keeps cursors out of the HTTP libraries' logs: a cursor decodes to a student and a day (clever-api.md 3.1)."""
 
 import logging
 import re
@@ -9,12 +9,12 @@ _LOGGERS: Final = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util
 
 
 def without_cursor(text: str) -> str:
-    """Put ``[...]`` for each cursor in an address, or in a text that holds some."""
+    """Replace each cursor in a text by ``[...]``."""
     return _CURSOR.sub(r"\1[...]", text)
 
 
 class _CursorFilter(logging.Filter):
-    """Rewrites a record that shows a cursor; every other one passes as it is."""
+    """Redacts log records that show a cursor, and leaves all others alone."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
@@ -29,6 +29,6 @@ _FILTER: Final = _CursorFilter()
 
 
 def keep_cursors_out_of_logs() -> None:
-    """Rewrite, from now on, what the HTTP libraries log about addresses with a cursor, at whatever level."""
+    """Redact, from now on, every cursor that the HTTP libraries log, at any level."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)

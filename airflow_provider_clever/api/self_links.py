@@ -1,8 +1,8 @@
-"""Does an answer answer the question? Compares what its ``self`` link names with what was asked.
+"""Compares a page's ``self`` link with the request, to see whether the page answers what was asked.
 
-A proxy's cache, or an answer that nobody asked for on a kept connection, can give one question the answer to another.
-Such an answer looks like any page; its ``self`` link alone shows it (clever-api.md 3.3). Values are compared, not
-texts, and only where both sides have them: how Clever writes its links may change, and that must not stop every pull.
+A proxy's cache, or a late answer on a kept-alive connection, can answer one request with the page of another. Such a
+page looks like any other; only its ``self`` link shows it (clever-api.md 3.3). Values are compared rather than texts,
+and only where both sides name them: Clever may change how it writes links, and that must not stop every pull.
 """
 
 import re
@@ -17,7 +17,7 @@ from airflow_provider_clever.api.messages import Request
 from airflow_provider_clever.attendance.values import date_from_text, moment_from_text
 
 _SEVERAL: Final = 2
-"""How many questions must be answered alike before it is Clever that writes its links differently, and no mishap."""
+"""How many questions must show the same conflict before it counts as Clever's new way to write links."""
 
 
 class Part(StrEnum):
@@ -34,20 +34,21 @@ class Part(StrEnum):
 class SelfLinkCheck(NamedTuple):
     """How a ``self`` link compares with the question.
 
-    :param agreed: the parts that both name alike.
-    :param contradicted: the parts that both name, and differently.
-    :param is_full: whether every part of the question is among those that agree.
+    :param matching: the parts for which both name the same value.
+    :param conflicting: the parts for which they name different values.
+    :param is_complete: whether every part of the question matches, and none conflicts.
     """
 
-    agreed: frozenset[Part]
-    contradicted: frozenset[Part]
-    is_full: bool
+    matching: frozenset[Part]
+    conflicting: frozenset[Part]
+    is_complete: bool
 
 
 def check_self_link(own_link: str | None, request: Request) -> SelfLinkCheck:
-    """Compare a page's ``self`` link with the request that the page came for.
+    """Compare a page's ``self`` link with the request that it answers.
 
-    :param own_link: the link; None: the page has none.
+    :param own_link: the link; None if the page has none.
+    :param request: the request.
     """
     asked = _parts(request.path, request.query)
     try:
@@ -55,19 +56,19 @@ def check_self_link(own_link: str | None, request: Request) -> SelfLinkCheck:
         named = _parts(link.path, link.query)
     except ValueError:
         named = {}
-    agreed = frozenset(part for part, value in asked.items() if named.get(part) == value)
-    contradicted = {part for part, value in asked.items() if part in named and named[part] != value}
+    matching = frozenset(part for part, value in asked.items() if named.get(part) == value)
+    conflicting = {part for part, value in asked.items() if part in named and named[part] != value}
     if {Part.SUBJECT, Part.LIST} <= {*asked, *named}:
-        contradicted.add(Part.SUBJECT)  # attendance for a list, or a list for attendance
-    # The first page has no cursor, so this is another one; and a question without a status asks for all of them.
-    contradicted |= {part for part in (Part.CURSOR, Part.STATUS) if part in named and part not in asked}
-    return SelfLinkCheck(agreed, frozenset(contradicted), is_full=len(agreed) == len(asked) and not contradicted)
+        conflicting.add(Part.SUBJECT)  # attendance where a list was asked for, or the reverse
+    # A question without a cursor asks for the first page, and one without a status for all of them.
+    conflicting |= {part for part in (Part.CURSOR, Part.STATUS) if part in named and part not in asked}
+    return SelfLinkCheck(matching, frozenset(conflicting), is_complete=len(matching) == len(asked) and not conflicting)
 
 
 def narrowed_parts(query: str, question: Request) -> frozenset[Part]:
-    """Give the parts of a question that a next link's query asks otherwise: it would lead to fewer rows, or others.
+    """Give the parts in which a next link asks for less than the question, or for something else.
 
-    :param query: the link's.
+    :param query: the link's query.
     :param question: the walk's first request.
     """
     asked, following = (_parts(question.path, text) for text in (question.query, query))
@@ -77,31 +78,31 @@ def narrowed_parts(query: str, question: Request) -> frozenset[Part]:
 
 
 class SelfLinkHistory:
-    """Which parts of questions one client's answers have named rightly, and which not. For all its threads."""
+    """Which parts of its questions a client's answers have matched so far, and which not. Threads share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._agreed: set[Part] = set()
+        self._matched: set[Part] = set()
         self._questions: defaultdict[Part, set[str]] = defaultdict(set)
 
-    def note(self, found: SelfLinkCheck, question: str) -> None:
-        """Remember how an answer that is believed, or that came again and again, compares with its question."""
-        if found.agreed <= self._agreed and not found.contradicted:
+    def record(self, found: SelfLinkCheck, question: str) -> None:
+        """Remember how an accepted page compares with its question."""
+        if found.matching <= self._matched and not found.conflicting:
             return
         with self._lock:
-            self._agreed |= found.agreed
-            for part in found.contradicted:
+            self._matched |= found.matching
+            for part in found.conflicting:
                 self._questions[part].add(question)
 
     @property
     def is_systematic(self) -> bool:
-        """Tell whether every part that an answer has named otherwise is one that no answer names as asked."""
+        """Tell whether every part that has conflicted is one that no answer matches."""
         return self.are_systematic(frozenset(self._questions))
 
     def are_systematic(self, parts: frozenset[Part]) -> bool:
-        """Tell whether no answer at all names these parts as asked, so that Clever writes them differently now."""
+        """Tell whether no answer matches these parts, so that Clever must have changed how it writes them."""
         with self._lock:
-            return all(part not in self._agreed and len(self._questions[part]) >= _SEVERAL for part in parts)
+            return all(part not in self._matched and len(self._questions[part]) >= _SEVERAL for part in parts)
 
 
 # --- the parts of a question ----------------------------------------------------------------------------------------
@@ -121,7 +122,7 @@ _PARAMETERS: Final = {
 
 
 def _parts(path: str, query: str) -> dict[Part, str]:
-    """Give the parts that an address names, as values that can be compared; those that cannot be read are left out."""
+    """Give the parts that an address names, as comparable values. What cannot be read is left out."""
     parts = {}
     subject = _subject(path)
     if subject:
@@ -144,7 +145,7 @@ def _subject(path: str) -> str | None:
 
 
 def _cursor_value(text: str) -> str:
-    """Give one spelling for a cursor: of base64, with or without escapes and padding."""
+    """Give a cursor in one spelling: base64 may come escaped or not, padded or not, in either alphabet."""
     return unquote(text).rstrip("=").replace("-", "+").replace("_", "/").replace(" ", "+")
 
 

@@ -1,16 +1,16 @@
-"""When the next request may go, so that Clever never has to refuse one.
+"""When the next request may be sent, so that Clever never has to refuse one.
 
-A bearer token has a budget of requests in a fixed window that its first request opens (clever-api.md 4). Everything
-else that the company runs on the token spends from it too, so the headers of the answers are the truth:
+A bearer token has a budget of requests per fixed window, which its first request opens (clever-api.md 4). Everything
+that the company runs on the token spends from that budget, so the headers of the answers are the truth:
 
-* Nothing is known (at the start, and after each reset): one request goes alone, and its answer says what is left.
-* What is not ours is kept: the rest of the budget share, and always 1/75 of the limit (16 of 1,200), where processes
-  that share the token would collide. Once the rest is spent, nothing goes until the window ends.
-* Until then requests go at once, with at most a sixteenth of the rest in flight (at least one), so that several
-  processes that read the same figure do not overspend it together.
-* An answer without these headers has met no limit; then only the number of threads bounds the rate.
+* While nothing is known (at the start, and after each reset), one request is sent alone; its answer says what is left.
+* Part of the budget stays unspent: what is outside the budget share, and always 1/75 of the limit (16 of 1,200) as a
+  margin for processes that share the token. Once the rest is spent, nothing is sent until the window ends.
+* Until then requests are sent immediately, at most a sixteenth of what is left (but at least one) at the same time, so
+  that several processes that read the same figure do not overspend together.
+* Without these headers there is no limit; then only the number of threads bounds the rate.
 
-:class:`Budget` decides and knows no clock and no thread; :class:`Throttle` is its thin edge.
+:class:`Budget` decides, without clock or threads; :class:`Throttle` adds both.
 """
 
 import logging
@@ -30,21 +30,21 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_SECONDS: Final = 120.0
 UNKNOWN_WAIT_SECONDS: Final = 60.0
 _ROUNDING_SECONDS: Final = 1.0
-"""Reset is cut to a whole second, so the window may end up to one second later than it says."""
+"""Reset is truncated to a whole second, so the window may end up to one second later."""
 _SAME_WINDOW_SECONDS: Final = 1
 _IN_FLIGHT_PART: Final = 16
 _EDGE_PART: Final = 75
 
 
-# --- what the headers say -------------------------------------------------------------------------------------------
+# --- headers --------------------------------------------------------------------------------------------------------
 
 
 class Window(NamedTuple):
-    """One limit as an answer states it.
+    """One rate limit as an answer states it.
 
-    :param limit: requests a window.
-    :param remaining: requests left in it.
-    :param reset: Unix second of its end, by the server's clock.
+    :param limit: requests per window.
+    :param remaining: requests left in this window.
+    :param reset: the window's end in Unix seconds, by the server's clock.
     """
 
     limit: int
@@ -53,7 +53,7 @@ class Window(NamedTuple):
 
 
 def read_windows(headers: Mapping[str, str]) -> list[Window]:
-    """Give all limits that an answer met; headers repeat, one set for each (clever-api.md 4)."""
+    """Give every rate limit that an answer states; the headers repeat for each of them (clever-api.md 4)."""
     columns = [
         [_whole_number(part) for part in headers.get(f"x-ratelimit-{name}", "").split(",")]
         for name in ("limit", "remaining", "reset")
@@ -71,19 +71,19 @@ def _whole_number(text: str) -> int | None:
 
 
 def _clock_skew(headers: Mapping[str, str], wall_seconds: float) -> float | None:
-    """Give how far the server's clock is ahead of ours, at least, for Date has no fractions; None: it is not known."""
+    """Give by how many seconds the server's clock is at least ahead of ours; None if the answer has no ``Date``."""
     server_seconds = unix_seconds(headers.get("date", ""))
     return None if server_seconds is None else server_seconds - wall_seconds
 
 
 def refusal_seconds(headers: Mapping[str, str], wall_seconds: float) -> float:
-    """Give how long to wait after a 429: Retry-After, else to the reset of what is spent, else a whole window.
+    """Give how long to wait after a 429: by ``Retry-After``, else until the spent limit's reset, else a whole window.
 
-    A moment that lies in the past, and ``Retry-After: 0``, say nothing: the refusal itself shows that the window is on.
+    ``Retry-After: 0`` and instants in the past are ignored: the refusal itself shows that the window has not ended.
 
-    :param headers: of the 429.
-    :param wall_seconds: our clock, Unix seconds.
-    :return: above 0, at most 120 seconds.
+    :param headers: the headers of the 429.
+    :param wall_seconds: our clock, in Unix seconds.
+    :return: more than 0 and at most 120 seconds.
     """
     skew = _clock_skew(headers, wall_seconds)
     retry_after = headers.get("retry-after", "").strip()
@@ -101,10 +101,10 @@ def refusal_seconds(headers: Mapping[str, str], wall_seconds: float) -> float:
 
 
 def _seconds_to(server_moment: float, skew_seconds: float | None, wall_seconds: float) -> float:
-    """Give the seconds to a moment by the server's clock.
+    """Give the seconds until an instant of the server's clock.
 
-    Without a Date to compare clocks with, only a moment inside the next window is credible, and any other one is taken
-    for the end of a whole window: one of the two clocks is wrong.
+    Without a ``Date`` to compare the clocks, only an instant within the next window is credible. For any other, one of
+    the two clocks must be wrong, and the answer is a whole window.
     """
     seconds = server_moment - wall_seconds - (skew_seconds or 0.0)
     if skew_seconds is None and not 0 < seconds <= UNKNOWN_WAIT_SECONDS + _ROUNDING_SECONDS:
@@ -121,7 +121,7 @@ def _bounded(seconds: float) -> float:
 
 @dataclass(slots=True)
 class _Bucket:
-    """One limit as far as we know it. ``ends_at`` is by our monotonic clock."""
+    """One rate limit as far as we know it. ``ends_at`` is in monotonic seconds."""
 
     limit: int
     remaining: int
@@ -131,10 +131,11 @@ class _Bucket:
 
 
 class Verdict(NamedTuple):
-    """What a request has to do.
+    """Whether a request may be sent.
 
-    :param seconds: 0: go; infinity: wait until another one has come back; else: wait so long.
-    :param reason: why, for the log; empty: not worth a line.
+    :param seconds: 0 if it may be sent now; infinity if it must wait for another request's answer; else how long to
+        wait.
+    :param reason: why, for the log; empty if it need not be logged.
     """
 
     seconds: float
@@ -146,10 +147,10 @@ _AFTER_ANOTHER: Final = Verdict(math.inf)
 
 
 class Budget:
-    """The decision, pure: it is told the time and what was answered.
+    """Decides when a request may be sent, given the time and the answers so far. It does no I/O.
 
-    :param share: part of each limit that may be spent, by everybody who uses the token together.
-    :param jitter: gives 0 to 1; spreads the processes that wait for one reset.
+    :param share: part of each limit that may be spent, counting everything that uses the token. Default 1.
+    :param jitter: returns 0 to 1; it spreads processes that wait for the same reset.
     """
 
     def __init__(self, share: float = 1.0, jitter: Callable[[], float] = random.random) -> None:
@@ -162,7 +163,7 @@ class Budget:
         self._in_flight = 0
 
     def decide(self, now: float) -> Verdict:
-        """Say whether a request may go.
+        """Decide whether a request may be sent.
 
         :param now: monotonic seconds.
         """
@@ -184,7 +185,7 @@ class Budget:
         return _GO if self._in_flight < max(1, spendable // _IN_FLIGHT_PART) else _AFTER_ANOTHER
 
     def must_learn(self, now: float) -> bool:
-        """Say whether nothing is known, so that one request has to go alone and its answer to be waited for."""
+        """Tell whether nothing is known, so that one request must be sent alone and its answer awaited."""
         if self._is_unlimited:
             return False
         return not self._buckets or any(now >= bucket.ends_at for bucket in self._buckets)
@@ -194,14 +195,14 @@ class Budget:
         return bucket.remaining - kept
 
     def sent(self, now: float) -> bool:
-        """Note that a request goes now. Give True if it is the one that goes alone; pass that to :meth:`came_back`."""
+        """Note that a request is sent. Give True if it is sent alone; pass that on to :meth:`came_back`."""
         is_probe = self.must_learn(now)
         self._is_probing = self._is_probing or is_probe
         self._in_flight += 1
         return is_probe
 
     def came_back(self, *, is_probe: bool) -> None:
-        """Note that a request has ended, however it did."""
+        """Note that a request has ended, with or without an answer."""
         self._in_flight -= 1
         if is_probe:
             self._is_probing = False
@@ -213,7 +214,7 @@ class Budget:
         :param headers: names in lower case.
         :param now: monotonic seconds.
         :param wall: Unix seconds, by our clock.
-        :param is_probe: what :meth:`sent` said.
+        :param is_probe: what :meth:`sent` returned.
         """
         if status == 429:
             seconds = refusal_seconds(headers, wall) + self._spread_seconds()
@@ -222,7 +223,7 @@ class Budget:
             return
         windows = read_windows(headers)
         if not windows:
-            # Only a success shows that no limit was met; an error may come from something in front of it.
+            # Only a 200 shows that there is no limit; an error may come from a gateway.
             self._is_unlimited = self._is_unlimited or (status == 200 and not self._buckets)
             return
         self._is_unlimited = False
@@ -242,7 +243,7 @@ class Budget:
     def _tighten(self, bucket: _Bucket, window: Window, skew: float | None, now: float, wall: float) -> None:
         bucket.remaining = min(bucket.remaining, window.remaining)
         if skew is not None and (bucket.skew_seconds is None or skew > bucket.skew_seconds):
-            # Of all answers the one that came right after its second began tells the server's clock best.
+            # Date has whole seconds, so the answer sent right after a second began shows the server's clock best.
             bucket.skew_seconds = skew
             bucket.ends_at = min(bucket.ends_at, self._end(bucket.reset, skew, now, wall))
 
@@ -253,7 +254,7 @@ class Budget:
         return 0.05 + 0.45 * self._jitter()
 
     def left(self, now: float) -> "BudgetLeft | None":
-        """Give what the last answers said, of the tightest limit; None if nothing is known."""
+        """Give what is left of the tightest limit; None if nothing is known."""
         current = [bucket for bucket in self._buckets if now < bucket.ends_at]
         if not current:
             return None
@@ -264,9 +265,9 @@ class Budget:
 class BudgetLeft(NamedTuple):
     """What is left of a token's budget.
 
-    :param limit: requests a window.
-    :param remaining: requests left in this one.
-    :param reset_seconds: seconds to its end.
+    :param limit: requests per window.
+    :param remaining: requests left in this window.
+    :param reset_seconds: seconds until it ends.
     """
 
     limit: int
@@ -274,26 +275,26 @@ class BudgetLeft(NamedTuple):
     reset_seconds: float
 
 
-# --- the edge -------------------------------------------------------------------------------------------------------
+# --- clock and threads ----------------------------------------------------------------------------------------------
 
 
 class Throttle:
-    """Lets requests of many threads go when the token's budget allows. One for each token.
+    """Holds back the requests of all threads until a token's budget allows them. One for each token.
 
-    :param share: part of the budget that may be spent, above 0, at most 1. Default 1.
-    :param stop: set: whoever waits stops waiting.
+    :param share: part of the budget that may be spent, above 0 and at most 1. Default 1.
+    :param stop: ends every wait once it is set. Default: nothing does.
     """
 
-    _LOOK_SECONDS = 0.2
+    _POLL_SECONDS = 0.2
 
     def __init__(self, share: float = 1.0, stop: threading.Event | None = None) -> None:
         self._budget = Budget(share)
         self._stop = stop or threading.Event()
         self._turn = threading.Condition()
-        self._said_until = -math.inf
+        self._logged_until = -math.inf
 
     def acquire(self) -> bool:
-        """Wait until a request may go. Give what to pass to :meth:`release`.
+        """Wait until a request may be sent. Give what to pass to :meth:`release`.
 
         :raises CleverStoppedError: the client was told to stop.
         """
@@ -305,13 +306,13 @@ class Throttle:
                 verdict = self._budget.decide(now)
                 if verdict.seconds <= 0:
                     return self._budget.sent(now)
-                self._say_once(verdict, now)
-                self._turn.wait(min(verdict.seconds, self._LOOK_SECONDS))
+                self._log_once(verdict, now)
+                self._turn.wait(min(verdict.seconds, self._POLL_SECONDS))
 
     def acquire_at_once(self) -> bool:
-        """Let a request go if it need not wait and no other one waits for its answer. Say whether it may go.
+        """Claim a place for a request only if it need not wait, and no other request waits for its answer.
 
-        Pass ``is_probe=False`` to :meth:`release`.
+        :return: whether the request may be sent. Then pass ``is_probe=False`` to :meth:`release`.
         """
         with self._turn:
             now = time.monotonic()
@@ -321,11 +322,11 @@ class Throttle:
             return True
 
     def release(self, *, is_probe: bool, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
-        """Give the place back.
+        """Give the place back once the request has ended.
 
-        :param is_probe: what :meth:`acquire` gave.
-        :param status: the answer's status; None: none came.
-        :param headers: its headers.
+        :param is_probe: what :meth:`acquire` returned.
+        :param status: the answer's status. Default: no answer came.
+        :param headers: the answer's headers.
         """
         with self._turn:
             if status is not None:
@@ -338,7 +339,7 @@ class Throttle:
         with self._turn:
             return self._budget.left(time.monotonic())
 
-    def _say_once(self, verdict: Verdict, now: float) -> None:
-        if verdict.reason and now >= self._said_until:
-            self._said_until = now + verdict.seconds
+    def _log_once(self, verdict: Verdict, now: float) -> None:
+        if verdict.reason and now >= self._logged_until:
+            self._logged_until = now + verdict.seconds
             log.info("Waiting %.0f seconds: %s", verdict.seconds, verdict.reason)

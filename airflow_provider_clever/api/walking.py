@@ -1,4 +1,4 @@
-"""All pages of one question, in pages and ranges of a size that Clever, and what stands before it, can answer."""
+"""All pages of one question, in pages and date ranges small enough for Clever and the gateways before it."""
 
 import datetime as dt
 import logging
@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 _SMALLEST_PAGE: Final = 15
 _ATTEMPTS_BEFORE_SMALLER: Final = 3
-"""How often a page is asked for before a smaller one is: one bad moment of a gateway is no reason."""
+"""How often a page is requested before a smaller one is: one failure of a gateway is not enough."""
 _GATEWAY_STATUSES: Final = frozenset({408, 413, 502, 503, 504})
 _LIMIT: Final = re.compile(r"(?<=limit=)\d+")
 
 
 class Sizes:
-    """How many rows a page, and how many days a question may have. All walks of a client share what one has learned.
+    """How many rows to request per page, and how many days per question. Walks of one client share what they learn.
 
-    :param page_limit: rows of a page, 1 to 1,000. Default 1,000.
-    :param max_span_days: days of a question. Default: as many as are asked for.
-    :raises CleverSettingsError: one of them cannot be asked for.
+    :param page_limit: most rows on a page, 1 to 1,000. Default 1,000.
+    :param max_span_days: most days in a question. Default: no limit.
+    :raises CleverSettingsError: one of them is out of range.
     """
 
     def __init__(self, page_limit: int = ATTENDANCE_LIMIT, max_span_days: int | None = None) -> None:
@@ -46,7 +46,7 @@ class Sizes:
         self.max_span_days = max_span_days
 
     def note_page_limit(self, rows: int) -> None:
-        """Remember that pages of so many rows are answered, where larger ones were not."""
+        """Remember that pages of this size are answered where larger ones were not."""
         with self._lock:
             is_news, self.page_limit = rows < self.page_limit, min(rows, self.page_limit)
         if is_news:
@@ -58,7 +58,7 @@ class Sizes:
             )
 
     def note_span(self, days: int) -> None:
-        """Remember that questions for so many days are answered, where longer ones were refused."""
+        """Remember that questions of this length are answered where longer ones were refused."""
         with self._lock:
             is_news = self.max_span_days is None or days < self.max_span_days
             self.max_span_days = min(days, self.max_span_days or days)
@@ -72,20 +72,20 @@ class Sizes:
 
 
 class Fetcher(Protocol):
-    """What gets pages: :class:`~airflow_provider_clever.api.fetcher.PageFetcher`."""
+    """What a walk needs of :class:`~airflow_provider_clever.api.fetcher.PageFetcher`."""
 
     def fetch(self, request: Request, check_page: CheckPage | None = None, *, attempts: int | None = None) -> Response:
         """Get one page."""
 
     def send_ahead(self, request: Request) -> None:
-        """Send the request that is going to be fetched next."""
+        """Send the request that will be fetched next."""
 
 
 class WalkedPage(NamedTuple):
     """One page of a walk.
 
     :param response: the answer.
-    :param is_last: whether the walk ends with it.
+    :param is_last: whether it is the last page.
     """
 
     response: Response
@@ -93,16 +93,16 @@ class WalkedPage(NamedTuple):
 
 
 def walk_attendance(fetcher: Fetcher, api_base: str, query: AttendanceQuery, sizes: Sizes) -> Iterator[WalkedPage]:
-    """Give the pages that answer a question, in order.
+    """Yield the pages that answer a question, in order.
 
-    A page that a gateway gives up on is asked for with half the rows, a range that is refused with half the days; what
-    helped is remembered.
+    If a gateway gives up on a page, it is requested with half the rows; if Clever refuses a date range, with half the
+    days. The size that worked is kept for the walks that follow.
 
-    :param fetcher: gets them.
+    :param fetcher: gets the pages.
     :param api_base: the API's origin.
     :param query: the question.
-    :param sizes: how large pages and ranges may be.
-    :raises CleverError: a page could not be had, in no size.
+    :param sizes: the largest pages and date ranges to request.
+    :raises CleverError: a page could not be fetched at any size.
     """
     if query.any_day:
         raise CleverSettingsError("Give both dates: a question without dates is for single pages, with a cursor.")
@@ -147,7 +147,7 @@ def _walk_piece(fetcher: Fetcher, request: Request, sizes: Sizes) -> Iterator[Wa
                 raise
             if _may_be_size(error):
                 rows //= 2
-            else:  # its size is not to blame, so it is asked as often as the policy says
+            else:  # a smaller page would not help, so the policy decides how often to try
                 is_patient = True
             continue
         is_patient = False
@@ -160,14 +160,14 @@ def _walk_piece(fetcher: Fetcher, request: Request, sizes: Sizes) -> Iterator[Wa
 
 
 def _may_be_size(error: CleverError) -> bool:
-    """Whether a smaller page may be answered where this one was not."""
+    """Tell whether a smaller page may succeed where this one failed."""
     if isinstance(error, CleverHTTPError):
         return error.status in _GATEWAY_STATUSES
     return isinstance(error, CleverTransportError) and error.is_late
 
 
 def _may_pass(error: CleverError) -> bool:
-    """Whether waiting longer may help, whatever the size."""
+    """Tell whether waiting longer may help, at any size."""
     if isinstance(error, CleverHTTPError):
         return error.status >= 500
     return isinstance(error, CleverTransportError) and not error.needs_person

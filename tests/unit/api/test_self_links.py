@@ -18,7 +18,7 @@ def asked(query: str = DAYS, path: str = SCHOOL) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("link", "contradicted"),
+    ("link", "conflicting"),
     [
         (f"{SCHOOL}?{DAYS}", set()),
         (f"{ORIGIN}{SCHOOL}/?date_range_end=2026-11-20T00:00:00Z&date_range_start=2026%2D11%2D09&limit=5", set()),
@@ -30,17 +30,17 @@ def asked(query: str = DAYS, path: str = SCHOOL) -> Request:
         (f"{SCHOOL}?{DAYS}&attendance_status=absent", {Part.STATUS}),
     ],
 )
-def test_only_what_both_name_is_compared(link: str, contradicted: set[Part]) -> None:
-    assert check_self_link(link, asked()).contradicted == contradicted
+def test_only_what_both_name_is_compared(link: str, conflicting: set[Part]) -> None:
+    assert check_self_link(link, asked()).conflicting == conflicting
 
 
 def test_a_list_that_is_answered_with_attendance_is_another_answer() -> None:
-    assert check_self_link(f"{SCHOOL}?{DAYS}", asked("limit=1000", "/v3.1/schools")).contradicted == {Part.SUBJECT}
+    assert check_self_link(f"{SCHOOL}?{DAYS}", asked("limit=1000", "/v3.1/schools")).conflicting == {Part.SUBJECT}
 
 
 def test_a_status_is_compared_as_it_stands() -> None:
     question = asked(f"{DAYS}&attendance_status=absent")
-    assert check_self_link(f"{SCHOOL}?{DAYS}&attendance_status=tardy", question).contradicted == {Part.STATUS}
+    assert check_self_link(f"{SCHOOL}?{DAYS}&attendance_status=tardy", question).conflicting == {Part.STATUS}
 
 
 def test_longer_ranges_that_are_answered_later_change_nothing() -> None:
