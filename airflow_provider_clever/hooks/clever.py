@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_clever.exceptions import CleverAuthError, CleverError, CleverNotFoundError, CleverSettingsError
+from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.models import AttendanceRecord, District, School, Section
 from airflow_provider_clever.settings import CleverSettings
 
@@ -155,8 +155,11 @@ class CleverHook(BaseHook):
 
         Airflow shows the text as it is, so it holds no secret.
         """
+        from airflow_provider_clever.api.connection_check import brisk_client, check_connection
+
         try:
-            return True, _found_by(self.get_settings())
+            with brisk_client(self.get_settings(), on_token=keep_out_of_logs) as client:
+                return True, check_connection(client)
         except CleverError as error:
             return False, str(error)
 
@@ -176,62 +179,6 @@ def keep_out_of_logs_soon(secret: str) -> None:
     task = asyncio.get_running_loop().create_task(asyncio.to_thread(keep_out_of_logs, secret))
     _MASKING.add(task)
     task.add_done_callback(_MASKING.discard)
-
-
-def _found_by(settings: CleverSettings) -> str:
-    from airflow_provider_clever.api.client import CleverClient
-    from airflow_provider_clever.api.exchange import RetryPolicy
-
-    # Somebody is waiting in front of a form.
-    brisk = replace(settings, connect_timeout_seconds=5.0, read_timeout_seconds=15.0, response_timeout_seconds=20.0)
-    policy = RetryPolicy(
-        attempts=2, unreadable_attempts=2, confirming_attempts=2, refused_attempts=1, patience_seconds=2.0
-    )
-    with CleverClient(brisk, policy=policy, on_token=keep_out_of_logs) as client:
-        if settings.district_id is None and (connected := len(client.district_ids())) > 1:
-            return (
-                f"Client id and secret work; {connected} districts are connected. Name one of them in the district_id "
-                "of each task, or in this connection, where testing then looks at its attendance too."
-            )
-        district = client.get_district()
-        schools = _schools_with_attendance(client, district)
-    shown = f"{district.name or 'District'} ({district.id})"
-    if not schools:
-        return (
-            f"Connected to {shown}, but it shares no school with this app. Ask the district to share its schools in "
-            "Clever's dashboard."
-        )
-    if district.last_attendance_sync is None:
-        return (
-            f"Connected to {shown}, and attendance is enabled, but the district has never synced any. Ask it to add "
-            "attendance to its uploads; pulls find nothing until then."
-        )
-    return (
-        f"Connected to {shown}. Its attendance was last synced at {district.last_attendance_sync:%Y-%m-%d %H:%M} UTC."
-    )
-
-
-def _schools_with_attendance(client: "CleverClient", district: District) -> bool:
-    """Tell whether there is a school, and ask for one row of its attendance.
-
-    :raises CleverSettingsError: the school is shared, but its attendance is refused.
-    """
-    from airflow_provider_clever.api.endpoints import AttendanceQuery
-
-    school = next(client.iter_schools(), None)
-    if school is None:
-        return False
-    today = datetime.now(UTC).date()
-    query = AttendanceQuery(school_id=school.id, date_range_start=today - timedelta(days=14), date_range_end=today)
-    try:
-        client.attendance_page(query, limit=1)
-    except (CleverAuthError, CleverNotFoundError) as error:
-        # Clever publishes no scope to look for (clever-api.md O1); what it refuses is the only sign.
-        raise CleverSettingsError(
-            f"District {district.id} is connected and its schools can be read, but not its attendance (Clever answered "
-            f"{error.status}). Ask your contact at Clever to enable attendance for this app and district."
-        ) from None
-    return True
 
 
 @dataclass(slots=True)
