@@ -66,7 +66,7 @@ class Withheld:
 class Question:
     """What waits for a word about one school.
 
-    :param told_by: the work that told it last; a retry of the same work tells it as its first try did.
+    :param told_by: the id of the run that reported it last; a retry of the run reports it as the first try did.
     """
 
     name: str
@@ -82,7 +82,7 @@ class GivenAnswer:
         unmarked, until the rows return. ``unshared``: the school is no longer shared, the list is right.
     :param by: who said so.
     :param at: when, UTC.
-    :param ended: for which works and days it has done what it was given for.
+    :param ended: for which runs and days it has done what it was given for.
     """
 
     school_id: str
@@ -97,11 +97,11 @@ class GivenAnswer:
         """What it says, and who said it when; without what has come of it."""
         return self.school_id, self.days, self.word, self.by, self.at
 
-    def holds(self, day: str, work_id: str) -> bool:
-        """Whether it still speaks of this day; for a retry of the work that used it up it does."""
+    def holds(self, day: str, key_id: str) -> bool:
+        """Whether it still speaks of this day; for a retry of the run that used it up it does."""
         if not self.days.start <= day <= self.days.end:
             return False
-        return not any(by != work_id and first <= day <= last for by, first, last in self.ended)
+        return not any(by != key_id and first <= day <= last for by, first, last in self.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,11 @@ class Answers:
     given: tuple[GivenAnswer, ...] = ()
     listed: tuple[str, ...] = ()
 
-    def word(self, school_id: str, day: str, work_id: str) -> Word | None:
+    def word(self, school_id: str, day: str, key_id: str) -> Word | None:
         """What was last said about a school's day, if it still holds."""
         said = (one for one in reversed(self.given) if one.school_id == school_id and one.word != "unshared")
         latest = next((one for one in said if one.days.start <= day <= one.days.end), None)
-        return latest.word if latest is not None and latest.holds(day, work_id) else None
+        return latest.word if latest is not None and latest.holds(day, key_id) else None
 
     def has_word(self, school_id: str, word: Word) -> bool:
         """Whether this was ever said about any day of a school."""
@@ -247,27 +247,27 @@ class Settled:
     ended: tuple[str, ...] = ()
 
 
-def told(answers: Answers, school_id: str, found: Withheld, work_id: str) -> Withheld:
+def told(answers: Answers, school_id: str, found: Withheld, key_id: str) -> Withheld:
     """The same with the day since when, and whether it is news, as far as what was told before decides that."""
     before = answers.questions.get(school_id)
     if before is None:
         return found
     more_days = set(days(found.days)).difference(days(before.withheld.days))
-    is_news = before.told_by == work_id or bool(more_days) or found.rows > before.withheld.rows
+    is_news = before.told_by == key_id or bool(more_days) or found.rows > before.withheld.rows
     return replace(found, since=min(before.withheld.since, found.since), is_news=is_news)
 
 
 def note(
     objects: Objects,
     answers: Answers,
-    work_id: str,
+    key_id: str,
     found: Mapping[str, Settled],
     listed: Collection[str] | None = None,
 ) -> dict[str, Withheld]:
     """Write down what a pull has found out: questions that are new, and those that have settled themselves.
 
     :param answers: as they were read before the pull; if nothing of them changes, nothing is read or written.
-    :param work_id: of the pull.
+    :param key_id: the id of the run's idempotency key.
     :param found: by school.
     :param listed: the schools that a list names which can be believed; None: there was none.
     :returns: what is withheld, with since when and whether that is news.
@@ -281,7 +281,7 @@ def note(
         for school_id, one in found.items():
             question = questions.pop(school_id, None)
             if one.withheld is not None:
-                withheld = told(now, school_id, one.withheld, work_id)
+                withheld = told(now, school_id, one.withheld, key_id)
                 result[school_id] = withheld
                 earlier = question.withheld if question else withheld
                 whole = replace(
@@ -290,12 +290,12 @@ def note(
                     of=max(withheld.of, earlier.of),
                     days=joined([*withheld.days, *_outside(earlier.days, one.window)]),
                 )
-                teller = work_id if withheld.is_news or question is None else question.told_by
+                teller = key_id if withheld.is_news or question is None else question.told_by
                 questions[school_id] = Question(name=one.name, withheld=whole, told_by=teller)
             elif question is not None and (rest := _outside(question.withheld.days, one.window)):
                 questions[school_id] = replace(question, withheld=replace(question.withheld, days=rest))
         given = tuple(
-            _ended(one, found.get(one.school_id), work_id, newly or ()) if one.identity in heeded else one
+            _ended(one, found.get(one.school_id), key_id, newly or ()) if one.identity in heeded else one
             for one in now.given
         )
         return replace(now, questions=questions, given=given, listed=now.listed if newly is None else newly)
@@ -313,14 +313,14 @@ def _outside(found: Iterable[DayRange], window: DayRange) -> tuple[DayRange, ...
     return day_ranges(day for day in days(found) if not window.start <= day <= window.end)
 
 
-def _ended(one: GivenAnswer, found: Settled | None, work_id: str, listed: Collection[str]) -> GivenAnswer:
+def _ended(one: GivenAnswer, found: Settled | None, key_id: str, listed: Collection[str]) -> GivenAnswer:
     if one.word == "unshared":
         is_back = one.school_id in listed and not one.ended
-        return replace(one, ended=((work_id, _FIRST_DAY, _LAST_DAY),)) if is_back else one
+        return replace(one, ended=((key_id, _FIRST_DAY, _LAST_DAY),)) if is_back else one
     if found is None:
         return one
-    done = day_ranges(day for day in found.ended if one.holds(day, work_id))
-    new = [(work_id, span.start, span.end) for span in done if (work_id, span.start, span.end) not in one.ended]
+    done = day_ranges(day for day in found.ended if one.holds(day, key_id))
+    new = [(key_id, span.start, span.end) for span in done if (key_id, span.start, span.end) not in one.ended]
     return replace(one, ended=(*one.ended, *new))
 
 

@@ -1,6 +1,6 @@
 """The correction feed: per changed partition the rows before and after, for whoever keeps a copy in step.
 
-The record of a change is written before the partition itself, under a name made of the work, the partition and the
+The record of a change is written before the partition itself, under a name made of the run, the partition and the
 content hashes before and after. So a try that is killed at any moment leaves no change of a partition without its
 record, and the retry finds the records of the tries before it by listing one folder.
 """
@@ -17,8 +17,8 @@ from airflow_provider_clever.attendance.rows import Columns
 from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, SCHEMA_VERSION, names_of, version_of
 from airflow_provider_clever.attendance.upgrade import upgrade
 from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import our_path
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError
@@ -51,13 +51,17 @@ def short_hash(content_hash: str | None) -> str:
     return content_hash[:16] if content_hash else EMPTY
 
 
-def folder(district_id: str, work: Work) -> str:
-    """The folder that holds the change records of one work, relative to the destination."""
-    return our_path(district_id, "changes", work.checked().month, work.id)
+def folder(district_id: str, idempotency_key: IdempotencyKey) -> str:
+    """The folder that holds the change records of one run, relative to the destination."""
+    return our_path(district_id, "changes", idempotency_key.checked().month, idempotency_key.id)
 
 
 def write_change(
-    objects: Objects, district_id: str, work: Work, record: tuple[str, str, str, str], found: Iterable[merge.Change]
+    objects: Objects,
+    district_id: str,
+    idempotency_key: IdempotencyKey,
+    record: tuple[str, str, str, str],
+    found: Iterable[merge.Change],
 ) -> ChangeRecord:
     """Keep the rows of a change that is about to be made.
 
@@ -66,7 +70,7 @@ def write_change(
     :raises CleverLandingError: if the destination does not take it.
     """
     school_id, attendance_date, before, after = record
-    path = f"{folder(district_id, work)}/{attendance_date}.{school_id}.{before}.{after}.json.gz"
+    path = f"{folder(district_id, idempotency_key)}/{attendance_date}.{school_id}.{before}.{after}.json.gz"
     document = {
         "schema_version": SCHEMA_VERSION,
         "district_id": district_id,
@@ -98,10 +102,10 @@ def _is_whole(data: bytes) -> bool:
     return True
 
 
-def records(objects: Objects, district_id: str, work: Work) -> list[ChangeRecord]:
-    """The change records that all tries of a work have written, those of a lost race among them."""
+def records(objects: Objects, district_id: str, idempotency_key: IdempotencyKey) -> list[ChangeRecord]:
+    """The change records that all tries of a run have written, those of a lost race among them."""
     found = []
-    for path in objects.names(folder(district_id, work)):
+    for path in objects.names(folder(district_id, idempotency_key)):
         name = _NAME.fullmatch(path.rpartition("/")[2])
         if name:
             found.append(ChangeRecord(path, name["school"], name["date"], name["before"], name["after"]))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def write_receipt(destination: "Destination", receipt: Receipt) -> str:
-    """Keep a receipt, joined with that of an earlier try of the same work if there is one.
+    """Keep a receipt, joined with that of an earlier try of the same run if there is one.
 
     With a correction feed (``receipt.changes`` is not None) it lists the change records of all tries, those of a try
     that was killed before its receipt among them.
@@ -43,7 +43,7 @@ def _all_changes(destination: "Destination", receipt: Receipt) -> tuple[str, ...
             school.unchanged | {day: partition.content_hash for day, partition in school.written.items()}
         ).items()
     }
-    found = changes.records(destination.objects, receipt.district_id, receipt.work)
+    found = changes.records(destination.objects, receipt.district_id, receipt.idempotency_key)
     return tuple(sorted({*(receipt.changes or ()), *(record.path for record in changes.in_effect(found, current))}))
 
 
@@ -74,7 +74,7 @@ def read_receipt(path: str, data: bytes, district_id: str) -> Receipt:
 
     :param path: relative to the destination.
     :param district_id: the district whose folder it lies in.
-    :raises ValueError: it cannot be read, or speaks of another district or another work than its path does.
+    :raises ValueError: it cannot be read, or speaks of another district or another run than its path does.
     """
     receipt = Receipt.from_json(read_gzipped_json(data))
     receipt.check()

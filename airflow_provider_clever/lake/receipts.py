@@ -3,8 +3,6 @@
 docs/reference/receipt.md documents every field. A receipt holds no student data.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -17,7 +15,7 @@ from airflow_provider_clever.attendance.values import date_from_text, moment_fro
 from airflow_provider_clever.day_ranges import DayRange, covers, joined
 from airflow_provider_clever.lake import changes, layout
 from airflow_provider_clever.lake.answers import Withheld
-from airflow_provider_clever.lake.work import Work
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 
 if TYPE_CHECKING:
     from airflow_provider_clever.lake.store import PartitionOutcome
@@ -113,7 +111,7 @@ class Receipt:
     """
 
     district_id: str
-    work: Work
+    idempotency_key: IdempotencyKey
     asked: Asked
     file_format: str
     finished_at: str
@@ -129,8 +127,8 @@ class Receipt:
 
     @property
     def path(self) -> str:
-        """Where it is kept, relative to the destination; the same for every try of the same work."""
-        return receipt_path(self.district_id, self.work)
+        """Where it is kept, relative to the destination; the same for every try of the same run."""
+        return receipt_path(self.district_id, self.idempotency_key)
 
     def check(self) -> None:
         """See that its moments and days can be read.
@@ -160,7 +158,9 @@ class Receipt:
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as values that JSON has a form for."""
-        return asdict(self) | {"work": self.work._asdict()}
+        document = asdict(self)
+        del document["idempotency_key"]
+        return document | {"work": self.idempotency_key._asdict()}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Receipt":
@@ -175,7 +175,7 @@ class Receipt:
         except (KeyError, TypeError):
             raise ValueError(_NO_RECEIPT) from None
         try:
-            return _adapter().validate_python(document)
+            return _adapter().validate_python({**document, "idempotency_key": document.get("work")})
         except ValidationError:  # its text quotes what it found
             raise ValueError(_NO_RECEIPT) from None
 
@@ -190,14 +190,10 @@ def _adapter() -> TypeAdapter[Receipt]:
     return TypeAdapter(Receipt)
 
 
-def work_id(*identity: object) -> str:
-    """The id of a work, from whatever identifies it: DAG, run, task, map index, and what was asked."""
-    return hashlib.sha256(json.dumps(identity, default=str, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def receipt_path(district_id: str, work: Work) -> str:
-    """Where the receipt of a work is kept, relative to the destination."""
-    return layout.our_path(district_id, "receipts", work.checked().month, f"{work.id}.json.gz")
+def receipt_path(district_id: str, idempotency_key: IdempotencyKey) -> str:
+    """Where the receipt of a run is kept, relative to the destination."""
+    key = idempotency_key.checked()
+    return layout.our_path(district_id, "receipts", key.month, f"{key.id}.json.gz")
 
 
 def school_receipt(
@@ -289,7 +285,7 @@ def _count(sums: dict[str, float], outcome: "PartitionOutcome") -> None:
 
 
 def unite(earlier: Receipt, later: Receipt) -> Receipt:
-    """One receipt for two tries of the same work.
+    """One receipt for two tries of the same run.
 
     The later try decides, except that what the earlier one changed is not forgotten; and where it covered a day that
     the later one did not, the day stays covered and the older of the two syncs counts.

@@ -25,7 +25,7 @@ from airflow_provider_clever.lake.formats import (
     NewerPartitionError,
     require_libraries,
 )
-from airflow_provider_clever.lake.work import Work
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.storage.objects import Content, swap_waits, too_contended
 from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError
 
@@ -47,14 +47,14 @@ class PullContext:
     :param today: the date (UTC) that the retention edge is reckoned from.
     :param sync_before: the district's last attendance sync as it stood before the first page was asked for, canonical
         UTC text (rows.Columns); None if the district has never synced.
-    :param work: which work this is a try of; None: no correction feed is written.
+    :param idempotency_key: of the run; None: no correction feed is written.
     :param write_changes: whether to write the correction feed.
     :raises ValueError: if ``sync_before`` is not canonical.
     """
 
     today: date
     sync_before: str | None = None
-    work: Work | None = None
+    idempotency_key: IdempotencyKey | None = None
     write_changes: bool = False
 
     def __post_init__(self) -> None:
@@ -299,12 +299,12 @@ class Destination:
 
     def _keep_changes(self, decision: _Decision, context: PullContext) -> PartitionOutcome:
         outcome = decision.outcome
-        if not (context.write_changes and context.work):
+        if not (context.write_changes and context.idempotency_key):
             return outcome
         record = changes.write_change(
             self.objects,
             self.district_id,
-            context.work,
+            context.idempotency_key,
             (
                 outcome.school_id,
                 outcome.attendance_date,

@@ -28,8 +28,8 @@ from airflow_provider_clever.windows import run_window
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
     from airflow_provider_clever.lake.store import Destination
-    from airflow_provider_clever.lake.work import Work
     from airflow_provider_clever.ledger.covered import Coverage
     from airflow_provider_clever.pull.question import Question
     from airflow_provider_clever.transfer.transfer import Answer, Transfer
@@ -225,7 +225,7 @@ class CleverAttendanceOperator(BaseOperator):
             if self.destination is None:
                 answer = self._to_xcom(transfer)
             else:
-                answer = self._to_destination(transfer, context, _work(context, question))
+                answer = self._to_destination(transfer, context, _idempotency_key(context, question))
         self.log.info("%s", _sentence(answer.summary))
         if isinstance(answer.problem, CleverDataError) and not self.fail_on_quarantine:
             self.log.warning("%s", answer.problem)
@@ -242,7 +242,7 @@ class CleverAttendanceOperator(BaseOperator):
         )
         return transfer.rows(limit=self.max_xcom_records)
 
-    def _to_destination(self, transfer: "Transfer", context: Context, work: "Work") -> "Answer":
+    def _to_destination(self, transfer: "Transfer", context: Context, idempotency_key: "IdempotencyKey") -> "Answer":
         from airflow_provider_clever.attendance.absence import AbsenceRules
 
         rules = AbsenceRules(
@@ -254,7 +254,7 @@ class CleverAttendanceOperator(BaseOperator):
         place = open_destination(self.destination, single_writer=self.single_writer)  # before Clever is asked anything
         answer = transfer.land(
             lambda district_id: self._destination_of(district_id, place, context),
-            work=work,
+            idempotency_key=idempotency_key,
             today=datetime.now(UTC).date(),
             write_changes=self.write_changes,
             gone_schools=lambda district_id: self._gone_schools(district_id, place),
@@ -427,15 +427,14 @@ def _moment(name: str, given: str | datetime | None) -> datetime | None:
         raise CleverSettingsError(f"{name} is no instant. Write it as 2026-04-01T03:00:00Z, or leave it out.") from None
 
 
-def _work(context: Context, question: "Question") -> "Work":
-    """What identifies this work: the same for every try of one task instance that asks the same."""
-    from airflow_provider_clever.lake.receipts import work_id
-    from airflow_provider_clever.lake.work import Work
+def _idempotency_key(context: Context, question: "Question") -> "IdempotencyKey":
+    """The same key for every try of one task instance that asks the same."""
+    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 
     ti, run = context["ti"], context["dag_run"]
     moment = run.logical_date or getattr(run, "run_after", None) or run.start_date or datetime.now(UTC)
     identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, asdict(question))
-    return Work(work_id(*identity), moment.astimezone(UTC).strftime("%Y-%m"))
+    return IdempotencyKey.of(*identity, month=moment.astimezone(UTC).strftime("%Y-%m"))
 
 
 def _sentence(summary: dict[str, Any]) -> str:

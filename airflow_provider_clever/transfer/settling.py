@@ -156,16 +156,16 @@ class Settling:
     :param evidence: what a first walk says, of the schools that were walked to their end.
     :param rules: how much may be gone before it is doubted.
     :param answers: what a person has said of days of these schools.
-    :param work_id: whose work this is.
+    :param key_id: the id of the run's idempotency key.
     """
 
     def __init__(
-        self, evidence: Mapping[str, SchoolEvidence], rules: AbsenceRules, answers: Answers, work_id: str
+        self, evidence: Mapping[str, SchoolEvidence], rules: AbsenceRules, answers: Answers, key_id: str
     ) -> None:
         self._evidence = dict(evidence)
         self._rules = rules
         self._answers = answers
-        self._work_id = work_id
+        self._key_id = key_id
         self._confirmed: set[str] = set()
         self._reasons: dict[str, str] = {}
         self.verdicts: dict[str, Verdict] = {}
@@ -279,7 +279,7 @@ class Settling:
         days = self._evidence[school_id].days
         if not self._answers.given:
             return days if word is None else {}
-        return {day: one for day, one in days.items() if self._answers.word(school_id, day, self._work_id) == word}
+        return {day: one for day, one in days.items() if self._answers.word(school_id, day, self._key_id) == word}
 
     def _ended(self, school_id: str) -> Iterator[str]:
         if school_id in self._reasons:

@@ -27,10 +27,10 @@ from airflow_provider_clever.exceptions import (
 )
 from airflow_provider_clever.lake import receipts
 from airflow_provider_clever.lake.answers import HOW_TO_ANSWER, Answers, Withheld, note, read_answers
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolState
 from airflow_provider_clever.lake.store import Destination, PullContext
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.memory import keep_freed_memory, spare_memory
 from airflow_provider_clever.models import District
 from airflow_provider_clever.pull.chains import Scope
@@ -125,7 +125,7 @@ class Transfer:
         self,
         destination_of: Callable[[str], Destination],
         *,
-        work: Work,
+        idempotency_key: IdempotencyKey,
         today: date,
         write_changes: bool = False,
         gone_schools: Callable[[str], Collection[str]] = _none_known,
@@ -135,7 +135,7 @@ class Transfer:
         """Land the rows, school by school and day by day, mark what is gone, and leave a receipt.
 
         :param destination_of: makes the destination of a district from its id.
-        :param work: which work this is a try of.
+        :param idempotency_key: of the run; the same for every try of it.
         :param today: today (UTC), for the retention edge.
         :param write_changes: also write what changed. Default False.
         :param gone_schools: tells, of a district's id, the schools that it is known to share no more; asked only if a
@@ -160,14 +160,21 @@ class Transfer:
         names: Mapping[str, str] = self._school_names()
         listed = tuple(names) if self._lists_schools else None
         left_out = None if listed is None else unlisted(set(answers.listed) - answers.unshared.keys(), listed)
-        context = PullContext(today=today, sync_before=last_sync_text(before), work=work, write_changes=write_changes)
+        context = PullContext(
+            today=today,
+            sync_before=last_sync_text(before),
+            idempotency_key=idempotency_key,
+            write_changes=write_changes,
+        )
         landing = Landing(destination, context, answers)
         pull = self._pull(before, list(names), landing.set_aside)
         district_after = LateAnswer(self._client.get_district, self._stop)
         result = pull.land(landing.land, when_fetched=district_after.ask)
         if unreadable is not None:
             _leave_open(result, landing, unreadable)
-        settling = Settling(_ended_whole(landing.evidence, result), absence or AbsenceRules(), answers, work.id)
+        settling = Settling(
+            _ended_whole(landing.evidence, result), absence or AbsenceRules(), answers, idempotency_key.id
+        )
         names = self._listed(settling, names, listed_at)
         while settling.to_confirm:  # what came back of some schools may let the run doubt others
             self._walk_again(settling, before, landing, result, absence or AbsenceRules())
@@ -181,7 +188,9 @@ class Transfer:
         settled = settling.settled(window, names, now, unmarked)
         withheld: Mapping[str, Withheld] = {}
         if unreadable is None:
-            withheld = note(destination.objects, answers, work.id, settled, None if left_out is not None else listed)
+            withheld = note(
+                destination.objects, answers, idempotency_key.id, settled, None if left_out is not None else listed
+            )
         after = district_after.wait()
         refused = {scope_id for scope_id, scope in result.scopes.items() if _only_not_found(scope)}
         gone = refused.intersection(gone_schools(before.id)) if refused else refused
@@ -198,7 +207,7 @@ class Transfer:
             destination,
             Receipt(
                 district_id=before.id,
-                work=work,
+                idempotency_key=idempotency_key,
                 asked=self._asked(),
                 file_format=destination.file_format,
                 finished_at=now,

@@ -17,10 +17,9 @@ from typing import Any
 import fsspec
 
 from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
-from airflow_provider_clever.lake.receipts import work_id
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import Listing, record_coverage
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
@@ -43,7 +42,7 @@ def pull(told: Night, lake: Path, file_format: str, *, work: str) -> Answer:
         with CleverClient(settings, stop=stop) as client:
             answer = Transfer(client, question, stop=stop, max_concurrency=2).land(
                 lambda district_id: Destination(fs, str(lake), district_id=district_id, file_format=file_format),
-                work=Work(work_id(work), f"{today:%Y-%m}"),
+                idempotency_key=IdempotencyKey.of(work, month=f"{today:%Y-%m}"),
                 today=today,
                 write_changes=True,
             )

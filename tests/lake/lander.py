@@ -20,10 +20,10 @@ import s3fs  # noqa: F401 - as above
 
 from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.lake import receipts
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from tests.lake.builders import DISTRICT, context, day, instant, land_and_mark, row
 from tests.lake.emulators import Store
 
@@ -35,9 +35,9 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tests.lake.lander"])
 
 
-def work(version: int) -> Work:
+def work(version: int) -> IdempotencyKey:
     """The work that lands a version."""
-    return Work(receipts.work_id("crash", version), "2026-04")
+    return IdempotencyKey.of("crash", version, month="2026-04")
 
 
 def sync(version: int) -> str:
@@ -86,7 +86,7 @@ def days_of(version: int) -> list[PulledDay]:
 
 def land(destination: Destination, version: int) -> None:
     """Land a version from four threads, as a pull does, and write its receipt last."""
-    knows = context(sync_before=sync(version), work=work(version), write_changes=True)
+    knows = context(sync_before=sync(version), idempotency_key=work(version), write_changes=True)
     with ThreadPoolExecutor(4) as writers:
         outcomes = list(writers.map(lambda pulled: land_and_mark(destination, pulled, knows), days_of(version)))
     schools = {
@@ -99,7 +99,7 @@ def land(destination: Destination, version: int) -> None:
     }
     receipt = Receipt(
         district_id=DISTRICT,
-        work=work(version),
+        idempotency_key=work(version),
         asked=Asked(date_range_start=DAYS[0], date_range_end=DAYS[-1]),
         file_format=destination.file_format,
         finished_at=sync(version),

@@ -13,9 +13,8 @@ import pytest
 from airflow_provider_clever.attendance.batches import BATCH_COLUMNS
 from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.exceptions import CleverDataError
-from airflow_provider_clever.lake.receipts import work_id
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.store import Destination, PartitionOutcome, PullContext
-from airflow_provider_clever.lake.work import Work
 from tests.lake.builders import DAY, DISTRICT, SCHOOL, context, day, land_and_mark, pulled, row
 from tests.lake.emulators import Store
 
@@ -83,7 +82,7 @@ def landed(
     outcomes, files = [], []
     for number, found in enumerate(story):
         now = context(
-            work=Work(work_id(f"night {number}"), "2026-04"),
+            idempotency_key=IdempotencyKey.of(f"night {number}", month="2026-04"),
             sync_before=f"2026-04-{10 + number}T03:00:00.000000Z",
             write_changes=facts.get("write_changes", False),
         )

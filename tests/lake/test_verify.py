@@ -10,18 +10,18 @@ from airflow_provider_clever.attendance.rows import Columns, RejectedRow
 from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.lake import receipts
 from airflow_provider_clever.lake.formats import FORMATS
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import read_receipts, write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.lake.verify import HARMLESS, KINDS, Finding, VerifyReport, verify
-from airflow_provider_clever.lake.work import Work
 from tests.lake.builders import DISTRICT, TODAY, context, day, land_and_mark, landed, row, written
 from tests.lake.emulators import Store
 
 BOTH = pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 SCHOOLS = ("111111111111111111111111", "222222222222222222222222")
 DAYS = ("2026-04-01", "2026-04-02", "2026-04-03")
-WORK = Work("a" * 32, "2026-04")
+WORK = IdempotencyKey("a" * 32, "2026-04")
 
 
 class Lake:
@@ -33,7 +33,7 @@ class Lake:
         self.destination.check()
         self.pull(WORK)
 
-    def pull(self, work: Work, days: tuple[str, ...] = DAYS, *, covered: list[DayRange] | None = None) -> None:
+    def pull(self, key: IdempotencyKey, days: tuple[str, ...] = DAYS, *, covered: list[DayRange] | None = None) -> None:
         schools = {}
         for school_id in SCHOOLS:
             outcomes = [
@@ -44,7 +44,7 @@ class Lake:
                         school_id=school_id,
                         attendance_date=attendance_date,
                     ),
-                    context(write_changes=True, work=work),
+                    context(write_changes=True, idempotency_key=key),
                 )
                 for attendance_date in days
             ]
@@ -54,10 +54,10 @@ class Lake:
         self.receipt(
             Receipt(
                 district_id=DISTRICT,
-                work=work,
+                idempotency_key=key,
                 asked=Asked(date_range_start=days[0], date_range_end=days[-1]),
                 file_format=self.file_format,
-                finished_at=f"2026-04-20T{ord(work.id[0]) % 24:02}:00:00Z",
+                finished_at=f"2026-04-20T{ord(key.id[0]) % 24:02}:00:00Z",
                 sync_before=None,
                 sync_after=None,
                 settled=True,
@@ -158,7 +158,7 @@ def test_a_partition_that_somebody_put_back_or_removed_is_found(lake: Lake) -> N
     more = day([row("13")], school_id=SCHOOLS[0], attendance_date=DAYS[0], whole=False)
     lake.destination.land(more, context=context())
     assert lake.found() == {"disagreeing": 1}  # no receipt speaks of it yet
-    lake.pull(Work("b" * 32, "2026-04"))
+    lake.pull(IdempotencyKey("b" * 32, "2026-04"))
     assert lake.found() == {"missing_at_clever": 1}
     assert lake.verify().ok
     lake.path(0, 0).write_bytes(old)
@@ -176,7 +176,7 @@ def test_a_partition_without_a_receipt_is_of_an_unfinished_run(lake: Lake) -> No
 
 @BOTH
 def test_days_that_no_complete_pull_covered_are_counted_per_school(lake: Lake) -> None:
-    lake.pull(Work("c" * 32, "2026-04"), ("2026-04-06", "2026-04-07"))
+    lake.pull(IdempotencyKey("c" * 32, "2026-04"), ("2026-04-06", "2026-04-07"))
     assert lake.found() == {"uncovered_days": 4}  # the 4th and 5th, of two schools
 
 
@@ -194,7 +194,12 @@ def test_what_the_district_did_is_reported_and_is_not_wrong(lake: Lake) -> None:
     )
     (first,) = read_receipts(lake.destination.objects.fs, lake.store.root, DISTRICT)
     lake.receipt(
-        replace(first, work=Work("d" * 32, "2026-04"), finished_at="2026-05-01T00:00:00Z", schools={SCHOOLS[0]: school})
+        replace(
+            first,
+            idempotency_key=IdempotencyKey("d" * 32, "2026-04"),
+            finished_at="2026-05-01T00:00:00Z",
+            schools={SCHOOLS[0]: school},
+        )
     )
     assert lake.found() == {"missing_at_clever": 2, "in_two_schools": 1}
     assert set(lake.found()) == HARMLESS

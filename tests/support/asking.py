@@ -13,9 +13,8 @@ import fsspec
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.attendance.absence import AbsenceRules
-from airflow_provider_clever.lake.receipts import work_id
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer.transfer import Answer, Transfer
@@ -93,7 +92,7 @@ def ask(
             lambda district_id: Destination(
                 fsspec.filesystem("file"), str(lake), district_id=district_id, file_format=file_format
             ),
-            work=Work(work_id(work), f"{today:%Y-%m}"),
+            idempotency_key=IdempotencyKey.of(work, month=f"{today:%Y-%m}"),
             today=today,
             write_changes=write_changes,
             gone_schools=gone_schools,

@@ -25,9 +25,8 @@ from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.attendance.absence import AbsenceRules
 from airflow_provider_clever.exceptions import CleverError, CleverProtocolError, CleverTransportError
-from airflow_provider_clever.lake.receipts import work_id
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer.transfer import Transfer
@@ -376,7 +375,7 @@ def landing(url: str, lake: Path) -> Any:
             lambda district: Destination(
                 fsspec.filesystem("file"), str(lake), district_id=district, file_format="parquet"
             ),
-            work=Work(work_id("a night"), "2026-11"),
+            idempotency_key=IdempotencyKey.of("a night", month="2026-11"),
             today=date(2026, 11, 23),
             absence=AbsenceRules(confirm_seconds=0, school_percent=100, run_percent=100),
         )

@@ -18,10 +18,10 @@ from pytest_mock import MockerFixture
 
 from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import coverage_path
 from tests.support.sandbox import Sandbox
 
@@ -73,7 +73,7 @@ def landed(lake: Path, district: str, first: str) -> None:
         destination,
         Receipt(
             district_id=district,
-            work=Work("0" * 32, "2026-11"),
+            idempotency_key=IdempotencyKey("0" * 32, "2026-11"),
             asked=Asked(date_range_start=first, date_range_end=TODAY),
             file_format="jsonl",
             finished_at=f"{TODAY}T23:00:00.000000Z",

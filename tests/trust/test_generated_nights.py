@@ -25,10 +25,9 @@ from airflow_provider_clever.attendance.absence import AbsenceRules
 from airflow_provider_clever.dates import first_retained
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake.formats import FORMATS
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
-from airflow_provider_clever.lake.receipts import work_id
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.batches import PullTask
 from airflow_provider_clever.ledger.planner import PlanSettings
 from airflow_provider_clever.ledger.recording import RecordedRun, record_run
@@ -139,7 +138,7 @@ class Story:
             )
             answer = transfer.land(
                 lambda district_id: Destination(self.fs, "/lake", district_id=district_id, file_format="jsonl"),
-                work=Work(work_id(self.nights, number), f"{self.day:%Y-%m}"),
+                idempotency_key=IdempotencyKey.of(self.nights, number, month=f"{self.day:%Y-%m}"),
                 today=self.day,
                 absence=AbsenceRules(confirm_seconds=0),
                 listed_at=self.sandbox_now,

@@ -18,12 +18,12 @@ from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake.answers import Withheld
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.lake.verify import verify
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import (
     Listing,
     coverage_path,
@@ -53,7 +53,7 @@ def receipt(day: date, first: date, last: date, *, number: int = 0, month: date 
     return Receipt(
         **{
             "district_id": DISTRICT,
-            "work": Work(f"{number:032x}", (month or day).strftime("%Y-%m")),
+            "idempotency_key": IdempotencyKey(f"{number:032x}", (month or day).strftime("%Y-%m")),
             "asked": Asked(date_range_start=days.start, date_range_end=days.end),
             "file_format": "jsonl",
             "finished_at": at(day),
@@ -116,11 +116,11 @@ def test_what_a_run_names_is_read_whatever_month_its_logical_date_lies_in(lake: 
     "wrong",
     [
         {"district_id": OTHER},
-        {"work": Work(f"{7:032x}", "2026-11")},
-        {"work": Work(f"{0:032x}", "2026-10")},
+        {"idempotency_key": IdempotencyKey(f"{7:032x}", "2026-11")},
+        {"idempotency_key": IdempotencyKey(f"{0:032x}", "2026-10")},
         {"finished_at": "yesterday"},
         {"sync_before": 7},
-        {"work": Work("../..", "2026-11")},
+        {"idempotency_key": IdempotencyKey("../..", "2026-11")},
     ],
     ids=["another district's", "another work's", "another month's", "no moment", "no sync", "no work"],
 )
@@ -131,7 +131,7 @@ def test_a_receipt_that_does_not_belong_where_it_lies_counts_for_nothing_and_is_
     wrong: dict[str, Any],
 ) -> None:
     good, other = receipt(TODAY, TODAY, TODAY), receipt(TODAY, FIRST, TODAY)
-    keep(lake, replace(good, work=Work(f"{1:032x}", "2026-11")))
+    keep(lake, replace(good, idempotency_key=IdempotencyKey(f"{1:032x}", "2026-11")))
     lake.update(good.path, lambda _: gzipped_json(other.to_json() | replace(other, **wrong).to_json()))
     _, found = status()
     assert found["gaps"] == (TODAY - FIRST).days

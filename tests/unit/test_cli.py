@@ -14,9 +14,9 @@ import pytest
 
 from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import Listing, coverage_path, record_coverage
 from airflow_provider_clever.storage.compressed import gzipped_json
 from airflow_provider_clever.storage.objects import Objects
@@ -47,7 +47,7 @@ def landed(lake: Objects, first: str, last: str, *, number: int = 0, **schools: 
     """Leave a receipt of a pull on the evening of today."""
     receipt = Receipt(
         district_id=DISTRICT,
-        work=Work(f"{number:032x}", "2026-11"),
+        idempotency_key=IdempotencyKey(f"{number:032x}", "2026-11"),
         asked=Asked(date_range_start=first, date_range_end=last),
         file_format="jsonl",
         finished_at=EVENING,

@@ -19,8 +19,8 @@ import fsspec
 from measuring import Job, main, memory_megabytes
 
 from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer.transfer import Transfer
@@ -51,7 +51,9 @@ def transfer(job: Job) -> None:
 
     with CleverClient(settings, stop=stop) as client:
         answer = Transfer(client, question, stop=stop, **wanted).land(
-            destination_of, work=Work("be" * 8, job.last_day[:7]), today=date.fromisoformat(job.last_day)
+            destination_of,
+            idempotency_key=IdempotencyKey("be" * 8, job.last_day[:7]),
+            today=date.fromisoformat(job.last_day),
         )
     if answer.problem:
         raise answer.problem

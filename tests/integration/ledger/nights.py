@@ -15,10 +15,10 @@ from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.dates import Span
 from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
-from airflow_provider_clever.lake.receipts import Receipt, work_id
+from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger.coverage import Listing, read_watermark, record_coverage
 from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.planner import PlanSettings
@@ -82,12 +82,12 @@ class Nights:
         self.receipts.clear()
         for number, task in enumerate(found.plan.tasks):
             before_each_pull()
-            work = Work(work_id(self.nights, number), self.today.strftime("%Y-%m"))
+            work = IdempotencyKey.of(self.nights, number, month=self.today.strftime("%Y-%m"))
             question = Question(first_day=task.span.first, last_day=task.span.last, school_ids=task.school_ids)
             with self.client() as client:
                 try:
                     transfer = Transfer(client, question, stop=threading.Event())
-                    answer = transfer.land(self.lands, work=work, today=self.today)
+                    answer = transfer.land(self.lands, idempotency_key=work, today=self.today)
                 except CleverError:
                     continue
             self.receipts.append(answer.summary["receipt"])
@@ -112,7 +112,7 @@ class Nights:
                 rows[_key(row)] = row
         return rows
 
-    def _finished_now(self, work: Work) -> None:
+    def _finished_now(self, work: IdempotencyKey) -> None:
         """Date a receipt by the sandbox's clock: the process' own does not move on."""
 
         def on_the_sandboxs_clock(data: bytes | None) -> bytes:

@@ -11,7 +11,7 @@ from airflow_provider_clever import day_ranges
 from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverDataError, CleverSettingsError
 from airflow_provider_clever.lake import layout
-from airflow_provider_clever.lake.work import Work
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 
 IDS = st.from_regex(r"[0-9A-Za-z_-]{1,64}", fullmatch=True)
 
@@ -55,10 +55,13 @@ def test_another_format_is_refused_with_the_choices() -> None:
         layout.checked_format("csv")
 
 
-@pytest.mark.parametrize("work", [Work("x" * 20, "2026-01"), Work("a" * 20, "2026-13"), Work("../a", "2026-01")])
-def test_a_work_that_cannot_stand_in_a_path_is_refused(work: Work) -> None:
+@pytest.mark.parametrize(
+    "key",
+    [IdempotencyKey("x" * 20, "2026-01"), IdempotencyKey("a" * 20, "2026-13"), IdempotencyKey("../a", "2026-01")],
+)
+def test_a_key_that_cannot_stand_in_a_path_is_refused(key: IdempotencyKey) -> None:
     with pytest.raises(CleverSettingsError):
-        work.checked()
+        key.checked()
 
 
 DAYS = st.lists(st.integers(0, 60).map(lambda n: date.fromordinal(738_000 + n).isoformat()))

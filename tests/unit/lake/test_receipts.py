@@ -10,13 +10,13 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.lake import changes, receipts
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import read_receipts, write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.work import Work
 from tests.lake.builders import DAY, DISTRICT, SCHOOL, SYNC, context, day, landed, row
 
-WORK = Work(receipts.work_id("dag", "run", "task", -1, {"schools": None}), "2026-04")
+WORK = IdempotencyKey.of("dag", "run", "task", -1, {"schools": None}, month="2026-04")
 COVERED = (DayRange("2026-03-20", DAY),)
 
 
@@ -29,7 +29,7 @@ def receipt(schools: dict[str, SchoolReceipt], **values: Any) -> Receipt:
     return Receipt(
         **{
             "district_id": DISTRICT,
-            "work": WORK,
+            "idempotency_key": WORK,
             "asked": Asked(date_range_start="2026-03-20", date_range_end=DAY),
             "file_format": "jsonl",
             "finished_at": "2026-04-20T04:00:00.000000Z",
@@ -62,10 +62,10 @@ def test_what_is_no_receipt_is_refused(document: Any) -> None:
         Receipt.from_json(document)
 
 
-def test_a_retry_has_the_same_path_and_other_work_another() -> None:
-    same = receipts.work_id("dag", "run", "task", -1, {"schools": None})
-    assert same == WORK.id
-    assert receipts.work_id("dag", "run", "task", 0, {"schools": None}) != same
+def test_a_retry_has_the_same_path_and_another_run_another() -> None:
+    same = IdempotencyKey.of("dag", "run", "task", -1, {"schools": None}, month="2026-04")
+    assert same == WORK
+    assert IdempotencyKey.of("dag", "run", "task", 0, {"schools": None}, month="2026-04") != same
 
 
 def test_a_receipt_sums_up_what_landing_did(destination: Destination) -> None:
@@ -142,7 +142,7 @@ def test_a_damaged_receipt_raises_or_is_collected(destination: Destination) -> N
 
 
 def test_changes_replayed_over_the_rows_before_give_the_rows_after(destination: Destination) -> None:
-    feed = context(write_changes=True, work=WORK)
+    feed = context(write_changes=True, idempotency_key=WORK)
     first = destination.land(day([row("a"), row("b")]), context=feed)
     second = destination.land(day([row("b", attendance_status="tardy"), row("c")]), context=feed)
     assert second.evidence is not None
@@ -168,7 +168,7 @@ def test_a_change_that_another_one_followed_is_in_effect() -> None:
 
 
 def test_the_receipt_lists_the_changes_of_a_try_that_was_killed_before_its_receipt(destination: Destination) -> None:
-    feed = context(write_changes=True, work=WORK)
+    feed = context(write_changes=True, idempotency_key=WORK)
     killed = destination.land(day([row("a")]), context=feed)
     retried = destination.land(day([row("a")]), context=feed)
     school = receipts.school_receipt([retried], state="landed")
@@ -195,4 +195,4 @@ def test_a_change_record_that_is_gone_or_damaged_is_named(destination: Destinati
 
 def test_a_work_that_cannot_stand_in_a_path_is_refused(destination: Destination) -> None:
     with pytest.raises(CleverSettingsError):
-        write_receipt(destination, receipt({}, work=Work("../x", "2026-04")))
+        write_receipt(destination, receipt({}, idempotency_key=IdempotencyKey("../x", "2026-04")))

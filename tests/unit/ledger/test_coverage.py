@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from airflow_provider_clever.dates import Span, first_retained
 from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
-from airflow_provider_clever.lake.work import Work
 from airflow_provider_clever.ledger import coverage as ledger
 from airflow_provider_clever.ledger import told
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, from_json, to_json
@@ -40,7 +40,7 @@ def receipt(
     days = DayRange(first.isoformat(), last.isoformat())
     return Receipt(
         district_id=DISTRICT,
-        work=Work(f"{number:032x}", day.strftime("%Y-%m")),
+        idempotency_key=IdempotencyKey(f"{number:032x}", day.strftime("%Y-%m")),
         asked=Asked(date_range_start=days.start, date_range_end=days.end),
         file_format="parquet",
         finished_at=at(day),
