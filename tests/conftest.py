@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome
-from tests.support.sandbox import Sandbox, running_sandbox
 from tests.support.timing import STRICT
+
+pytest_plugins = ["airflow_provider_clever.sandbox.pytest_plugin"]
 
 TESTS = Path(__file__).parent
 SANDBOX_TODAY = "2026-11-23"
@@ -73,17 +75,21 @@ def loopback_only() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def sandbox_server() -> Iterator[Sandbox]:
-    """One sandbox for the whole run, in a process of its own."""
-    with running_sandbox(today=SANDBOX_TODAY) as running:
-        yield running
+def clever_sandbox_options() -> dict[str, str]:
+    """Give the sandbox a date of its own, so that its rows are the same on every day."""
+    return {"today": SANDBOX_TODAY}
+
+
+@pytest.fixture(scope="session")
+def sandbox_server(clever_sandbox_server: Sandbox) -> Sandbox:
+    """The sandbox of the whole run; what one test changes, the next one sees."""
+    return clever_sandbox_server
 
 
 @pytest.fixture
-def sandbox(sandbox_server: Sandbox) -> Sandbox:
-    """A sandbox as new: the same world, no faults, no requests logged, all knobs at their defaults."""
-    sandbox_server.reset()
-    return sandbox_server
+def sandbox(clever_sandbox: Sandbox) -> Sandbox:
+    """The sandbox in its first state."""
+    return clever_sandbox
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.support.airflow import AirflowHome, AirflowStack
-from tests.support.sandbox import Sandbox, running_sandbox
 
 ROOT: Final = Path(__file__).parents[1]
 HOME: Final = ROOT / ".demo"

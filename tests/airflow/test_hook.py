@@ -16,7 +16,7 @@ import airflow_provider_clever
 from airflow_provider_clever.compat import AirflowNotFoundException
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 
 MADE_UP_SECRET = "s3cret-canary-0123456789"
 

@@ -11,9 +11,9 @@ import pytest
 from airflow_provider_clever.dates import Span
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.operators.ledger import asked_days
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.windows import RunFacts
 from tests.support.airflow import AirflowHome, DagOutcome
-from tests.support.sandbox import Sandbox
 
 NIGHTLY = """
 from airflow_provider_clever.dags import attendance_dags

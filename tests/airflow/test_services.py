@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import ROOT, AirflowHome, AirflowStack
 from tests.support.features import READS_FORM_FROM_METADATA, CronPartitionTimetable, PartitionedAtRuntime
-from tests.support.sandbox import Sandbox
 
 LOOKBACK_DAYS = 2
 

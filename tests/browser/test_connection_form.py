@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.support.airflow import AirflowHome, AirflowStack
-from tests.support.sandbox import Sandbox, running_sandbox
 
 ANSWER_MS = 60_000
 # Nothing but this machine can be reached, whatever Chromium would like to look up.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 
 UNKNOWN_VALUE = "canary-of-a-field-that-nobody-knows"
 NETRC_PASSWORD = "canary-of-a-netrc-password"

@@ -19,8 +19,8 @@ from typing import Any
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import BRISK, ask, settings_for
-from tests.support.sandbox import Sandbox
 
 
 def main() -> None:
@@ -47,8 +47,6 @@ def _act(job: dict[str, Any]) -> dict[str, Any]:
             summary, problem = _pull(sandbox, job)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
         problem = error
-    finally:
-        sandbox.close()
     if problem is not None:
         _say(problem)
     return {

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.canary.canaries import NETRC_PASSWORD, UNKNOWN_VALUE, Canaries
 from tests.support.airflow import AirflowHome, AirflowStack
-from tests.support.sandbox import Sandbox
 
 # Each task pulls a district of its own: what is queued for it, and how the task ends.
 TASKS: dict[str, tuple[dict[str, Any] | None, str]] = {

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.canary.canaries import NETRC_PASSWORD, UNKNOWN_VALUE, Canaries, cursors_in
 from tests.integration.transfer.test_faults import FATAL, SURVIVED
-from tests.support.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 DISTRICT = "both"  # its schools have three pages each, so cursors are in play from the start

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.contract.statement import DOCUMENT, problems, resolved
 from tests.sandbox.wire import RANGE, ask, links
-from tests.support.sandbox import Sandbox
 
 CHARACTERS = ("small", "section_only", "no_section_id", "no_attendance", "paused")
 

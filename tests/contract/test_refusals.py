@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.sandbox.__main__ import main
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.sandbox.wire import RANGE, ask, attendance, cursor_of, links, school
-from tests.support.sandbox import Sandbox
 
 DAYS = st.sampled_from([None, "2026-11-09", "2026-11-13", "2026-11-20", "2031-01-01"])
 STATUSES = st.sampled_from([None, "present", "absent", "tardy"])

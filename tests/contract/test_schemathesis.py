@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.sandbox.wire import RANGE, ask, attendance, cursor_of, links
-from tests.support.sandbox import Sandbox, running_sandbox
 
 EXAMPLES = 12
 """For each operation; with the cases that schemathesis works out from the document, about 4,000 requests in all."""

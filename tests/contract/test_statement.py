@@ -9,8 +9,8 @@ import requests
 from openapi_spec_validator import validate
 
 from airflow_provider_clever.sandbox.routes import ROUTES
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.contract.statement import DOCUMENT
-from tests.support.sandbox import Sandbox
 
 OF_THE_TOKENS_HOST = {"/oauth/tokens", "/oauth/tokeninfo"}
 FOR_USER_TOKENS = {"/v3.1/me", "/v3.0/me"}

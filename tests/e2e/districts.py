@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from airflow_provider_clever.sandbox.school_calendar import last_school_days
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.support.airflow import ROOT, AirflowHome, AirflowStack
-from tests.support.sandbox import Sandbox
 
 EXAMPLE = ROOT / "example_dags" / "clever_districts.py"
 SCHEDULE = "0 3 * * 1-5"

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.e2e.districts import Districts, Nights, days_to_backfill, of_type, succeeded, weekdays
 from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.postgres import running_postgres
-from tests.support.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.e2e.districts import Districts, days_to_backfill, of_type, succeeded, weekdays
 from tests.support.airflow import AirflowHome
 from tests.support.celery import CeleryStack
 from tests.support.postgres import running_postgres
 from tests.support.redis import running_redis
-from tests.support.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import duckdb
 import pytest
 
 from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.integration.ledger.nights import Nights
-from tests.support.sandbox import Sandbox, running_sandbox
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 import requests
 
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.waits import meanwhile, wait, wait_for_looks
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome
 from tests.support.mapped_waits import each_district_waits_on_its_own_baseline
 from tests.support.postgres import running_postgres
-from tests.support.sandbox import Sandbox
 
 
 def test_each_district_waits_on_its_own_baseline_over_several_runs(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from textwrap import dedent
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.postgres import Postgres, running_postgres
-from tests.support.sandbox import Sandbox
 
 POLL_SECONDS = 5.0
 

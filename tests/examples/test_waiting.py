@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.examples import fifteen_days
 from tests.support.airflow import AirflowHome
-from tests.support.sandbox import Sandbox
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 

@@ -13,10 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from airflow_provider_clever.sandbox.testing import running_sandbox
 from tests.support.airflow import AirflowHome
 from tests.support.asking import due, landed
 from tests.support.features import features
-from tests.support.sandbox import running_sandbox
 
 TODAY: Final = "2026-11-23"
 DATES: Final = {"date_range_start": "2026-06-01", "date_range_end": TODAY}

@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import requests
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.sandbox.wire import RANGE, ask, attendance, links, school, walk
-from tests.support.sandbox import Sandbox
 
 
 def rows_of(sandbox: Sandbox, name: str, **params: Any) -> list[dict[str, Any]]:

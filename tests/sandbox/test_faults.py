@@ -13,8 +13,8 @@ import requests
 
 from airflow_provider_clever.sandbox.fault_effects import KINDS
 from airflow_provider_clever.sandbox.page_faults import DEFECTS
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.sandbox.wire import RANGE, ask, attendance, cursor_of, key, links, school, walk
-from tests.support.sandbox import Sandbox
 
 
 def page(sandbox: Sandbox, **params: Any) -> requests.Response:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.sandbox.wire import RANGE, ask, attendance, school, walk
-from tests.support.sandbox import Sandbox
 
 
 def first_page(sandbox: Sandbox, **params: Any) -> requests.Response:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.sandbox.wire import RANGE, ask, attendance, school
-from tests.support.sandbox import Sandbox
 
 
 def test_a_spent_window_answers_429_with_an_empty_body_and_four_headers(sandbox: Sandbox) -> None:

@@ -18,9 +18,9 @@ import requests
 from airflow_provider_clever.sandbox.app import Stage
 from airflow_provider_clever.sandbox.knobs import Knobs
 from airflow_provider_clever.sandbox.server import SandboxServer
+from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from airflow_provider_clever.sandbox.world import WorldPlan
 from tests.sandbox.wire import RANGE, ask, attendance, school
-from tests.support.sandbox import Sandbox, running_sandbox
 from tests.support.timing import at_most
 
 MODULE = [sys.executable, "-m", "airflow_provider_clever.sandbox"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.sandbox.wire import attendance, key, school, walk
-from tests.support.sandbox import Sandbox
 
 
 def by_key(rows: list[dict[str, str]]) -> dict[tuple[str, ...], dict[str, str]]:
@@ -62,7 +62,7 @@ def test_an_outage_leaves_stamp_and_rows_and_the_backlog_comes_afterwards(sandbo
 
 def test_a_paused_district_does_not_upload(sandbox: Sandbox) -> None:
     assert sandbox.sync("paused")["loaded"] is False
-    sandbox.pause("paused", False)
+    sandbox.pause("paused", paused=False)
     assert sandbox.sync("paused")["loaded"] is True
     assert sandbox.district("paused").synced_through == "2026-11-23"
 

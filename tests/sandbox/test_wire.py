@@ -9,8 +9,8 @@ import re
 import pytest
 import requests
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.sandbox.wire import RANGE, ask, attendance, cursor_of, key, links, school, walk
-from tests.support.sandbox import Sandbox
 
 
 def test_an_attendance_page_is_flat_and_its_keys_are_in_alphabetical_order(sandbox: Sandbox) -> None:
@@ -245,7 +245,7 @@ def test_the_token_list_is_for_the_client_id_only(sandbox: Sandbox) -> None:
 
 def test_a_district_that_is_not_connected_has_no_token(sandbox: Sandbox) -> None:
     district = sandbox.district("both")
-    sandbox.connect("both", False)
+    sandbox.connect("both", connected=False)
     auth = (sandbox.client_id, sandbox.client_secret)
     listed = requests.get(f"{sandbox.url}/oauth/tokens", params={"district": district.id}, auth=auth, timeout=10)
     assert listed.json()["data"] == []

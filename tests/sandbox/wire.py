@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 
 RANGE = {"date_range_start": "2026-11-09", "date_range_end": "2026-11-20"}
 Row = dict[str, Any]

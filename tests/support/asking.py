@@ -16,9 +16,9 @@ from airflow_provider_clever.attendance.absence import AbsenceRules
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.pull.question import Question
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer.transfer import Answer, Transfer
-from tests.support.sandbox import Sandbox
 
 FIELDS = (
     "attendance_date",

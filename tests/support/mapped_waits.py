@@ -5,8 +5,8 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import Final
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import NOW, AirflowHome
-from tests.support.sandbox import Sandbox
 
 _DAG: Final = dedent(
     """

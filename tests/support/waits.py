@@ -24,8 +24,8 @@ from airflow_provider_clever.compat import (
     AirflowSkipException,
     AirflowTaskTimeout,
 )
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
-from tests.support.sandbox import Sandbox
 
 MODES: Final = ("poke", "reschedule", "deferrable")
 POKE_SECONDS: Final = 0.05

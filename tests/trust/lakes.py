@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.transfer.transfer import Answer
 from tests.support.asking import ask
-from tests.support.sandbox import Sandbox
 
 FIRST, LAST = date(2026, 11, 2), date(2026, 11, 23)
 DAYS = {"first_day": FIRST, "last_day": LAST}

@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_clever.attendance.absence import AbsenceRules
 from airflow_provider_clever.exceptions import CleverStoppedError, CleverWithheldError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import AT_ONCE
-from tests.support.sandbox import Sandbox
 from tests.trust.lakes import FIRST, LAST, Lake
 
 

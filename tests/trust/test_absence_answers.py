@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.exceptions import CleverWithheldError
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.trust.lakes import Lake
 
 

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_clever.lake.answers import give_answer
 from airflow_provider_clever.ledger.coverage import Listing, read_coverage, rebuild_coverage
 from airflow_provider_clever.ledger.recording import RecordedRun
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.trust.test_generated_nights import Story, mend
 
 

@@ -28,10 +28,10 @@ from airflow_provider_clever.exceptions import CleverError, CleverProtocolError,
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.pull.question import Question
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer.transfer import Transfer
 from tests.support.asking import ask, due, landed
-from tests.support.sandbox import Sandbox
 
 DAYS = {"first_day": date(2026, 11, 9), "last_day": date(2026, 11, 20)}
 RANGE = {"date_range_start": "2026-11-09", "date_range_end": "2026-11-20"}

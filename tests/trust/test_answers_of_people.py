@@ -15,7 +15,7 @@ from pytest_mock import MockerFixture
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError, CleverWithheldError
 from airflow_provider_clever.lake.answers import GivenAnswer, give_answer
 from airflow_provider_clever.lake.layout import objects_at
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.trust.lakes import Lake
 
 

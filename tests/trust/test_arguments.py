@@ -17,9 +17,9 @@ from airflow_provider_clever.operators.clever import (
     CleverAttendancePlanOperator,
     CleverListSchoolsOperator,
 )
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 from tests.support.airflow import AirflowHome
-from tests.support.sandbox import Sandbox
 from tests.support.waits import Instance
 
 OPERATORS = (

@@ -23,7 +23,7 @@ from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.ledger.coverage import coverage_path
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 
 DISTRICT = "65e000000000000000000001"
 TODAY = "2026-11-23"

@@ -17,11 +17,11 @@ from pytest_mock import MockerFixture
 
 from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.compressed import read_gzipped_json
 from airflow_provider_clever.transfer.transfer import Answer
 from tests.support.airflow import AirflowHome
 from tests.support.asking import ask, due, files, landed
-from tests.support.sandbox import Sandbox
 
 FIRST, LAST = date(2026, 11, 16), date(2026, 11, 20)
 SPOILED = date(2026, 11, 18)

@@ -19,11 +19,11 @@ from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.destination_url import KINDS, destination_url
 from tests.lake.builders import DISTRICT, SCHOOL, context, day, row
 from tests.lake.emulators import Store
 from tests.support.airflow import AirflowHome, DagOutcome
-from tests.support.sandbox import Sandbox
 
 SECRET = "made-up-secret"
 REFUSED = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.support.airflow import AirflowHome, DagOutcome, Night
-from tests.support.sandbox import Sandbox
 
 DAGS = """
 from airflow_provider_clever.dags import attendance_dags

@@ -12,8 +12,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import ask
-from tests.support.sandbox import Sandbox
 
 DAYS: dict[str, Any] = {"first_day": date(2026, 11, 16), "last_day": date(2026, 11, 20)}
 

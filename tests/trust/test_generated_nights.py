@@ -34,9 +34,9 @@ from airflow_provider_clever.ledger.recording import RecordedRun, record_run
 from airflow_provider_clever.ledger.reporting import PlannedPull
 from airflow_provider_clever.ledger.surveying import Survey, survey
 from airflow_provider_clever.pull.question import Question
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.transfer.transfer import Transfer
 from tests.support.asking import settings_for
-from tests.support.sandbox import Sandbox
 
 NIGHTS = int(os.environ.get("CLEVER_TRUST_NIGHTS", "60"))
 NIGHTS_EACH = 20

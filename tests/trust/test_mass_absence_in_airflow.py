@@ -6,8 +6,8 @@ from textwrap import dedent
 
 import duckdb
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome, DagOutcome
-from tests.support.sandbox import Sandbox
 
 DAG = dedent(
     """

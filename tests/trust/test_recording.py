@@ -18,7 +18,7 @@ from airflow_provider_clever.operators.clever import (
     CleverAttendanceOperator,
     CleverAttendancePlanOperator,
 )
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.waits import Instance
 
 PULLS = [{"school_ids": ["a"], "date_range_start": "2026-11-16", "date_range_end": "2026-11-17"}]

@@ -2,8 +2,8 @@
 
 from textwrap import dedent
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome
-from tests.support.sandbox import Sandbox
 
 DAG = dedent(
     """

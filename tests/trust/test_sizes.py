@@ -13,8 +13,8 @@ from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.exceptions import CleverHTTPError, CleverRequestError, CleverSettingsError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
-from tests.support.sandbox import Sandbox
 
 DAYS = {"date_range_start": "2026-11-09", "date_range_end": "2026-11-18"}
 QUICK = RetryPolicy(backoff_seconds=0.001)

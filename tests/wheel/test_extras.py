@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
+from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.lake import emulators
 from tests.lake.emulators import Store
 from tests.support.airflow import AirflowHome, DagOutcome
-from tests.support.sandbox import Sandbox, running_sandbox
 from tests.wheel.environments import AIRFLOW, Environment, Wheels, environment
 
 FIRST, LAST = "2026-11-02", "2026-11-20"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import running_sandbox
 from tests.demo import lake_beside_due, rows_that_differ
-from tests.support.sandbox import running_sandbox
 from tests.wheel.environments import DIST, ROOT, Wheels, plain_environment
 
 LIMIT_SECONDS = 900

@@ -15,8 +15,8 @@ from airflow.sdk import DAG
 from airflow_provider_clever.exceptions import CleverError, CleverStoppedError
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.operators.clever import CleverAttendanceOperator, CleverListSchoolsOperator
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.dag_bag import stored
-from tests.support.sandbox import Sandbox
 from tests.support.waits import Instance
 
 GIVEN: dict[type[Any], dict[str, Any]] = {

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.asking import files
-from tests.support.sandbox import Sandbox
 from tests.support.timing import at_most
 
 pytestmark = pytest.mark.timing

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome, DagOutcome
 from tests.support.asking import due, files, landed
-from tests.support.sandbox import Sandbox
 
 DATES = {"date_range_start": "2026-06-01", "date_range_end": "2026-11-23"}
 ROWS_ALLOWED = 5_000

@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.ledger.covered import Coverage
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.syncs import sync_moment, sync_text
-from tests.support.sandbox import Sandbox
 from tests.support.waits import MODES, Instance, Outcome, TaskState, meanwhile, wait, wait_for_looks
 from tests.unit.test_syncs import SEQUENCES
 
@@ -25,7 +25,7 @@ def new_world(sandbox_server: Sandbox) -> None:
 def sandbox(sandbox_server: Sandbox) -> Sandbox:
     """A sandbox in which the small district is as new; a whole new world takes too long for so many tests."""
     sandbox_server.clear_faults()
-    sandbox_server.pause("small", False)
+    sandbox_server.pause("small", paused=False)
     sandbox_server.rotate_token("small")
     return sandbox_server
 

@@ -7,8 +7,8 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_clever.compat import AirflowRescheduleException
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
-from tests.support.sandbox import Sandbox
 from tests.support.waits import Instance, looks_at, resumed
 
 NOON, LATER = "2026-11-20T12:00:00Z", "2026-11-21T12:00:00.000000Z"

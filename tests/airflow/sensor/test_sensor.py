@@ -8,9 +8,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 from airflow_provider_clever.triggers.clever import CleverAttendanceSyncTrigger
-from tests.support.sandbox import Sandbox
 from tests.support.waits import MODES, Instance, TaskState, meanwhile, wait, wait_for_looks
 
 DISTRICT = "65e000000000000000000001"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.triggers.clever import CleverAttendanceSyncEventTrigger
 from airflow_provider_clever.triggers.cursors import cursors_of
 from airflow_provider_clever.triggers.looks import share_of
-from tests.support.sandbox import Sandbox
 from tests.support.timing import STRICT
 from tests.support.waits import looks_at
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.syncs import sync_moment
 from airflow_provider_clever.triggers.clever import CleverAttendanceSyncEventTrigger
 from tests.support.event_loop import largest_gap
-from tests.support.sandbox import Sandbox
 from tests.support.timing import STRICT
 from tests.support.waits import looks_at
 from tests.unit.test_syncs import NOON, SEQUENCES

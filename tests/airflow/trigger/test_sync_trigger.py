@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 from airflow_provider_clever.triggers.clever import (
     CleverAttendanceSyncEventTrigger,
@@ -18,7 +19,6 @@ from airflow_provider_clever.triggers.clever import (
     poke_pauses,
 )
 from tests.support.event_loop import largest_gap
-from tests.support.sandbox import Sandbox
 from tests.support.waits import meanwhile, wait_for_looks
 
 

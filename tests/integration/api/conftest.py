@@ -13,8 +13,8 @@ from airflow_provider_clever.api.async_client import AsyncCleverClient
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.models import District
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
-from tests.support.sandbox import Sandbox
 
 QUICK = RetryPolicy(backoff_seconds=0.01)
 

@@ -25,10 +25,10 @@ from airflow_provider_clever.exceptions import (
     CleverTransportError,
 )
 from airflow_provider_clever.models import AttendanceRecord
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
 from tests.integration.api.conftest import QUICK, settings_for, token_settings
 from tests.integration.api.raw_server import dripping, serving, silent
-from tests.support.sandbox import Sandbox
 from tests.support.timing import at_most
 
 WEEK = {"date_range_start": "2026-11-16", "date_range_end": "2026-11-20"}

@@ -21,10 +21,10 @@ from airflow_provider_clever.exceptions import (
     CleverSettingsError,
     CleverTransportError,
 )
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
 from tests.integration.api.conftest import QUICK, Asker, settings_for, token_settings
 from tests.integration.api.raw_server import dripping, endless, page, saying, serving, silent
-from tests.support.sandbox import Sandbox
 
 DISTRICT = b'{"data":[{"data":{"id":"d1","name":"x"}}],"links":[]}'
 

@@ -17,9 +17,9 @@ from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.api.messages import Request
 from airflow_provider_clever.exceptions import CleverError, CleverTransportError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
 from tests.integration.api.conftest import QUICK, Asker, settings_for
-from tests.support.sandbox import Sandbox
 
 DAYS = {"date_range_start": "2026-11-16", "date_range_end": "2026-11-17"}
 CANARY = "canary-of-an-unknown-field"

@@ -24,11 +24,11 @@ from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.planner import PlanSettings
 from airflow_provider_clever.ledger.surveying import Survey, survey
 from airflow_provider_clever.pull.question import Question
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.syncs import sync_text
 from airflow_provider_clever.transfer.transfer import Transfer
-from tests.support.sandbox import Sandbox
 
 
 @dataclass

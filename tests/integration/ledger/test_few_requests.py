@@ -10,10 +10,10 @@ from airflow_provider_clever.ledger.coverage import coverage_path
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.ledger.covered import Coverage, PullFacts, SchoolPull
 from airflow_provider_clever.ledger.planner import Reason
+from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.versions import ABSENT
 from airflow_provider_clever.syncs import sync_text
 from tests.integration.ledger.nights import Nights
-from tests.support.sandbox import Sandbox
 
 TODAY = date(2026, 11, 23)
 

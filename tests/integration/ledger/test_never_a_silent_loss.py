@@ -10,8 +10,8 @@ from airflow_provider_clever.ledger.coverage import Listing, receipts_at, record
 from airflow_provider_clever.ledger.covered import CorrectionRules
 from airflow_provider_clever.ledger.planner import PlanSettings, Reason
 from airflow_provider_clever.ledger.reporting import PlannedPull, not_pulled
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.integration.ledger.nights import Due, Nights, days_on, evening
-from tests.support.sandbox import Sandbox
 
 START = date(2026, 9, 14)  # a Monday
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_clever.cli.main import main
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.integration.ledger.nights import Nights
-from tests.support.sandbox import Sandbox
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import ask, due, files, landed
-from tests.support.sandbox import Sandbox
 
 DISTRICTS = ["small", "section_only", "daily_only", "both", "no_section_id", "no_attendance", "paused"]
 

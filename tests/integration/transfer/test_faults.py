@@ -17,8 +17,8 @@ from airflow_provider_clever.exceptions import (
     CleverSettingsError,
     CleverStoppedError,
 )
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import ask, due, files, landed
-from tests.support.sandbox import Sandbox
 from tests.support.timing import at_most
 
 SURVIVED: dict[str, dict[str, Any]] = {

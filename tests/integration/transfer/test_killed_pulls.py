@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import ask, due, landed
-from tests.support.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[3]
 ROUNDS = int(os.environ.get("CLEVER_CRASH_ROUNDS", "6"))
@@ -18,7 +18,7 @@ PULL = """
 import sys
 from pathlib import Path
 from tests.support.asking import ask
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 import pyarrow.parquet
 sandbox = Sandbox(sys.argv[1], 0)
 print("ready", flush=True)

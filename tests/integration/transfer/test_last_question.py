@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_clever.exceptions import CleverStoppedError, CleverTransportError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import ask, due, files, landed
-from tests.support.sandbox import Sandbox
 from tests.support.timing import at_most
 
 

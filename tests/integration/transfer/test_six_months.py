@@ -6,8 +6,8 @@ from pathlib import Path
 
 import duckdb
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import ask, due, files, landed
-from tests.support.sandbox import Sandbox
 
 MONTHS = int(os.environ.get("CLEVER_MONTHS", "7"))
 

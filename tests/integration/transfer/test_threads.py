@@ -13,8 +13,8 @@ from airflow_provider_clever.exceptions import CleverLandingError, CleverStopped
 from airflow_provider_clever.pull import threads
 from airflow_provider_clever.pull.chains import Scope, plan_chains
 from airflow_provider_clever.pull.run import Pull
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import BRISK, settings_for
-from tests.support.sandbox import Sandbox
 
 LARGE = "large"
 """A school's day fills two pages."""

@@ -15,8 +15,8 @@ from airflow_provider_clever.attendance.batches import as_columns, length
 from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.pull.chains import Scope, plan_chains
 from airflow_provider_clever.pull.run import Pull
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import BRISK, FIELDS, ask, due, files, landed, settings_for
-from tests.support.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[3]
 RANGE = {"date_range_start": "2026-06-01", "date_range_end": "2026-11-23"}
@@ -29,7 +29,7 @@ sys.modules[sys.argv[4]] = None
 from pathlib import Path
 from airflow_provider_clever.api.usual_pages import can_read
 from tests.support.asking import ask
-from tests.support.sandbox import Sandbox
+from airflow_provider_clever.sandbox.testing import Sandbox
 lake = Path(sys.argv[2]) if sys.argv[2] else None
 answer = ask(Sandbox(sys.argv[1], 0), lake, district=sys.argv[3], file_format=sys.argv[5])
 print(can_read(), answer.problem, answer.summary["received"], answer.summary["added"])
