@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.canary.canaries import NETRC_PASSWORD, UNKNOWN_VALUE, Canaries, cursors_in
@@ -130,7 +129,7 @@ def until_it_answers(sandbox: Sandbox) -> None:
     """Wait until the sandbox has opened its port again, should it have closed it."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        with suppress(requests.ConnectionError):
+        with suppress(ConnectionError):
             sandbox.overview()
             return
         time.sleep(0.1)

@@ -4,7 +4,6 @@ import time
 from contextlib import suppress
 
 import pytest
-import requests
 
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.waits import meanwhile, wait, wait_for_looks
@@ -24,7 +23,7 @@ def test_a_minute_without_connections_neither_ends_a_wait_nor_hides_the_advance(
         while time.monotonic() < start + 90:
             time.sleep(1)
             if time.monotonic() > start + 58:
-                with suppress(requests.ConnectionError):
+                with suppress(ConnectionError):
                     sandbox.sync("small")
                     return
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import requests
 from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.execution_time.timeout import timeout as execution_timeout
 
@@ -190,7 +189,7 @@ def wait_for_looks(sandbox: Sandbox, looks: int = 2, seconds: float = 120.0) -> 
     while seen < start + looks:
         assert time.monotonic() < deadline, "the wait does not look"
         time.sleep(0.02)
-        with suppress(requests.ConnectionError):  # a sandbox that refuses connections refuses ours too
+        with suppress(ConnectionError):  # a sandbox that refuses connections refuses ours too
             seen = looks_at(sandbox)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from airflow_provider_clever.api.connection_check import brisk_client, check_connection
 from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.integration.api.conftest import settings_for
-from tests.support.sandbox import Sandbox
 
 FOUND = {
     "all is well": ("small", lambda sandbox: None, "was last synced at 2026-11-23 22:45 UTC"),
