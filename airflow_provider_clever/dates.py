@@ -1,9 +1,11 @@
 """Calendar days in a row, how long Clever keeps a day, and time zones by name. Pure."""
 
 import calendar
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -18,16 +20,44 @@ EDGE_DAYS: Final = 14
 LAST_CHANCE_DAYS: Final = EDGE_DAYS
 """How long before Clever forgets a day it counts as about to be lost."""
 
-
 ONE_DAY: Final = timedelta(days=1)
+
+_ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def date_from_text(text: object) -> date:
+    """Give the day that ``YYYY-MM-DD`` names.
+
+    :raises ValueError: it is not text of this form, or no such day. The message does not quote it.
+    """
+    if not isinstance(text, str) or not _ISO_DATE.fullmatch(text):
+        raise ValueError("not a date in the form YYYY-MM-DD")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("not a day of the calendar") from None
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Span:
+class DateRange:
     """Calendar days in a row, both ends included; none if the last lies before the first."""
 
     first: date
     last: date
+
+    @classmethod
+    def from_json(cls, ends: object) -> "DateRange":
+        """Read what :meth:`to_json` gave.
+
+        :raises ValueError: it is no pair of dates.
+        """
+        if not isinstance(ends, list | tuple) or len(ends) != 2:
+            raise ValueError("not a first and a last day")
+        return cls(*map(date_from_text, ends))
+
+    def to_json(self) -> list[str]:
+        """Give the first and the last day, ``YYYY-MM-DD``."""
+        return [self.first.isoformat(), self.last.isoformat()]
 
     @property
     def days(self) -> int:
@@ -41,22 +71,81 @@ class Span:
         start = self.first.weekday()
         return 5 * weeks + sum((start + offset) % 7 < 5 for offset in range(rest))
 
+    def cut(self, pieces: int) -> "list[DateRange]":
+        """Cut the days into at most so many pieces of about as many weekdays each, oldest first.
+
+        Attendance falls on weekdays, so they are what the cut balances. A piece is never shorter than one weekday.
+        """
+        weekdays = max(1, self.weekdays)
+        pieces = max(1, min(pieces, weekdays))
+        starts: list[date] = []
+        seen = 0
+        for day in self:
+            if not starts or (day.weekday() < 5 and seen >= len(starts) * weekdays / pieces):
+                starts.append(day)
+            seen += day.weekday() < 5
+        return [
+            DateRange(*ends) for ends in zip(starts, [day - ONE_DAY for day in starts[1:]] + [self.last], strict=True)
+        ]
+
     def __iter__(self) -> Iterator[date]:
         return (self.first + timedelta(days=offset) for offset in range(self.days))
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
 
     def __str__(self) -> str:
         return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
 
 
-def spans_of(days: Iterable[date]) -> list[Span]:
-    """The fewest spans that hold exactly these days, oldest first."""
-    spans: list[Span] = []
-    for day in sorted(set(days)):
-        if spans and day - spans[-1].last == ONE_DAY:
-            spans[-1] = Span(spans[-1].first, day)
+def date_ranges(days: Iterable[date]) -> tuple[DateRange, ...]:
+    """Give the fewest ranges that hold exactly these days, oldest first."""
+    return joined(DateRange(day, day) for day in days)
+
+
+def joined(ranges: Iterable[DateRange]) -> tuple[DateRange, ...]:
+    """Give the fewest ranges that hold exactly the days of these, oldest first."""
+    result: list[DateRange] = []
+    for one in sorted(one for one in ranges if one.first <= one.last):
+        if result and one.first - ONE_DAY <= result[-1].last:
+            result[-1] = DateRange(result[-1].first, max(result[-1].last, one.last))
         else:
-            spans.append(Span(day, day))
-    return spans
+            result.append(one)
+    return tuple(result)
+
+
+def subtracted(ranges: Iterable[DateRange], others: Iterable[DateRange]) -> tuple[DateRange, ...]:
+    """Give the days of the first that lie in none of the others."""
+    rest: list[DateRange] = []
+    taken = joined(others)
+    for one in joined(ranges):
+        first = one.first
+        for other in taken:
+            if other.last < first or other.first > one.last:
+                continue
+            if other.first > first:
+                rest.append(DateRange(first, other.first - ONE_DAY))
+            if other.last >= one.last:
+                break
+            first = other.last + ONE_DAY
+        else:
+            rest.append(DateRange(first, one.last))
+    return tuple(rest)
+
+
+def covers(ranges: Iterable[DateRange], wanted: Iterable[DateRange]) -> bool:
+    """Tell whether every wanted day lies in one of the ranges."""
+    return not subtracted(wanted, ranges)
+
+
+def gaps(ranges: Iterable[DateRange]) -> tuple[DateRange, ...]:
+    """Give the days between the first and the last that lie in no range."""
+    return tuple(DateRange(before.last + ONE_DAY, after.first - ONE_DAY) for before, after in pairwise(joined(ranges)))
+
+
+def days_of(ranges: Iterable[DateRange]) -> Iterator[date]:
+    """Give every day of the ranges once, in order."""
+    return (day for one in joined(ranges) for day in one)
 
 
 # --- retention ------------------------------------------------------------------------------------------------------

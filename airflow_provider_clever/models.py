@@ -7,7 +7,8 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from airflow_provider_clever.attendance import schema
-from airflow_provider_clever.attendance.values import CleverId, date_from_text, moment_from_text
+from airflow_provider_clever.attendance.values import CleverId, moment_from_text
+from airflow_provider_clever.dates import date_from_text
 
 AttendanceRecord = schema.AttendanceRecord
 

@@ -7,7 +7,8 @@ from urllib.parse import quote, unquote, urlencode
 
 from airflow_provider_clever.api.messages import Request
 from airflow_provider_clever.attendance.schema import ATTENDANCE_STATUSES
-from airflow_provider_clever.attendance.values import date_from_text, is_clever_id
+from airflow_provider_clever.attendance.values import is_clever_id
+from airflow_provider_clever.dates import date_from_text
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 ATTENDANCE_LIMIT: Final = 1000

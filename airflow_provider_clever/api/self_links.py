@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_clever.api.messages import Request
-from airflow_provider_clever.attendance.values import date_from_text, moment_from_text
+from airflow_provider_clever.attendance.values import moment_from_text
+from airflow_provider_clever.dates import date_from_text
 
 _SEVERAL: Final = 2
 """How many questions must show the same conflict before it counts as Clever's new way to write links."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from airflow_provider_clever.api.rows import MOST_ID_LETTERS, has_id_letters_only
 from airflow_provider_clever.attendance.batches import BATCH_COLUMNS, ends_and_letters, length
 from airflow_provider_clever.attendance.schema import ATTENDANCE_STATUSES, ATTENDANCE_TYPES, FIELDS, names
-from airflow_provider_clever.attendance.values import date_from_text
+from airflow_provider_clever.dates import date_from_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

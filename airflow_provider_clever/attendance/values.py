@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from airflow_provider_clever.dates import date_from_text
+
 ID_PATTERN: Final = r"^[0-9A-Za-z_-]{1,64}$"
 """What may enter a URL or a path as an id. Clever's own are 24 hex digits (clever-api.md 2.1).
 
@@ -16,7 +18,6 @@ For a check use :func:`is_clever_id`: ``re.match`` with this pattern would let a
 """
 
 _ID: Final = re.compile(ID_PATTERN)
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
 )
@@ -26,19 +27,6 @@ _CLEVER_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2
 def is_clever_id(text: object) -> bool:
     """Tell whether this may enter a URL or a path as an id."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
-
-
-def date_from_text(text: object) -> date:
-    """Give the day that ``YYYY-MM-DD`` names.
-
-    :raises ValueError: it is not text of this form, or no such day. The message does not quote it.
-    """
-    if not isinstance(text, str) or not _DATE.fullmatch(text):
-        raise ValueError("not a date in the form YYYY-MM-DD")
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("not a day of the calendar") from None
 
 
 def moment_from_text(text: object) -> datetime:

@@ -4,7 +4,6 @@ import getpass
 import json
 import os
 from argparse import ArgumentParser, Namespace
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -58,11 +57,11 @@ def run(options: Namespace) -> ExitCode:
 
 
 def _show_questions(objects: "Objects", district_id: str, *, as_json: bool) -> ExitCode:
-    from airflow_provider_clever.lake.answers import read_answers
+    from airflow_provider_clever.lake.answers import read_answers, to_json
 
     questions = read_answers(objects, district_id).questions
     if as_json:
-        print(json.dumps({school_id: asdict(one) for school_id, one in questions.items()}, indent=2))
+        print(json.dumps({school_id: to_json(one) for school_id, one in questions.items()}, indent=2))
     else:
         for school_id, one in sorted(questions.items()):
             shown = f"{one.name} ({school_id})" if one.name else school_id
@@ -74,7 +73,7 @@ def _show_questions(objects: "Objects", district_id: str, *, as_json: bool) -> E
 
 def _give_answer(objects: "Objects", district_id: str, options: Namespace) -> ExitCode:
     from airflow_provider_clever.exceptions import CleverSettingsError
-    from airflow_provider_clever.lake.answers import give_answer
+    from airflow_provider_clever.lake.answers import give_answer, to_json
     from airflow_provider_clever.syncs import sync_text
 
     said = give_answer(
@@ -88,9 +87,9 @@ def _give_answer(objects: "Objects", district_id: str, options: Namespace) -> Ex
         last=options.last,
     )
     if options.json:
-        print(json.dumps([asdict(one) for one in said], indent=2))
+        print(json.dumps([to_json(one) for one in said], indent=2))
     for one in () if options.json else said:
-        print(f"{one.school_id}, {one.days.start} to {one.days.end}: {MEANINGS[one.word]}")
+        print(f"{one.school_id}, {one.days.first} to {one.days.last}: {MEANINGS[one.word]}")
     if not said:
         raise CleverSettingsError("No school waits for a word, so nothing was written down.")
     return ExitCode.OK

@@ -65,7 +65,7 @@ def add_json(parser: ArgumentParser) -> None:
 
 
 def _date(text: str) -> date:
-    from airflow_provider_clever.attendance.values import date_from_text
+    from airflow_provider_clever.dates import date_from_text
     from airflow_provider_clever.windows import YEARS
 
     try:

@@ -9,7 +9,7 @@ from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from airflow_provider_clever.dates import Span
+    from airflow_provider_clever.dates import DateRange
     from airflow_provider_clever.ledger.surveying import Survey
 
 HELP: Final = "what is due of a district, why, and what it takes to pull it"
@@ -72,8 +72,8 @@ def _surveyed(options: Namespace) -> "Survey":
         return survey(client, objects, today=today, settings=plan_settings, within=span)
 
 
-def _looked_at(options: Namespace, today: date) -> "Span":
-    from airflow_provider_clever.dates import Span, first_retained
+def _looked_at(options: Namespace, today: date) -> "DateRange":
+    from airflow_provider_clever.dates import DateRange, first_retained
     from airflow_provider_clever.exceptions import CleverSettingsError
 
     last = options.last or max(today, options.first or today)
@@ -84,4 +84,4 @@ def _looked_at(options: Namespace, today: date) -> "Span":
         raise CleverSettingsError(
             f"--from {first} lies in the future: it is {today} there, and nothing can be due yet."
         )
-    return Span(first, min(last, today))
+    return DateRange(first, min(last, today))

@@ -6,12 +6,15 @@ student. docs/reference/landed-files.md, "Answers".
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, Final, Literal, TypeAlias
+from functools import cache
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from airflow_provider_clever.day_ranges import DayRange, day_ranges, days, joined
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
+
+from airflow_provider_clever.dates import DateRange, covers, date_ranges, joined, subtracted
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.storage.objects import Objects
@@ -28,8 +31,10 @@ HOW_TO_ANSWER: Final = (
 )
 """The next step wherever rows were withheld."""
 
-_FIRST_DAY: Final = "0001-01-01"
-_LAST_DAY: Final = "9999-12-31"
+_EVERY_DAY: Final = DateRange(date.min, date.max)
+
+JsonRange: TypeAlias = Annotated[DateRange, PlainValidator(DateRange.from_json), PlainSerializer(DateRange.to_json)]
+"""A range of days that stands in JSON as its two ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +51,13 @@ class Withheld:
 
     rows: int
     of: int
-    days: tuple[DayRange, ...]
+    days: tuple[JsonRange, ...]
     since: str
     is_news: bool = True
     reason: str = ""
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "Withheld":
-        """What :func:`dataclasses.asdict` gave."""
-        return cls(**{**document, "days": tuple(DayRange(*one) for one in document["days"])})
-
     def __str__(self) -> str:
-        first, last, count = self.days[0].start, self.days[-1].end, sum(1 for _ in days(self.days))
+        first, last, count = self.days[0].first, self.days[-1].last, sum(one.days for one in self.days)
         when = first if count == 1 else f"{first} to {last} ({count} days)"
         return f"{when}: {self.rows:,} of {self.of:,} landed rows did not come back, since {self.since[:16]}Z"
 
@@ -86,20 +86,20 @@ class GivenAnswer:
     """
 
     school_id: str
-    days: DayRange
+    days: JsonRange
     word: Word
     by: str
     at: str
     ended: tuple[tuple[str, str, str], ...] = ()
 
     @property
-    def identity(self) -> tuple[str, DayRange, str, str, str]:
+    def identity(self) -> tuple[str, DateRange, str, str, str]:
         """What it says, and who said it when; without what has come of it."""
         return self.school_id, self.days, self.word, self.by, self.at
 
     def holds(self, day: str, key_id: str) -> bool:
         """Whether it still speaks of this day; for a retry of the run that used it up it does."""
-        if not self.days.start <= day <= self.days.end:
+        if date.fromisoformat(day) not in self.days:
             return False
         return not any(by != key_id and first <= day <= last for by, first, last in self.ended)
 
@@ -119,7 +119,7 @@ class Answers:
     def word(self, school_id: str, day: str, key_id: str) -> Word | None:
         """What was last said about a school's day, if it still holds."""
         said = (one for one in reversed(self.given) if one.school_id == school_id and one.word != "unshared")
-        latest = next((one for one in said if one.days.start <= day <= one.days.end), None)
+        latest = next((one for one in said if date.fromisoformat(day) in one.days), None)
         return latest.word if latest is not None and latest.holds(day, key_id) else None
 
     def has_word(self, school_id: str, word: Word) -> bool:
@@ -209,24 +209,24 @@ def give_answer(
     return said
 
 
-def _meant(answers: Answers, school_id: str, word: Word, first: date | None, last: date | None) -> DayRange:
+def _meant(answers: Answers, school_id: str, word: Word, first: date | None, last: date | None) -> DateRange:
     layout.checked_id(school_id, "school id")
     question = answers.questions.get(school_id)
     if question is not None:
         # Who keeps rows keeps older ones too, which the next sweep would ask about; that takes nothing away.
-        start = _FIRST_DAY if word == "kept" else question.withheld.days[0].start
-        asked = DayRange(start, question.withheld.days[-1].end)
+        start = date.min if word == "kept" else question.withheld.days[0].first
+        asked = DateRange(start, question.withheld.days[-1].last)
     elif word == "unshared" or (first and last):
-        asked = DayRange(_FIRST_DAY, _LAST_DAY)
+        asked = _EVERY_DAY
     else:
         raise CleverSettingsError(
             f"No rows of school {school_id} wait for a word, so say of which days you speak: give the first and the "
             "last, or check the id of the school."
         )
-    meant = DayRange(first.isoformat() if first else asked.start, last.isoformat() if last else asked.end)
-    if meant.start > meant.end:
+    meant = DateRange(first or asked.first, last or asked.last)
+    if meant.first > meant.last:
         raise CleverSettingsError(
-            f"The rows of school {school_id} that wait for a word are those of {asked.start} to {asked.end}, and none "
+            f"The rows of school {school_id} that wait for a word are those of {asked.first} to {asked.last}, and none "
             "of these days is meant. Give both the first and the last day, or leave them out."
         )
     return meant
@@ -242,7 +242,7 @@ class Settled:
     """
 
     name: str
-    window: DayRange
+    window: DateRange
     withheld: Withheld | None = None
     ended: tuple[str, ...] = ()
 
@@ -252,8 +252,8 @@ def told(answers: Answers, school_id: str, found: Withheld, key_id: str) -> With
     before = answers.questions.get(school_id)
     if before is None:
         return found
-    more_days = set(days(found.days)).difference(days(before.withheld.days))
-    is_news = before.told_by == key_id or bool(more_days) or found.rows > before.withheld.rows
+    more_days = not covers(before.withheld.days, found.days)
+    is_news = before.told_by == key_id or more_days or found.rows > before.withheld.rows
     return replace(found, since=min(before.withheld.since, found.since), is_news=is_news)
 
 
@@ -288,11 +288,11 @@ def note(
                     withheld,
                     rows=max(withheld.rows, earlier.rows),
                     of=max(withheld.of, earlier.of),
-                    days=joined([*withheld.days, *_outside(earlier.days, one.window)]),
+                    days=joined([*withheld.days, *subtracted(earlier.days, [one.window])]),
                 )
                 teller = key_id if withheld.is_news or question is None else question.told_by
                 questions[school_id] = Question(name=one.name, withheld=whole, told_by=teller)
-            elif question is not None and (rest := _outside(question.withheld.days, one.window)):
+            elif question is not None and (rest := subtracted(question.withheld.days, [one.window])):
                 questions[school_id] = replace(question, withheld=replace(question.withheld, days=rest))
         given = tuple(
             _ended(one, found.get(one.school_id), key_id, newly or ()) if one.identity in heeded else one
@@ -309,36 +309,37 @@ def note(
     return result
 
 
-def _outside(found: Iterable[DayRange], window: DayRange) -> tuple[DayRange, ...]:
-    return day_ranges(day for day in days(found) if not window.start <= day <= window.end)
-
-
 def _ended(one: GivenAnswer, found: Settled | None, key_id: str, listed: Collection[str]) -> GivenAnswer:
     if one.word == "unshared":
         is_back = one.school_id in listed and not one.ended
-        return replace(one, ended=((key_id, _FIRST_DAY, _LAST_DAY),)) if is_back else one
+        return replace(one, ended=(_ended_for(key_id, _EVERY_DAY),)) if is_back else one
     if found is None:
         return one
-    done = day_ranges(day for day in found.ended if one.holds(day, key_id))
-    new = [(key_id, span.start, span.end) for span in done if (key_id, span.start, span.end) not in one.ended]
+    done = date_ranges(date.fromisoformat(day) for day in found.ended if one.holds(day, key_id))
+    new = [ended for days in done if (ended := _ended_for(key_id, days)) not in one.ended]
     return replace(one, ended=(*one.ended, *new))
+
+
+def _ended_for(key_id: str, days: DateRange) -> tuple[str, str, str]:
+    first, last = days.to_json()
+    return key_id, first, last
 
 
 def _update(objects: Objects, district_id: str, change: Callable[[Answers], Answers]) -> None:
     def next_data(data: bytes | None) -> bytes | None:
         before = _parsed(data, district_id)
         after = change(before)
-        return None if after == before else _to_json(after)
+        return None if after == before else _encoded(after)
 
     objects.update(answers_path(district_id), next_data)
 
 
-def _to_json(answers: Answers) -> bytes:
+def _encoded(answers: Answers) -> bytes:
     document = {
         "schema_version": SCHEMA_VERSION,
         "district_id": answers.district_id,
-        "questions": {school_id: asdict(one) for school_id, one in sorted(answers.questions.items())},
-        "answers": [asdict(one) for one in answers.given],
+        "questions": {school_id: to_json(one) for school_id, one in sorted(answers.questions.items())},
+        "answers": [to_json(one) for one in answers.given],
         "listed": list(answers.listed),
     }
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
@@ -353,19 +354,26 @@ def _parsed(data: bytes | None, district_id: str) -> Answers:
             raise _unusable(district_id, "a newer version of airflow-provider-clever wrote it; upgrade this one")
         if document["district_id"] != district_id:
             raise _unusable(district_id, "it is another district's")
-        questions = {
-            school_id: Question(**{**one, "withheld": Withheld.from_json(one["withheld"])})
-            for school_id, one in document["questions"].items()
-        }
-        given = tuple(_given(one) for one in document["answers"])
+        questions, given = _adapter().validate_python((document["questions"], document["answers"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise _unusable(district_id, "it is damaged") from None
     return Answers(district_id, questions, given, tuple(document.get("listed", ())))
 
 
-def _given(document: Mapping[str, Any]) -> GivenAnswer:
-    ended = tuple((str(by), str(first), str(last)) for by, first, last in document["ended"])
-    return GivenAnswer(**{**document, "days": DayRange(*document["days"]), "ended": ended})
+@cache
+def _adapter() -> TypeAdapter[tuple[dict[str, Question], tuple[GivenAnswer, ...]]]:
+    return TypeAdapter(tuple[dict[str, Question], tuple[GivenAnswer, ...]])
+
+
+@cache
+def _part_adapter() -> TypeAdapter[Withheld | Question | GivenAnswer]:
+    return TypeAdapter(Withheld | Question | GivenAnswer)
+
+
+def to_json(one: Withheld | Question | GivenAnswer) -> dict[str, Any]:
+    """Give it as values that JSON has a form for."""
+    document: dict[str, Any] = _part_adapter().dump_python(one, mode="json")
+    return document
 
 
 def _unusable(district_id: str, why: str) -> CleverLandingError:

@@ -4,17 +4,17 @@ docs/reference/receipt.md documents every field. A receipt holds no student data
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from airflow_provider_clever.attendance.merge import COUNT_NAMES, Counts
-from airflow_provider_clever.attendance.values import date_from_text, moment_from_text
-from airflow_provider_clever.day_ranges import DayRange, covers, joined
+from airflow_provider_clever.attendance.values import moment_from_text
+from airflow_provider_clever.dates import DateRange, covers, date_from_text, joined
 from airflow_provider_clever.lake import changes, layout
-from airflow_provider_clever.lake.answers import Withheld
+from airflow_provider_clever.lake.answers import JsonRange, Withheld
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 
 if TYPE_CHECKING:
@@ -44,6 +44,14 @@ class Asked:
     school_ids: tuple[str, ...] | None = None
     section_ids: tuple[str, ...] | None = None
     whole: bool = True
+
+    @property
+    def days(self) -> DateRange:
+        """The days that were asked for.
+
+        :raises ValueError: they are no dates.
+        """
+        return DateRange.from_json((self.date_range_start, self.date_range_end))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +87,7 @@ class SchoolReceipt:
 
     state: SchoolState
     name: str = ""
-    covered: tuple[DayRange, ...] = ()
+    covered: tuple[JsonRange, ...] = ()
     written: dict[str, WrittenPartition] = field(default_factory=dict)
     unchanged: dict[str, str] = field(default_factory=dict)
     error: str | None = None
@@ -96,7 +104,7 @@ class Try:
     finished_at: str
     sync_before: str | None
     settled: bool
-    covered: dict[str, tuple[DayRange, ...]]
+    covered: dict[str, tuple[JsonRange, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,16 +148,8 @@ class Receipt:
             if moment_from_text(moment).year < _FIRST_YEAR:
                 msg = f"it speaks of a moment before {_FIRST_YEAR}"
                 raise ValueError(msg)
-        schools = self.schools.values()
-        of_tries = (days for one in self.tries for days in one.covered.values())
-        of_withheld = (school.withheld.days for school in schools if school.withheld)
-        for ranges in (*(school.covered for school in schools), *of_tries, *of_withheld):
-            for days in ranges:
-                date_from_text(days.start)
-                date_from_text(days.end)
-        for day in (self.asked.date_range_start, self.asked.date_range_end):
-            date_from_text(day)
-        for school in schools:
+        _ = self.asked.days
+        for school in self.schools.values():
             for day in (*school.written, *school.unchanged):
                 date_from_text(day)
         if self.file_format not in layout.EXTENSIONS:
@@ -158,7 +158,7 @@ class Receipt:
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as values that JSON has a form for."""
-        document = asdict(self)
+        document: dict[str, Any] = _adapter().dump_python(self, mode="json", warnings=False)
         del document["idempotency_key"]
         return document | {"work": self.idempotency_key._asdict()}
 
@@ -201,7 +201,7 @@ def school_receipt(
     *,
     state: SchoolState,
     name: str = "",
-    covered: Sequence[DayRange] = (),
+    covered: Sequence[JsonRange] = (),
     error: str | None = None,
     withheld: Withheld | None = None,
 ) -> SchoolReceipt:

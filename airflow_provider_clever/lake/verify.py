@@ -6,12 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from airflow_provider_clever import day_ranges
 from airflow_provider_clever.attendance import keys as rows
 from airflow_provider_clever.attendance.batches import length
 from airflow_provider_clever.attendance.rows import Columns
 from airflow_provider_clever.attendance.values import is_clever_id
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange, gaps
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import changes, layout
 from airflow_provider_clever.lake.formats import FORMATS, DamagedPartitionError
@@ -187,7 +186,7 @@ def _district_folders(objects: Objects) -> list[str]:
 
 def _check_receipts(objects: Objects, district: str, tally: _Tally) -> dict[tuple[str, str], _Spoken]:
     spoken: dict[tuple[str, str], _Spoken] = {}
-    covered: dict[str, list[DayRange]] = {}
+    covered: dict[str, list[DateRange]] = {}
     damaged: list[str] = []
     for receipt in read_receipts(objects.fs, objects.root, district, damaged=damaged):
         tally.read["receipts"] += 1
@@ -199,15 +198,15 @@ def _check_receipts(objects: Objects, district: str, tally: _Tally) -> dict[tupl
     for path in damaged:
         tally.add(Finding(kind="damaged", district_id=district, path=path, words="a receipt"))
     for school_id, ranges in sorted(covered.items()):
-        for gap in day_ranges.gaps(ranges):
+        for gap in gaps(ranges):
             tally.add(
                 Finding(
                     kind="uncovered_days",
                     district_id=district,
                     path=layout.landed_prefix(district),
-                    count=sum(1 for _ in day_ranges.days([gap])),
+                    count=gap.days,
                     school_id=school_id,
-                    words=f"{gap.start} to {gap.end}",
+                    words=f"{gap.first} to {gap.last}",
                 )
             )
     return spoken

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from airflow_provider_clever.dates import Span
-from airflow_provider_clever.pull.chains import cut_days
+from airflow_provider_clever.dates import DateRange
 
 PAGE_ROWS: Final = 1000
 """The most rows that one request brings (clever-api.md 2.6)."""
@@ -29,7 +28,7 @@ class SchoolSpan(NamedTuple):
     """
 
     school_id: str
-    span: Span
+    span: DateRange
     rows_per_weekday: float
 
 
@@ -41,7 +40,7 @@ class PullTask:
     """
 
     school_ids: tuple[str, ...]
-    span: Span
+    span: DateRange
     requests: int
 
     def arguments(self) -> dict[str, object]:
@@ -53,7 +52,7 @@ class PullTask:
         }
 
 
-def expected_requests(span: Span, rows_per_weekday: float) -> int:
+def expected_requests(span: DateRange, rows_per_weekday: float) -> int:
     """How many pages a school's days are expected to fill; one at least, since asking is what finds them empty."""
     return max(1, math.ceil(span.weekdays * rows_per_weekday / PAGE_ROWS))
 
@@ -87,7 +86,7 @@ class _Group:
     :param least: how many requests the days that each of them needs would take.
     """
 
-    span: Span
+    span: DateRange
     rows: dict[str, float]
     requests: int
     least: int
@@ -99,7 +98,7 @@ class _Group:
 
     def take(self, one: SchoolSpan, allowance: float) -> bool:
         """Take in another school if asking for the same days is cheap enough."""
-        union = Span(min(self.span.first, one.span.first), max(self.span.last, one.span.last))
+        union = DateRange(min(self.span.first, one.span.first), max(self.span.last, one.span.last))
         requests = self.requests if union == self.span else _requests(union, self.rows.values())
         if one.school_id not in self.rows:
             requests += expected_requests(union, one.rows_per_weekday)
@@ -111,7 +110,7 @@ class _Group:
         return True
 
 
-def _requests(span: Span, rows_per_weekday: Iterable[float]) -> int:
+def _requests(span: DateRange, rows_per_weekday: Iterable[float]) -> int:
     return sum(expected_requests(span, rows) for rows in rows_per_weekday)
 
 
@@ -127,18 +126,16 @@ def _cut(group: _Group, task_requests: int) -> Iterator[PullTask]:
     """Cut a group in time as far as that costs little, so that what expires first comes first; the rest by schools."""
     pages_each = group.requests // len(group.rows)
     cuts = min(math.ceil(group.requests / task_requests), pages_each // _PAGES_PER_CUT)
-    for first, last in cut_days(group.span.first, group.span.last, cuts):
-        span = Span(first, last)
+    for span in group.span.cut(cuts):
         pages = {school_id: expected_requests(span, group.rows[school_id]) for school_id in sorted(group.rows)}
         light = {school_id: count for school_id, count in pages.items() if count <= task_requests / 2}
         yield from _shared_out(span, light, task_requests)
         for school_id in pages.keys() - light.keys():
-            for start, end in cut_days(first, last, math.ceil(pages[school_id] / task_requests)):
-                piece = Span(start, end)
+            for piece in span.cut(math.ceil(pages[school_id] / task_requests)):
                 yield PullTask((school_id,), piece, expected_requests(piece, group.rows[school_id]))
 
 
-def _shared_out(span: Span, pages: Mapping[str, int], task_requests: int) -> Iterator[PullTask]:
+def _shared_out(span: DateRange, pages: Mapping[str, int], task_requests: int) -> Iterator[PullTask]:
     """Share schools out to tasks of about as many pages each."""
     total = sum(pages.values())
     batches = math.ceil(total / task_requests)

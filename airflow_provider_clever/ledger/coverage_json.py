@@ -7,8 +7,8 @@ from datetime import date
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from airflow_provider_clever.attendance.values import date_from_text, moment_from_text
-from airflow_provider_clever.dates import ONE_DAY, Span
+from airflow_provider_clever.attendance.values import moment_from_text
+from airflow_provider_clever.dates import ONE_DAY, DateRange, date_from_text
 from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage, WithheldDays
 from airflow_provider_clever.syncs import sync_text
 
@@ -135,19 +135,19 @@ def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, A
 
 
 def _numbered(days: Mapping[date, Cover], numbers: Mapping[Cover, int]) -> list[list[Any]]:
-    return [[_text(span.first), _text(span.last), numbers[cover]] for span, cover in _covered_spans(days)]
+    return [[*span.to_json(), numbers[cover]] for span, cover in _covered_spans(days)]
 
 
-def _covered_spans(covers: Mapping[date, Cover]) -> Iterable[tuple[Span, Cover]]:
+def _covered_spans(covers: Mapping[date, Cover]) -> Iterable[tuple[DateRange, Cover]]:
     # Days in a row have a constant difference between their date and their number in the list.
     numbered = enumerate(sorted(covers))
     for (_, cover), run in groupby(numbered, key=lambda one: (one[1] - one[0] * ONE_DAY, covers[one[1]])):
         days = [day for _, day in run]
-        yield Span(days[0], days[-1]), cover
+        yield DateRange(days[0], days[-1]), cover
 
 
 def _withheld(found: WithheldDays | None) -> list[Any] | None:
-    return found and [*found[:-1], [[_text(span.first), _text(span.last)] for span in found.days]]
+    return found and [*found[:-1], [days.to_json() for days in found.days]]
 
 
 def _month(folded: FoldedMonth) -> dict[str, Any]:
@@ -228,8 +228,8 @@ def _date(text: str | None) -> date | None:
     return _day(text) if text else None
 
 
-def _span(first: object, last: object) -> Span:
-    return Span(_day(first), _day(last))
+def _span(first: object, last: object) -> DateRange:
+    return DateRange(_day(first), _day(last))
 
 
 def _day(text: object) -> date:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.dates import ONE_DAY, Span, first_retained, forgotten_on, spans_of
+from airflow_provider_clever.dates import ONE_DAY, DateRange, date_ranges, first_retained, forgotten_on
 
 NEVER_SYNCED: Final = ""
 """The sync of a district that has not synced yet, or does not say when."""
@@ -44,7 +44,7 @@ class WithheldDays(NamedTuple):
     rows: int
     of: int
     since: str
-    days: tuple[Span, ...]
+    days: tuple[DateRange, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class SchoolPull:
     """
 
     school_id: str
-    covered: tuple[Span, ...] = ()
+    covered: tuple[DateRange, ...] = ()
     rows_per_weekday: float | None = None
     name: str = ""
     failure: str = ""
@@ -172,26 +172,26 @@ class SchoolCoverage:
         cover = self.days.get(day)
         return cover is not None and cover.is_settled
 
-    def gaps(self, span: Span) -> list[Span]:
+    def gaps(self, span: DateRange) -> tuple[DateRange, ...]:
         """The days of a span that no settled pull has covered."""
-        return spans_of(day for day in span if not self.is_settled(day))
+        return date_ranges(day for day in span if not self.is_settled(day))
 
-    def unlanded(self, days: Iterable[date]) -> list[Span]:
+    def unlanded(self, days: Iterable[date]) -> tuple[DateRange, ...]:
         """Of these days those that no settled pull has covered, without those whose rows are withheld: they landed."""
         found = self.open_withheld
         landed = {day for span in found.days for day in span} if found else set()
-        return spans_of(day for day in days if not self.is_settled(day) and day not in landed)
+        return date_ranges(day for day in days if not self.is_settled(day) and day not in landed)
 
-    def lost(self, today: date, *, shared_until: date | None = None) -> list[Span]:
+    def lost(self, today: date, *, shared_until: date | None = None) -> tuple[DateRange, ...]:
         """The days that Clever had for us, that no settled pull has covered, and that it has forgotten.
 
         :param shared_until: the last date on which the school was shared; later days nobody could have asked for.
             Default: it is shared still.
         """
         if self.first_seen is None:
-            return []
+            return ()
         last = min(first_retained(today) - ONE_DAY, shared_until or date.max)
-        return self.unlanded(Span(first_retained(self.first_seen), last))
+        return self.unlanded(DateRange(first_retained(self.first_seen), last))
 
     def listed(self, day: date) -> None:
         """Note that the district's list of this date names the school."""
@@ -294,12 +294,12 @@ class Coverage:
         self.prove()
 
 
-def _fold_days(days: dict[date, Cover], covered: Iterable[Span], cover: Cover, pulled_on: date) -> None:
+def _fold_days(days: dict[date, Cover], covered: Iterable[DateRange], cover: Cover, pulled_on: date) -> None:
     # An answer about a day that Clever had forgotten by then, or that had not come yet, says nothing: it must not hide
     # a lost day. In UTC+14 it may be the day after the one in UTC.
     first, last = first_retained(pulled_on), pulled_on + ONE_DAY
     for span in covered:
-        for day in Span(max(span.first, first), min(span.last, last)):
+        for day in DateRange(max(span.first, first), min(span.last, last)):
             days[day] = max(cover, days.get(day, cover))
 
 
@@ -367,13 +367,13 @@ def _covered_up_to(school: SchoolCoverage, today: date, rules: CorrectionRules) 
     if newest.sync == NEVER_SYNCED:
         return None
     last = min(today, rules.local_date(newest.sync))
-    if any(day not in retained for day in Span(floor, last)):
+    if any(day not in retained for day in DateRange(floor, last)):
         return None
     open_syncs = {cover.sync for day, cover in retained.items() if day <= last and not rules.is_done(day, cover)}
     return min(open_syncs | {newest.sync}) or None
 
 
-def about_to_be_lost(school: SchoolCoverage, today: date, within_days: int) -> list[Span]:
+def about_to_be_lost(school: SchoolCoverage, today: date, within_days: int) -> tuple[DateRange, ...]:
     """The days that no settled pull has covered and that Clever forgets within so many days.
 
     Of a day on which a first pull found nothing there is nothing to lose, as far as anybody knows.

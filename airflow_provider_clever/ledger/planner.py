@@ -11,7 +11,14 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from airflow_provider_clever.dates import LAST_CHANCE_DAYS, ONE_DAY, Span, first_retained, forgotten_on, spans_of
+from airflow_provider_clever.dates import (
+    LAST_CHANCE_DAYS,
+    ONE_DAY,
+    DateRange,
+    date_ranges,
+    first_retained,
+    forgotten_on,
+)
 from airflow_provider_clever.ledger.batches import PullTask, SchoolSpan, batched, expected_requests
 from airflow_provider_clever.ledger.covered import (
     NEVER_SYNCED,
@@ -85,10 +92,10 @@ class SchoolPlan:
     covered: int
     expiring: int
     reasons: Mapping[Reason, int]
-    due: tuple[Span, ...]
-    asked: tuple[Span, ...]
-    at_risk: tuple[Span, ...]
-    lost: tuple[Span, ...]
+    due: tuple[DateRange, ...]
+    asked: tuple[DateRange, ...]
+    at_risk: tuple[DateRange, ...]
+    lost: tuple[DateRange, ...]
     requests: int | None
 
     @property
@@ -99,13 +106,9 @@ class SchoolPlan:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         counts = {name: getattr(self, name) for name in ("school_id", "name", "retained", "covered", "expiring")}
-        spans = {name: _json_spans(getattr(self, name)) for name in ("due", "asked", "at_risk", "lost")}
+        spans = {name: [span.to_json() for span in getattr(self, name)] for name in ("due", "asked", "at_risk", "lost")}
         reasons = {str(reason): days for reason, days in self.reasons.items()}
         return counts | {"due_days": self.due_days, "reasons": reasons, "requests": self.requests} | spans
-
-
-def _json_spans(spans: Iterable[Span]) -> list[list[str]]:
-    return [[span.first.isoformat(), span.last.isoformat()] for span in spans]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Plan:
     """
 
     today: date
-    span: Span
+    span: DateRange
     first_retained: date
     schools: tuple[SchoolPlan, ...]
     tasks: tuple[PullTask, ...]
@@ -145,7 +148,7 @@ class Plan:
     @property
     def gone_days(self) -> int:
         """How many of the days looked at Clever has forgotten."""
-        return Span(self.span.first, min(self.span.last, self.first_retained - ONE_DAY)).days
+        return DateRange(self.span.first, min(self.span.last, self.first_retained - ONE_DAY)).days
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -171,8 +174,8 @@ def plan(
     last_sync: str | None,
     settings: PlanSettings,
     rows_per_weekday: Mapping[str, float] | None = None,
-    asked: Span | None = None,
-    within: Span | None = None,
+    asked: DateRange | None = None,
+    within: DateRange | None = None,
 ) -> Plan:
     """Give what is due.
 
@@ -185,7 +188,7 @@ def plan(
     :param asked: days that somebody asked for, as a backfill does: these and no others are due, covered or not.
     :param within: look at these days only. Default: everything that Clever still has.
     """
-    span = asked or within or Span(first_retained(today), today)
+    span = asked or within or DateRange(first_retained(today), today)
     measured = rows_per_weekday or {}
     view = _View(today, last_sync or NEVER_SYNCED, settings)
     plans, wanted = [], []
@@ -200,9 +203,9 @@ def plan(
     return Plan(today, span, first_retained(today), tuple(plans), tuple(tasks), settings.requests_per_minute)
 
 
-def _worth_asking(span: Span, today: date) -> Span:
+def _worth_asking(span: DateRange, today: date) -> DateRange:
     # Nobody says to the day when Clever purges (clever-api.md O11), so what somebody asks for is tried a little longer.
-    return Span(max(span.first, first_retained(today) - timedelta(days=LAST_CHANCE_DAYS)), min(span.last, today))
+    return DateRange(max(span.first, first_retained(today) - timedelta(days=LAST_CHANCE_DAYS)), min(span.last, today))
 
 
 def _school_plan(
@@ -212,10 +215,10 @@ def _school_plan(
     rows_per_weekday: float | None,
     due: Mapping[date, Reason],
     view: "_View",
-    span: Span,
+    span: DateRange,
 ) -> SchoolPlan:
-    retained = Span(max(span.first, first_retained(view.today)), span.last)
-    asked = _joined(spans_of(due), rows_per_weekday or 0.0)
+    retained = DateRange(max(span.first, first_retained(view.today)), span.last)
+    asked = _joined(date_ranges(due), rows_per_weekday or 0.0)
     return SchoolPlan(
         school_id=school_id,
         name=name,
@@ -223,20 +226,20 @@ def _school_plan(
         covered=sum(school.is_settled(day) for day in retained),
         expiring=sum(_days_left(day, view.today) <= LAST_CHANCE_DAYS for day in retained),
         reasons={reason: days for reason in Reason if (days := list(due.values()).count(reason))},
-        due=tuple(spans_of(due)),
+        due=date_ranges(due),
         asked=tuple(asked),
-        at_risk=tuple(about_to_be_lost(school, view.today, LAST_CHANCE_DAYS)),
-        lost=tuple(school.lost(view.today)),
+        at_risk=about_to_be_lost(school, view.today, LAST_CHANCE_DAYS),
+        lost=school.lost(view.today),
         requests=None if rows_per_weekday is None else sum(expected_requests(one, rows_per_weekday) for one in asked),
     )
 
 
-def _joined(spans: list[Span], rows_per_weekday: float) -> list[Span]:
-    joined: list[Span] = []
+def _joined(spans: Iterable[DateRange], rows_per_weekday: float) -> list[DateRange]:
+    joined: list[DateRange] = []
     for span in spans:
-        between = Span(joined[-1].last + ONE_DAY, span.first - ONE_DAY) if joined else None
+        between = DateRange(joined[-1].last + ONE_DAY, span.first - ONE_DAY) if joined else None
         if between and between.weekdays * rows_per_weekday < _WORTH_ASKING_ROWS:
-            joined[-1] = Span(joined[-1].first, span.last)
+            joined[-1] = DateRange(joined[-1].first, span.last)
         else:
             joined.append(span)
     return joined
@@ -254,12 +257,12 @@ class _View:
     last_sync: str
     settings: PlanSettings
 
-    def due(self, school: SchoolCoverage, span: Span) -> dict[date, Reason]:
+    def due(self, school: SchoolCoverage, span: DateRange) -> dict[date, Reason]:
         """The days of a school that are due, and why."""
-        retained = Span(max(span.first, first_retained(self.today)), min(span.last, self.today))
+        retained = DateRange(max(span.first, first_retained(self.today)), min(span.last, self.today))
         return dict(self._reasons(school, retained))
 
-    def _reasons(self, school: SchoolCoverage, span: Span) -> Iterator[tuple[date, Reason]]:
+    def _reasons(self, school: SchoolCoverage, span: DateRange) -> Iterator[tuple[date, Reason]]:
         last_covered = max(school.days, default=None)
         leaving = self._leaving(school)
         for day in span:

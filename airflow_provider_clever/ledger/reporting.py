@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from airflow_provider_clever.dates import LAST_CHANCE_DAYS, ONE_DAY, Span, first_retained, forgotten_on, spans_of
-from airflow_provider_clever.day_ranges import DayRange
-from airflow_provider_clever.day_ranges import days as days_of
+from airflow_provider_clever.dates import (
+    LAST_CHANCE_DAYS,
+    ONE_DAY,
+    DateRange,
+    date_ranges,
+    days_of,
+    first_retained,
+    forgotten_on,
+)
 from airflow_provider_clever.lake.answers import HOW_TO_ANSWER
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
@@ -25,7 +31,7 @@ class SchoolDays:
 
     school_id: str
     name: str
-    spans: tuple[Span, ...]
+    spans: tuple[DateRange, ...]
     words: str = ""
 
     def __str__(self) -> str:
@@ -34,7 +40,7 @@ class SchoolDays:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        days = [[span.first.isoformat(), span.last.isoformat()] for span in self.spans]
+        days = [span.to_json() for span in self.spans]
         return {"school_id": self.school_id, "name": self.name, "days": days, "words": self.words}
 
 
@@ -48,13 +54,13 @@ class PlannedPull:
     """What one task was to pull, as the plan said it."""
 
     school_ids: tuple[str, ...]
-    span: Span
+    span: DateRange
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> "PlannedPull":
         """Read it from the arguments that the pulling task was given."""
         first, last = (date.fromisoformat(arguments[f"date_range_{end}"]) for end in ("start", "end"))
-        return cls(tuple(arguments["school_ids"]), Span(first, last))
+        return cls(tuple(arguments["school_ids"]), DateRange(first, last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
     """How a district stands on a date in its zone."""
     coverage, tally = file.coverage, file.tally
     shared = coverage.shared_schools()
-    retained = Span(first_retained(today), today - ONE_DAY)
+    retained = DateRange(first_retained(today), today - ONE_DAY)
     gaps = {school_id: school.gaps(retained) for school_id, school in shared.items()}
     oldest = min((spans[0].first for spans in gaps.values() if spans), default=None)
     return DistrictReport(
@@ -124,7 +130,7 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
         about_to_be_lost=at_risk(coverage, today),
         lost=_of_schools(coverage, _lost(coverage, today)),
         failing=tuple(
-            SchoolDays(school_id, school.name, tuple(gaps[school_id]), _with_since(school.failure, school))
+            SchoolDays(school_id, school.name, gaps[school_id], _with_since(school.failure, school))
             for school_id, school in sorted(shared.items())
             if school.is_failing
         ),
@@ -137,7 +143,7 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
             SchoolDays(
                 school_id,
                 school.name,
-                (Span(found.days[0].first, found.days[-1].last),),
+                (DateRange(found.days[0].first, found.days[-1].last),),
                 f"{found.rows:,} of {found.of:,} landed rows did not come back, since {found.since[:10]}",
             )
             for school_id, school in sorted(shared.items())
@@ -158,16 +164,16 @@ def _with_since(failure: str, school: SchoolCoverage) -> str:
     return f"{failure.rstrip('.')} ({since})"
 
 
-def _lost(coverage: Coverage, today: date) -> dict[str, list[Span]]:
+def _lost(coverage: Coverage, today: date) -> dict[str, tuple[DateRange, ...]]:
     return {
         school_id: school.lost(today, shared_until=school.listed_on if coverage.is_gone(school_id) else None)
         for school_id, school in coverage.schools.items()
     }
 
 
-def _of_schools(coverage: Coverage, spans: Mapping[str, Sequence[Span]]) -> tuple[SchoolDays, ...]:
+def _of_schools(coverage: Coverage, spans: Mapping[str, tuple[DateRange, ...]]) -> tuple[SchoolDays, ...]:
     return tuple(
-        SchoolDays(school_id, coverage.schools[school_id].name, tuple(found))
+        SchoolDays(school_id, coverage.schools[school_id].name, found)
         for school_id, found in sorted(spans.items())
         if found
     )
@@ -191,22 +197,21 @@ def not_pulled(
     found = []
     for school_id, days in sorted(wanted.items()):
         told = [receipt.schools[school_id] for receipt in receipts if school_id in receipt.schools]
-        pulled = {date.fromisoformat(day) for school in told for day in days_of(school.covered)}
-        pulled |= {date.fromisoformat(day) for days_ in _doubted(receipts, school_id) for day in days_of([days_])}
+        pulled = {*days_of([*_doubted(receipts, school_id), *(days for school in told for days in school.covered)])}
         errors = [school.error or "it failed" for school in told if school.state == "failed"]
         # A task that was cleared keeps what its first try covered, and fails all the same if its last one does.
         late = days - pulled or (days if errors else set())
         if late:
             school = coverage.school(school_id)
             words = _with_since(errors[0], school) if errors else _NO_TRACE
-            found.append(SchoolDays(school_id, school.name, tuple(spans_of(late)), words))
+            found.append(SchoolDays(school_id, school.name, date_ranges(late), words))
     return tuple(found)
 
 
-def _doubted(receipts: Sequence[Receipt], school_id: str) -> list[DayRange]:
+def _doubted(receipts: Sequence[Receipt], school_id: str) -> list[DateRange]:
     """The days of which a run pulled a school to its end and concluded nothing: they are due again, not unpulled."""
     return [
-        DayRange(receipt.asked.date_range_start, receipt.asked.date_range_end)
+        receipt.asked.days
         for receipt in receipts
         if school_id in receipt.schools and receipt.schools[school_id].state in ("withheld", "unsettled")
     ]
@@ -225,7 +230,7 @@ def news_of_withheld(receipts: Sequence[Receipt]) -> list[str]:
 _NO_TRACE: Final = "its task ended before it had anything to say; look at that task's log"
 
 
-def out_of_reach(span: Span, today: date) -> str:
+def out_of_reach(span: DateRange, today: date) -> str:
     """Why none of these days can be asked of Clever: they have not come yet, or it has forgotten them; empty: some can.
 
     :param today: the latest date that it may be in the district.

@@ -8,7 +8,7 @@ from typing import Final
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.attendance.absence import unlisted
-from airflow_provider_clever.dates import Span
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError, CleverProtocolError
 from airflow_provider_clever.lake.answers import read_answers
 from airflow_provider_clever.ledger.coverage import read_coverage
@@ -48,8 +48,8 @@ def survey(
     *,
     today: date,
     settings: PlanSettings,
-    asked: Span | None = None,
-    within: Span | None = None,
+    asked: DateRange | None = None,
+    within: DateRange | None = None,
 ) -> Survey:
     """Find out what is due of a district. It takes a few requests, and one per school about which nothing is known.
 

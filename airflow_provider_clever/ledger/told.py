@@ -1,12 +1,10 @@
 """What one receipt tells the ledger: which days a pull covered, when, at which sync, and how it went. Pure."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.dates import ONE_DAY, Span
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import ONE_DAY
 from airflow_provider_clever.lake.answers import Withheld
 from airflow_provider_clever.lake.receipts import Receipt, SchoolReceipt, Try
 from airflow_provider_clever.ledger.coverage_json import Tally
@@ -61,7 +59,7 @@ def _try_facts(one: Try, today: date) -> PullFacts:
         sync_before=_canonical(one.sync_before),
         sync_after=None,
         is_settled=one.settled,
-        schools=tuple(SchoolPull(school_id=school_id, covered=_spans(days)) for school_id, days in one.covered.items()),
+        schools=tuple(SchoolPull(school_id=school_id, covered=days) for school_id, days in one.covered.items()),
     )
 
 
@@ -79,14 +77,10 @@ def _pulled_at(pull: Receipt | Try, today: date) -> str:
     return sync_text(min(moment, latest))
 
 
-def _spans(ranges: Iterable[DayRange]) -> tuple[Span, ...]:
-    return tuple(Span(date.fromisoformat(days.start), date.fromisoformat(days.end)) for days in ranges)
-
-
 def _school_pull(
     school_id: str, school: SchoolReceipt, finished_at: str, *, is_whole: bool, has_tries: bool
 ) -> SchoolPull:
-    covered = _spans(school.covered)
+    covered = school.covered
     partitions = bool(school.written or school.unchanged)
     return SchoolPull(
         school_id=school_id,
@@ -105,7 +99,7 @@ def _school_pull(
 def _withheld(found: Withheld | None, finished_at: str) -> WithheldDays | None:
     if found is None:
         return None
-    return WithheldDays(finished_at, found.rows, found.of, found.since, _spans(found.days))
+    return WithheldDays(finished_at, found.rows, found.of, found.since, found.days)
 
 
 def _rows_per_weekday(school: SchoolReceipt, weekdays: int) -> float | None:

@@ -410,12 +410,12 @@ def _is_planned(context: Context) -> bool:
 
 def _unanswerable(question: "Question") -> CleverError | None:
     """What to say of a question that Clever answered with no row, and could not have answered otherwise."""
-    from airflow_provider_clever.dates import Span
+    from airflow_provider_clever.dates import DateRange
     from airflow_provider_clever.ledger.reporting import out_of_reach
 
     # The day changes first on the islands of UTC+14.
     latest_today = (datetime.now(UTC) + timedelta(hours=14)).date()
-    reason = out_of_reach(Span(question.first_day, question.last_day), latest_today)
+    reason = out_of_reach(DateRange(question.first_day, question.last_day), latest_today)
     return CleverSettingsError(f"No row came, and none could: {reason}. Ask for other days.") if reason else None
 
 

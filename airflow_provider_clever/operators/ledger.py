@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator, Context, TriggerRule
 
-from airflow_provider_clever.attendance.values import date_from_text
-from airflow_provider_clever.dates import zone_named
+from airflow_provider_clever.dates import date_from_text, zone_named
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
@@ -18,7 +17,7 @@ from airflow_provider_clever.operators.run_facts import facts_from_context
 from airflow_provider_clever.windows import BACKFILL, LONGEST_LOOKBACK_DAYS, YEARS, RunFacts, WindowSource, run_window
 
 if TYPE_CHECKING:
-    from airflow_provider_clever.dates import Span
+    from airflow_provider_clever.dates import DateRange
     from airflow_provider_clever.ledger.covered import CorrectionRules
     from airflow_provider_clever.ledger.planner import Plan
     from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
@@ -167,7 +166,7 @@ class CleverAttendancePlanOperator(_DistrictLedgerOperator):
         self._tell(found.plan)
         return tasks
 
-    def _check_asked(self, asked: "Span", found: "Survey", today: date) -> None:
+    def _check_asked(self, asked: "DateRange", found: "Survey", today: date) -> None:
         """See that something can come of the days that were asked for; a run that can land none of them is not green.
 
         :raises CleverSettingsError: all of them lie in the future, or Clever has forgotten them and they never landed.
@@ -333,12 +332,12 @@ _PLAN: Final = _LEDGER | {"sweep_weekday": arguments.optional_text}
 _RECORD: Final = _LEDGER | {"plan_task_id": arguments.text, "pull_task_id": arguments.text}
 
 
-def asked_days(facts: RunFacts) -> "Span | None":
+def asked_days(facts: RunFacts) -> "DateRange | None":
     """The days that a run was started for: a backfill's own, those of its params, or its partition's; None for others.
 
     :raises CleverSettingsError: the params hold only one date, or no dates.
     """
-    from airflow_provider_clever.dates import Span
+    from airflow_provider_clever.dates import DateRange
 
     is_dated = any(facts.params.get(name) for name in ("date_range_start", "date_range_end")) or facts.partition_key
     if facts.run_type != BACKFILL and not is_dated:
@@ -350,7 +349,7 @@ def asked_days(facts: RunFacts) -> "Span | None":
             raise
         return None
     own = (WindowSource.PARAMS, WindowSource.PARTITION_KEY)
-    return Span(window.start, window.end) if facts.run_type == BACKFILL or window.source in own else None
+    return DateRange(window.start, window.end) if facts.run_type == BACKFILL or window.source in own else None
 
 
 def _summary(

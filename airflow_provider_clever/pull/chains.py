@@ -6,10 +6,11 @@ page that is only partly full, so a school's range is cut only where too few sch
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 
 from airflow_provider_clever.api.endpoints import AttendanceQuery
+from airflow_provider_clever.dates import DateRange
 
 _ENOUGH_BUSY = 0.8
 """Share of the threads' time that chains of equal length must fill before we stop cutting."""
@@ -58,39 +59,21 @@ def plan_chains(
     :param attendance_status: ``present``, ``absent`` or ``tardy``; default all.
     :raises CleverSettingsError: an id or a date cannot be asked for.
     """
-    pieces = cut_days(first_day, last_day, _pieces_each(len(scope_ids), concurrency))
+    pieces = DateRange(first_day, last_day).cut(_pieces_each(len(scope_ids), concurrency))
     return [
         Chain(
             AttendanceQuery(
                 school_id=scope_id if scope is Scope.SCHOOL else None,
                 section_id=scope_id if scope is Scope.SECTION else None,
-                date_range_start=start,
-                date_range_end=end,
+                date_range_start=piece.first,
+                date_range_end=piece.last,
                 attendance_status=attendance_status,
             ),
             whole=scope is Scope.SCHOOL and attendance_status is None,
         )
-        for start, end in pieces
+        for piece in pieces
         for scope_id in scope_ids
     ]
-
-
-def cut_days(first_day: date, last_day: date, pieces: int) -> list[tuple[date, date]]:
-    """The days cut into at most so many pieces of about as many weekdays each, oldest first.
-
-    Attendance falls on weekdays, so they are what the cut balances. A piece is never shorter than one weekday.
-    """
-    days = [first_day + timedelta(days=n) for n in range((last_day - first_day).days + 1)]
-    school_days = max(1, sum(day.weekday() < 5 for day in days))
-    pieces = max(1, min(pieces, school_days))
-    starts: list[date] = []
-    seen = 0
-    for day in days:
-        if not starts or (day.weekday() < 5 and seen >= len(starts) * school_days / pieces):
-            starts.append(day)
-        seen += day.weekday() < 5
-    ends = [start - timedelta(days=1) for start in starts[1:]] + [last_day]
-    return list(zip(starts, ends, strict=True))
 
 
 def _pieces_each(ids: int, concurrency: int) -> int:

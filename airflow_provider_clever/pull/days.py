@@ -2,10 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date
 
 from airflow_provider_clever.attendance import batches
 from airflow_provider_clever.attendance.rows import Columns, PulledDay, Rows
+from airflow_provider_clever.dates import ONE_DAY, DateRange
 from airflow_provider_clever.pull.chains import Chain
 
 _FOR_NOW = "9999-12-31"
@@ -73,19 +74,21 @@ class DayAssembler:
 
     def finish(self) -> Iterator[PulledDay]:
         """The days that the end of the walk completes: the open one and the empty ones behind it."""
-        return self._close_until(_days_from(self._last, 1))
+        return self._close_until(_next_day(self._last))
 
     @property
-    def complete_days(self) -> tuple[str, str] | None:
-        """First and last day that have come out complete so far; None before the first."""
-        return (self._first, _days_from(self._open, -1)) if self._open > self._first else None
+    def complete_days(self) -> DateRange | None:
+        """The days that have come out complete so far; None before the first."""
+        if self._open <= self._first:
+            return None
+        return DateRange(date.fromisoformat(self._first), date.fromisoformat(self._open) - ONE_DAY)
 
     def _close_until(self, day: str) -> Iterator[PulledDay]:
         while self._open < day:
             parts, self._parts = self._parts, []
             whole = self._chain.whole and self._open > self._doubtful_until
             yield from self._by_school(self._open, batches.joined(parts), whole=whole)
-            self._open = _days_from(self._open, 1)
+            self._open = _next_day(self._open)
 
     def _by_school(self, day: str, rows: Rows, *, whole: bool) -> Iterator[PulledDay]:
         """A school's day is one partition; a section's rows lie in the partitions of the schools that they name."""
@@ -118,5 +121,5 @@ def _stretches(dates: list[str | None]) -> Iterator[tuple[int, int, str]]:
         start = end
 
 
-def _days_from(day: str, days: int) -> str:
-    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+def _next_day(day: str) -> str:
+    return (date.fromisoformat(day) + ONE_DAY).isoformat()

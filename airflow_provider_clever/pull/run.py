@@ -19,6 +19,7 @@ from airflow_provider_clever.api.rows import AttendancePage, decode_page
 from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
 from airflow_provider_clever.attendance.batches import length
 from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverDataError,
@@ -71,7 +72,7 @@ class ScopeResult:
     :param received: rows that Clever sent, with those that were set aside.
     :param rejected: rows that were set aside.
     :param pages: pages that Clever sent.
-    :param covered: first and last day of each stretch that came out complete, ISO text.
+    :param covered: the days that came out complete.
     :param doubted: the same, of walks with an answer that names another question; to be judged when all is known.
     :param is_doubted: whether there was such an answer.
     :param newest_date: the newest attendance date seen, ISO text; None without rows.
@@ -83,8 +84,8 @@ class ScopeResult:
     received: int = 0
     rejected: int = 0
     pages: int = 0
-    covered: list[tuple[str, str]] = field(default_factory=list)
-    doubted: list[tuple[str, str]] = field(default_factory=list)
+    covered: list[DateRange] = field(default_factory=list)
+    doubted: list[DateRange] = field(default_factory=list)
     is_doubted: bool = False
     not_landed: set[str] = field(default_factory=set)
     newest_date: str | None = None

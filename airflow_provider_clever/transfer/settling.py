@@ -10,9 +10,9 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Final
 
-from airflow_provider_clever import day_ranges
 from airflow_provider_clever.attendance.absence import (
     AbsenceRules,
     DayEvidence,
@@ -24,7 +24,7 @@ from airflow_provider_clever.attendance.absence import (
     judge_run,
 )
 from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange, date_ranges, subtracted
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import receipts
 from airflow_provider_clever.lake.answers import Answers, Settled, Withheld
@@ -140,7 +140,7 @@ class Landing:
                 by_school.pop(school_id, ()),
                 state=states.get(school_id, "landed"),
                 name=names.get(school_id, ""),
-                covered=day_ranges.without([DayRange(*days) for days in scope.covered], scope.not_landed),
+                covered=subtracted(scope.covered, date_ranges(map(date.fromisoformat, scope.not_landed))),
                 error=str(scope.errors[0]) if scope.errors else None,
                 withheld=withheld.get(school_id),
             )
@@ -226,7 +226,7 @@ class Settling:
 
     def settled(
         self,
-        windows: DayRange,
+        windows: DateRange,
         names: Mapping[str, str],
         now: str,
         unmarked: Collection[tuple[str, str]] = (),
@@ -256,7 +256,7 @@ class Settling:
     def _withheld(self, school_id: str, now: str) -> Withheld:
         days = self._days(school_id, None)
         lost = amount(days)
-        spans = day_ranges.day_ranges(day for day, found in days.items() if found.unseen)
+        spans = date_ranges(date.fromisoformat(day) for day, found in days.items() if found.unseen)
         reason = self._reasons.get(school_id, "")
         return Withheld(rows=lost.rows, of=lost.of, days=spans, since=now, reason=reason)
 

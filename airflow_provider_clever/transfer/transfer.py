@@ -8,7 +8,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.attendance.absence import AbsenceRules, SchoolEvidence, list_in_doubt, unlisted
 from airflow_provider_clever.attendance.rows import RejectedRow
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import (
     CleverDataError,
     CleverError,
@@ -26,7 +26,7 @@ from airflow_provider_clever.exceptions import (
     CleverWithheldError,
 )
 from airflow_provider_clever.lake import receipts
-from airflow_provider_clever.lake.answers import HOW_TO_ANSWER, Answers, Withheld, note, read_answers
+from airflow_provider_clever.lake.answers import HOW_TO_ANSWER, Answers, Withheld, note, read_answers, to_json
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolState
@@ -183,7 +183,7 @@ class Transfer:
         mark_all(landing, settling, self._stop)
         _uncover(result, landing, settling)
         now = sync_text(self._clock())
-        window = DayRange(self._question.first_day.isoformat(), self._question.last_day.isoformat())
+        window = DateRange(self._question.first_day, self._question.last_day)
         unmarked = {(school_id, day) for school_id, day, _ in landing.unmarked}
         settled = settling.settled(window, names, now, unmarked)
         withheld: Mapping[str, Withheld] = {}
@@ -361,7 +361,7 @@ def _uncover(result: PullResult, landing: Landing, settling: Settling) -> None:
 
 def _told(school_id: str, names: Mapping[str, str], withheld: Withheld) -> dict[str, Any]:
     """What is withheld of a school as plain JSON."""
-    return {"school_id": school_id, "name": names.get(school_id, ""), "words": str(withheld), **asdict(withheld)}
+    return {"school_id": school_id, "name": names.get(school_id, ""), "words": str(withheld), **to_json(withheld)}
 
 
 def _only_not_found(scope: ScopeResult) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_clever.dates import Span
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.operators.ledger import asked_days
 from airflow_provider_clever.sandbox.testing import Sandbox
@@ -145,7 +145,7 @@ def test_only_scheduled_runs_wait_for_a_new_sync(nightly: Nightly) -> None:
 
 
 NIGHT = datetime(2026, 11, 18, 10, 27, tzinfo=UTC)
-DAY = Span(date(2026, 11, 18), date(2026, 11, 18))
+DAY = DateRange(date(2026, 11, 18), date(2026, 11, 18))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ DAY = Span(date(2026, 11, 18), date(2026, 11, 18))
         (RunFacts(asset_events=({"district_id": "d", "last_attendance_sync": "2026-11-18T01:00:00Z"},)), None),
     ],
 )
-def test_only_runs_that_name_days_ask_for_them(facts: RunFacts, asked: Span | None) -> None:
+def test_only_runs_that_name_days_ask_for_them(facts: RunFacts, asked: DateRange | None) -> None:
     assert asked_days(facts) == asked
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet  # noqa: F401 - loaded once, in the process that all land
 import s3fs  # noqa: F401 - as above
 
 from airflow_provider_clever.attendance.rows import PulledDay
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.lake import receipts
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import write_receipt
@@ -93,7 +94,7 @@ def land(destination: Destination, version: int) -> None:
         school_id: receipts.school_receipt(
             [outcome for outcome in outcomes if outcome.school_id == school_id],
             state="landed",
-            covered=[receipts.DayRange(DAYS[0], DAYS[-1])],
+            covered=[DateRange.from_json((DAYS[0], DAYS[-1]))],
         )
         for school_id in SCHOOLS
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_clever.attendance.rows import Columns, RejectedRow
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.lake import receipts
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
@@ -33,7 +33,9 @@ class Lake:
         self.destination.check()
         self.pull(WORK)
 
-    def pull(self, key: IdempotencyKey, days: tuple[str, ...] = DAYS, *, covered: list[DayRange] | None = None) -> None:
+    def pull(
+        self, key: IdempotencyKey, days: tuple[str, ...] = DAYS, *, covered: list[DateRange] | None = None
+    ) -> None:
         schools = {}
         for school_id in SCHOOLS:
             outcomes = [
@@ -49,7 +51,7 @@ class Lake:
                 for attendance_date in days
             ]
             schools[school_id] = receipts.school_receipt(
-                outcomes, state="landed", covered=covered or [DayRange(days[0], days[-1])]
+                outcomes, state="landed", covered=covered or [DateRange.from_json((days[0], days[-1]))]
             )
         self.receipt(
             Receipt(

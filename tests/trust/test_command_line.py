@@ -17,7 +17,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from airflow_provider_clever.cli.main import main
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
@@ -68,7 +68,7 @@ def lake(tmp_path: Path) -> Path:
 def landed(lake: Path, district: str, first: str) -> None:
     fs = fsspec.filesystem("file")
     destination = Destination(fs, str(lake), district_id=district, file_format="jsonl")
-    covered = (DayRange(first, TODAY),)
+    covered = (DateRange.from_json((first, TODAY)),)
     write_receipt(
         destination,
         Receipt(

@@ -15,7 +15,7 @@ import fsspec
 import pytest
 
 from airflow_provider_clever.cli.main import main
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake.answers import Withheld
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
@@ -49,12 +49,12 @@ def at(day: date, hour: int = 23) -> str:
 
 def receipt(day: date, first: date, last: date, *, number: int = 0, month: date | None = None, **more: Any) -> Receipt:
     """A receipt of a whole pull of the school Alder, on the evening of a day."""
-    days = DayRange(first.isoformat(), last.isoformat())
+    days = DateRange(first, last)
     return Receipt(
         **{
             "district_id": DISTRICT,
             "idempotency_key": IdempotencyKey(f"{number:032x}", (month or day).strftime("%Y-%m")),
-            "asked": Asked(date_range_start=days.start, date_range_end=days.end),
+            "asked": Asked(date_range_start=str(days.first), date_range_end=str(days.last)),
             "file_format": "jsonl",
             "finished_at": at(day),
             "sync_before": at(day, 22),
@@ -208,8 +208,8 @@ def test_clearing_a_task_of_seven_months_ago_takes_no_day_from_the_ledger(
 def test_a_second_try_that_covers_less_leaves_what_the_first_one_settled(
     lake: Objects, status: Callable[..., tuple[int, dict[str, Any]]]
 ) -> None:
-    days = DayRange(TODAY.isoformat(), TODAY.isoformat())
-    alder = SchoolReceipt(state="landed", name="Alder", covered=(DayRange(FIRST.isoformat(), TODAY.isoformat()),))
+    days = DateRange(TODAY, TODAY)
+    alder = SchoolReceipt(state="landed", name="Alder", covered=(DateRange(FIRST, TODAY),))
     birch = SchoolReceipt(state="failed", name="Birch", error="Clever answered 500")
     keep(lake, receipt(TODAY, FIRST, TODAY, schools={"a": alder, "b": birch}))
     second = receipt(TODAY, FIRST, TODAY, finished_at=at(TODAY + timedelta(days=1), 1), sync_before=at(TODAY))
@@ -238,10 +238,7 @@ def listing(day: date, *schools: str) -> Listing:
 def test_a_school_is_gone_after_two_lists_of_different_days_and_the_text_says_since_when(
     lake: Objects, status: Callable[..., tuple[int, dict[str, Any]]]
 ) -> None:
-    both = {
-        school: SchoolReceipt(state="landed", covered=(DayRange(FIRST.isoformat(), TODAY.isoformat()),))
-        for school in "ab"
-    }
+    both = {school: SchoolReceipt(state="landed", covered=(DateRange(FIRST, TODAY),)) for school in "ab"}
     keep(lake, receipt(TODAY, FIRST, TODAY, schools=both))
     record_coverage(lake, DISTRICT, listing(TODAY, "a", "b"))
     tomorrow, day_after = TODAY + timedelta(days=1), TODAY + timedelta(days=2)
@@ -281,7 +278,7 @@ def test_a_school_that_is_listed_and_refused_fails_however_often_also_in_receipt
     lake: Objects, status: Callable[..., tuple[int, dict[str, Any]]], state: str
 ) -> None:
     start = TODAY - timedelta(days=238)
-    good = SchoolReceipt(state="landed", name="Birch", covered=(DayRange(str(start), str(start)),))
+    good = SchoolReceipt(state="landed", name="Birch", covered=(DateRange(start, start),))
     keep(lake, receipt(start, start, start, schools={"b": good}))
     for week in range(1, 35):
         night = start + timedelta(weeks=week)
@@ -325,7 +322,7 @@ def with_value(document: Any, place: tuple[Any, ...], value: Any) -> Any:
 @pytest.fixture
 def told(lake: Objects) -> Objects:
     """A lake whose receipts and coverage hold a value in every place that they have."""
-    days = (DayRange(str(FIRST), str(TODAY)),)
+    days = (DateRange(FIRST, TODAY),)
     birch = SchoolReceipt(
         state="landed",
         name="Birch",
@@ -333,7 +330,9 @@ def told(lake: Objects) -> Objects:
         written={"2026-11-02": WrittenPartition(path="p", rows=3, content_hash="0" * 64, counts={"added": 3})},
         unchanged={"2026-11-03": "0" * 16},
     )
-    withheld = Withheld(rows=1, of=2, days=(DayRange("2026-11-02", "2026-11-02"),), since=at(TODAY), reason="gone")
+    withheld = Withheld(
+        rows=1, of=2, days=(DateRange.from_json(("2026-11-02", "2026-11-02")),), since=at(TODAY), reason="gone"
+    )
     alder = SchoolReceipt(state="withheld", name="Alder", withheld=withheld)
     keep(lake, receipt(TODAY - timedelta(days=1), FIRST, TODAY, schools={"b": birch}))
     keep(lake, receipt(TODAY, FIRST, TODAY, schools={"a": alder, "b": birch}, totals={"missing": 1}))

@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 from airflow_provider_clever.cli.main import main
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
@@ -54,7 +54,8 @@ def landed(lake: Objects, first: str, last: str, *, number: int = 0, **schools: 
         sync_before=EVENING,
         sync_after=EVENING,
         settled=True,
-        schools=schools or {"a": SchoolReceipt(state="empty", name="Alder", covered=(DayRange(first, last),))},
+        schools=schools
+        or {"a": SchoolReceipt(state="empty", name="Alder", covered=(DateRange.from_json((first, last)),))},
         totals={"missing": 5, "quarantined": 2},
     )
     lake.update(receipt.path, lambda _: gzipped_json(receipt.to_json()))

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "airflow_provider_clever"
 # Each may import itself and what stands in the lines before it. "__init__" carries the version alone.
 LAYERS = (
     ("__init__", "exceptions"),
-    ("dates", "day_ranges"),
+    ("dates",),
     ("attendance",),
     ("models", "windows"),
     ("memory", "settings", "syncs"),

@@ -13,7 +13,7 @@ import fsspec
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
-from airflow_provider_clever.dates import Span
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
@@ -75,7 +75,7 @@ class Nights:
         with self.client() as client:
             return survey(client, self.objects, today=self.today, settings=self.settings, **options)
 
-    def night(self, *, asked: Span | None = None, before_each_pull: Callable[[], object] = lambda: None) -> Survey:
+    def night(self, *, asked: DateRange | None = None, before_each_pull: Callable[[], object] = lambda: None) -> Survey:
         """Plan, pull, record; what fails is left to the next night. Gives what was planned."""
         found = self.survey(asked=asked)
         self.nights += 1

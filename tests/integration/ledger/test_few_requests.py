@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from airflow_provider_clever.dates import Span, first_retained
+from airflow_provider_clever.dates import DateRange, first_retained
 from airflow_provider_clever.ledger.coverage import coverage_path
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.ledger.covered import Coverage, PullFacts, SchoolPull
@@ -22,7 +22,7 @@ def cover(nights: Nights, until: date) -> None:
     """Write down that everything has been pulled until a day."""
     coverage = Coverage(nights.district_id)
     sync = sync_text(datetime.combine(until, time(22, 45), UTC))
-    span = Span(first_retained(until), until)
+    span = DateRange(first_retained(until), until)
     schools = tuple(
         SchoolPull(school_id=school_id, covered=(span,), rows_per_weekday=240.0)
         for school_id in nights.sandbox.district(nights.district).school_ids

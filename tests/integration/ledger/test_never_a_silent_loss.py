@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_clever.dates import Span
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.ledger.coverage import Listing, receipts_at, record_coverage
 from airflow_provider_clever.ledger.covered import CorrectionRules
 from airflow_provider_clever.ledger.planner import PlanSettings, Reason
@@ -123,7 +123,7 @@ def test_airflow_off_for_so_long_that_days_are_gone_names_them(nights: Nights, d
     assert due.missing() == {}
     lost = {span for school in found.plan.schools for span in school.lost}
     first_gone = days_on(START, 1)
-    assert lost == {Span(first_gone, found.plan.first_retained - timedelta(days=1))}
+    assert lost == {DateRange(first_gone, found.plan.first_retained - timedelta(days=1))}
 
 
 def test_the_sync_was_seen_but_the_pull_failed_just_before_a_pause_of_two_months(nights: Nights, due: Due) -> None:

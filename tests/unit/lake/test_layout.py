@@ -1,14 +1,9 @@
 """Paths: what may stand in one, and what one says."""
 
-from datetime import date
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_clever import day_ranges
-from airflow_provider_clever.day_ranges import DayRange
 from airflow_provider_clever.exceptions import CleverDataError, CleverSettingsError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
@@ -62,27 +57,3 @@ def test_another_format_is_refused_with_the_choices() -> None:
 def test_a_key_that_cannot_stand_in_a_path_is_refused(key: IdempotencyKey) -> None:
     with pytest.raises(CleverSettingsError):
         key.checked()
-
-
-DAYS = st.lists(st.integers(0, 60).map(lambda n: date.fromordinal(738_000 + n).isoformat()))
-
-
-@given(DAYS)
-def test_days_come_back_from_their_ranges(found: list[str]) -> None:
-    ranges = day_ranges.day_ranges(found)
-    assert list(day_ranges.days(ranges)) == sorted(set(found))
-    assert day_ranges.joined(ranges) == ranges
-    assert all(before.end < after.start for before, after in pairwise(ranges))
-
-
-@given(DAYS, DAYS)
-def test_ranges_cover_what_they_hold(have: list[str], wanted: list[str]) -> None:
-    covered = day_ranges.covers(day_ranges.day_ranges(have), day_ranges.day_ranges(wanted))
-    assert covered == (set(wanted) <= set(have))
-
-
-@given(DAYS)
-def test_gaps_are_what_is_left_between_the_first_and_the_last(found: list[str]) -> None:
-    ranges = day_ranges.day_ranges(found)
-    between = set(day_ranges.days([DayRange(min(found), max(found))])) if found else set()
-    assert set(day_ranges.days(day_ranges.gaps(ranges))) == between - set(found)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.lake import changes, receipts
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
@@ -17,7 +17,7 @@ from airflow_provider_clever.lake.store import Destination
 from tests.lake.builders import DAY, DISTRICT, SCHOOL, SYNC, context, day, landed, row
 
 WORK = IdempotencyKey.of("dag", "run", "task", -1, {"schools": None}, month="2026-04")
-COVERED = (DayRange("2026-03-20", DAY),)
+COVERED = (DateRange.from_json(("2026-03-20", DAY)),)
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_clever.dates import Span
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.ledger.batches import SchoolSpan, batched, expected_requests
 
 FIRST = date(2026, 5, 24)
 
 spans = st.builds(
-    lambda start, length: Span(FIRST + timedelta(days=start), FIRST + timedelta(days=start + length)),
+    lambda start, length: DateRange(FIRST + timedelta(days=start), FIRST + timedelta(days=start + length)),
     st.integers(0, 180),
     st.integers(0, 184),
 )
@@ -44,13 +44,13 @@ def test_tasks_come_in_the_order_in_which_their_days_expire_and_none_is_too_long
 
 
 def test_schools_that_need_the_same_days_share_one_task() -> None:
-    fortnight = Span(date(2026, 11, 9), date(2026, 11, 23))
+    fortnight = DateRange(date(2026, 11, 9), date(2026, 11, 23))
     tasks = batched([SchoolSpan(f"s{n:02d}", fortnight, 500.0) for n in range(50)], task_requests=600, most_tasks=1000)
     assert [(len(task.school_ids), task.span, task.requests) for task in tasks] == [(50, fortnight, 300)]
 
 
 def test_a_first_pull_of_large_schools_is_cut_in_time_before_it_is_cut_by_school() -> None:
-    retained = Span(date(2026, 5, 24), date(2026, 11, 23))
+    retained = DateRange(date(2026, 5, 24), date(2026, 11, 23))
     tasks = batched([SchoolSpan(f"s{n:02d}", retained, 2000.0) for n in range(40)], task_requests=600, most_tasks=1000)
     least = 40 * expected_requests(retained, 2000.0)
     assert sum(task.requests for task in tasks) <= 1.02 * least
@@ -61,7 +61,7 @@ def test_a_first_pull_of_large_schools_is_cut_in_time_before_it_is_cut_by_school
 
 
 def test_a_district_of_many_small_schools_is_not_cut_in_time() -> None:
-    retained = Span(date(2026, 5, 24), date(2026, 11, 23))
+    retained = DateRange(date(2026, 5, 24), date(2026, 11, 23))
     tasks = batched([SchoolSpan(f"s{n:03d}", retained, 50.0) for n in range(500)], task_requests=600, most_tasks=1000)
     assert {task.span for task in tasks} == {retained}
     assert sum(task.requests for task in tasks) == 500 * 7
@@ -69,7 +69,10 @@ def test_a_district_of_many_small_schools_is_not_cut_in_time() -> None:
 
 
 def test_a_straggler_does_not_make_everybody_ask_for_its_days() -> None:
-    fortnight, month = Span(date(2026, 11, 9), date(2026, 11, 23)), Span(date(2026, 10, 23), date(2026, 11, 23))
+    fortnight, month = (
+        DateRange(date(2026, 11, 9), date(2026, 11, 23)),
+        DateRange(date(2026, 10, 23), date(2026, 11, 23)),
+    )
     wanted = [SchoolSpan(f"s{n:02d}", fortnight, 500.0) for n in range(50)] + [SchoolSpan("late", month, 500.0)]
     tasks = batched(wanted, task_requests=600, most_tasks=1000)
     assert [(task.school_ids[0], len(task.school_ids), task.span) for task in tasks] == [
@@ -80,7 +83,7 @@ def test_a_straggler_does_not_make_everybody_ask_for_its_days() -> None:
 
 def test_arguments_are_what_the_pulling_task_takes() -> None:
     (task,) = batched(
-        [SchoolSpan("a", Span(date(2026, 11, 2), date(2026, 11, 3)), 10.0)], task_requests=600, most_tasks=9
+        [SchoolSpan("a", DateRange(date(2026, 11, 2), date(2026, 11, 3)), 10.0)], task_requests=600, most_tasks=9
     )
     assert task.arguments() == {
         "school_ids": ["a"],

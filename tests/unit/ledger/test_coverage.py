@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_clever.dates import Span, first_retained
-from airflow_provider_clever.day_ranges import DayRange
+from airflow_provider_clever.dates import DateRange, first_retained
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
@@ -37,11 +36,11 @@ def receipt(
     day: date, first: date, last: date, *, number: int = 0, after: date | None = None, **schools: SchoolReceipt
 ) -> Receipt:
     """A receipt of a run on the evening of a day; without schools, of one school that was covered."""
-    days = DayRange(first.isoformat(), last.isoformat())
+    days = DateRange(first, last)
     return Receipt(
         district_id=DISTRICT,
         idempotency_key=IdempotencyKey(f"{number:032x}", day.strftime("%Y-%m")),
-        asked=Asked(date_range_start=days.start, date_range_end=days.end),
+        asked=Asked(date_range_start=str(days.first), date_range_end=str(days.last)),
         file_format="parquet",
         finished_at=at(day),
         sync_before=at(day, 22),
@@ -96,7 +95,7 @@ def test_receipts_add_up_to_the_same_in_any_order_and_however_often(
     for number, (ago, start, length, unsettled, state) in enumerate(drawn):
         first = TODAY - timedelta(days=start)  # type: ignore[arg-type]  # drawn as integers
         last = min(TODAY, first + timedelta(days=length))  # type: ignore[arg-type]  # as above
-        school = SchoolReceipt(state=state, covered=(DayRange(first.isoformat(), last.isoformat()),), error="no")  # type: ignore[arg-type]  # as above
+        school = SchoolReceipt(state=state, covered=(DateRange(first, last),), error="no")  # type: ignore[arg-type]  # as above
         day = TODAY - timedelta(days=ago)  # type: ignore[arg-type]  # as above
         receipts.append(receipt(day, first, last, number=number, after=TODAY if unsettled else None, a=school))
     whole, halves = Coverage(DISTRICT), Coverage(DISTRICT)
@@ -145,7 +144,7 @@ def test_a_receipt_that_a_later_try_wrote_again_counts_when_it_is_named() -> Non
     failed = receipt(TODAY, TODAY, TODAY, a=SchoolReceipt(state="failed", error="timed out"))
     objects = destination([failed])
     assert record(objects).coverage.schools["a"].is_failing
-    mended = SchoolReceipt(state="landed", covered=(DayRange("2026-11-23", "2026-11-23"),))
+    mended = SchoolReceipt(state="landed", covered=(DateRange.from_json(("2026-11-23", "2026-11-23")),))
     keep(objects, replace(failed, finished_at=at(TODAY + timedelta(days=1)), schools={"a": mended}))
     after = record(objects, receipts=[failed.path]).coverage.schools["a"]
     assert not after.is_failing
@@ -251,8 +250,8 @@ def test_a_pull_that_a_sync_landed_on_does_not_move_the_watermark() -> None:
 
 
 def test_a_school_that_failed_holds_the_watermark_also_if_a_404_was_once_called_gone() -> None:
-    covered = SchoolReceipt(state="landed", covered=(DayRange("2026-05-01", "2026-11-20"),))
-    young = SchoolReceipt(state="landed", covered=(DayRange("2026-11-06", "2026-11-23"),))
+    covered = SchoolReceipt(state="landed", covered=(DateRange.from_json(("2026-05-01", "2026-11-20")),))
+    young = SchoolReceipt(state="landed", covered=(DateRange.from_json(("2026-11-06", "2026-11-23")),))
     both = receipt(date(2026, 11, 20), TODAY, TODAY, a=covered, b=covered)
     for state, expected in (("failed", date(2026, 11, 20)), ("gone", date(2026, 11, 20)), ("landed", TODAY)):
         refused = SchoolReceipt(state=state, error="no")  # type: ignore[arg-type]  # one of its words
@@ -261,7 +260,7 @@ def test_a_school_that_failed_holds_the_watermark_also_if_a_404_was_once_called_
 
 
 def test_a_school_that_two_lists_of_different_days_left_out_does_not_hold_the_watermark() -> None:
-    covered = SchoolReceipt(state="landed", covered=(DayRange("2026-05-01", "2026-11-20"),))
+    covered = SchoolReceipt(state="landed", covered=(DateRange.from_json(("2026-05-01", "2026-11-20")),))
     objects = destination([receipt(date(2026, 11, 20), TODAY, TODAY, a=covered, b=covered)])
     names = {"a": "", "b": ""}
     ledger.record_coverage(objects, DISTRICT, ledger.Listing(today=date(2026, 11, 20), schools=names))
@@ -280,13 +279,13 @@ def test_rows_per_weekday_are_measured_where_a_pull_was_long_enough() -> None:
         return WrittenPartition(path="p", rows=rows, content_hash="h", counts={})
 
     written = {f"2026-11-{day:02d}": partition(100) for day in (16, 17, 18)}
-    week = (DayRange("2026-11-16", "2026-11-22"),)
+    week = (DateRange.from_json(("2026-11-16", "2026-11-22")),)
     school = SchoolReceipt(
         state="landed", covered=week, written=written, unchanged={"2026-11-19": "x", "2026-11-20": "x"}
     )
     (pull,) = told.pull_facts(receipt(TODAY, TODAY, TODAY, a=school), TODAY).schools
     assert pull.rows_per_weekday == 100.0
-    short = replace(school, covered=(DayRange("2026-11-16", "2026-11-17"),))
+    short = replace(school, covered=(DateRange.from_json(("2026-11-16", "2026-11-17")),))
     (pull,) = told.pull_facts(receipt(TODAY, TODAY, TODAY, a=short), TODAY).schools
     assert pull.rows_per_weekday is None
 
@@ -296,4 +295,4 @@ def test_a_section_pull_covers_nothing() -> None:
     for asked in (replace(one.asked, whole=False), replace(one.asked, section_ids=("s",))):
         facts = told.pull_facts(replace(one, asked=asked), TODAY)
         assert all(not school.covered for school in facts.schools)
-    assert told.pull_facts(one, TODAY).schools[0].covered == (Span(TODAY, TODAY),)
+    assert told.pull_facts(one, TODAY).schools[0].covered == (DateRange(TODAY, TODAY),)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_clever.dates import Span, first_retained, forgotten_on, spans_of
+from airflow_provider_clever.dates import DateRange, date_ranges, first_retained, forgotten_on
 from airflow_provider_clever.ledger.covered import (
     CorrectionRules,
     Cover,
@@ -33,7 +33,7 @@ def night_after(day: date) -> str:
     return sync_text(datetime.combine(day + timedelta(days=1), time(4), UTC))
 
 
-def pulled(coverage: Coverage, span: Span, *, sync: date, on: date | None = None, **school: object) -> None:
+def pulled(coverage: Coverage, span: DateRange, *, sync: date, on: date | None = None, **school: object) -> None:
     """Fold in a pull of school ``a`` that ended on the evening of a day, by default the sync's."""
     facts = SchoolPull(school_id="a", covered=(span,), **school)  # type: ignore[arg-type]  # a builder
     finished_at = sync_text(datetime.combine(on or sync, time(23, 30), UTC))
@@ -56,20 +56,20 @@ def planned(coverage: Coverage, *, today: date = TODAY, sync: date | None = TODA
 def covered_until(day: date) -> Coverage:
     """A district that was pulled in full each night until this day."""
     coverage = Coverage("d")
-    pulled(coverage, Span(first_retained(day), day), sync=day)
+    pulled(coverage, DateRange(first_retained(day), day), sync=day)
     return coverage
 
 
 def test_a_school_that_was_never_pulled_is_due_with_everything_that_clever_still_has() -> None:
     (school,) = planned(Coverage("d")).schools
-    assert school.due == (Span(date(2026, 5, 24), TODAY),)
+    assert school.due == (DateRange(date(2026, 5, 24), TODAY),)
     assert set(school.reasons) == {Reason.LAST_CHANCE, Reason.NEVER_PULLED}
-    assert school.at_risk == (Span(date(2026, 5, 24), date(2026, 6, 7)),)
+    assert school.at_risk == (DateRange(date(2026, 5, 24), date(2026, 6, 7)),)
 
 
 def test_a_night_after_a_sync_asks_for_the_day_and_the_days_of_the_lookback() -> None:
     found = planned(covered_until(TODAY - timedelta(days=1)))
-    assert found.schools[0].due == (Span(TODAY - timedelta(days=14), TODAY),)
+    assert found.schools[0].due == (DateRange(TODAY - timedelta(days=14), TODAY),)
     assert found.reasons == {Reason.NEW: 1, Reason.CORRECTIONS: 14}
 
 
@@ -83,16 +83,16 @@ def test_days_do_not_get_old_while_a_districts_uploads_fail() -> None:
     coverage = covered_until(date(2026, 10, 20))
     for offset in range(1, 21):  # every night the same old sync
         day = date(2026, 10, 20) + timedelta(days=offset)
-        pulled(coverage, Span(day, day), sync=date(2026, 10, 20), on=day)
+        pulled(coverage, DateRange(day, day), sync=date(2026, 10, 20), on=day)
     backlog = planned(coverage, today=date(2026, 11, 10), sync=date(2026, 11, 10))
-    assert backlog.schools[0].due[-1] == Span(date(2026, 10, 7), date(2026, 11, 10))
+    assert backlog.schools[0].due[-1] == DateRange(date(2026, 10, 7), date(2026, 11, 10))
 
 
 def test_pulling_a_day_again_late_does_not_make_it_done_if_the_pull_saw_an_old_sync() -> None:
     coverage = covered_until(date(2026, 10, 20))
-    pulled(coverage, Span(date(2026, 10, 1), date(2026, 11, 9)), sync=date(2026, 10, 20), on=date(2026, 11, 9))
+    pulled(coverage, DateRange(date(2026, 10, 1), date(2026, 11, 9)), sync=date(2026, 10, 20), on=date(2026, 11, 9))
     backlog = planned(coverage, today=date(2026, 11, 10), sync=date(2026, 11, 10))
-    assert backlog.schools[0].due[-1] == Span(date(2026, 10, 7), date(2026, 11, 10))
+    assert backlog.schools[0].due[-1] == DateRange(date(2026, 10, 7), date(2026, 11, 10))
 
 
 def test_a_sync_stamp_that_goes_back_makes_the_lookback_due() -> None:
@@ -102,7 +102,7 @@ def test_a_sync_stamp_that_goes_back_makes_the_lookback_due() -> None:
 
 def test_days_that_a_sync_landed_on_top_of_are_due_again() -> None:
     coverage = covered_until(date(2026, 10, 1))
-    facts = SchoolPull(school_id="a", covered=(Span(date(2026, 10, 2), TODAY),))
+    facts = SchoolPull(school_id="a", covered=(DateRange(date(2026, 10, 2), TODAY),))
     coverage.fold(
         PullFacts(
             finished_at=night_after(TODAY),
@@ -113,13 +113,13 @@ def test_days_that_a_sync_landed_on_top_of_are_due_again() -> None:
         )
     )
     reasons = planned(coverage).reasons
-    assert reasons[Reason.UNSETTLED] == Span(date(2026, 10, 2), TODAY).days
+    assert reasons[Reason.UNSETTLED] == DateRange(date(2026, 10, 2), TODAY).days
 
 
 def test_a_day_between_covered_ones_is_a_gap() -> None:
     coverage = covered_until(TODAY)
     del coverage.schools["a"].days[date(2026, 9, 9)]
-    assert planned(coverage).schools[0].due == (Span(date(2026, 9, 9), date(2026, 9, 9)),)
+    assert planned(coverage).schools[0].due == (DateRange(date(2026, 9, 9), date(2026, 9, 9)),)
     assert planned(coverage).reasons == {Reason.GAP: 1}
 
 
@@ -128,7 +128,7 @@ def test_two_spans_are_asked_as_one_where_that_costs_less_than_asking_twice() ->
     for day in (date(2026, 9, 9), date(2026, 9, 14)):
         del coverage.schools["a"].days[day]
     coverage.schools["a"].rows_per_weekday = 100.0
-    assert planned(coverage).schools[0].asked == (Span(date(2026, 9, 9), date(2026, 9, 14)),)
+    assert planned(coverage).schools[0].asked == (DateRange(date(2026, 9, 9), date(2026, 9, 14)),)
     coverage.schools["a"].rows_per_weekday = 1000.0
     assert len(planned(coverage).schools[0].asked) == 2
 
@@ -145,7 +145,7 @@ def test_once_a_week_everything_is_due_and_the_night_after_if_that_night_was_mis
 
 def test_days_about_to_be_forgotten_are_pulled_once_more_and_then_left_for_a_week() -> None:
     coverage = covered_until(date(2026, 10, 1))
-    pulled(coverage, Span(date(2026, 10, 1), TODAY), sync=TODAY)
+    pulled(coverage, DateRange(date(2026, 10, 1), TODAY), sync=TODAY)
     found = planned(coverage)
     assert found.reasons == {Reason.LAST_CHANCE: 15, Reason.CORRECTIONS: 13}
     pulled(coverage, found.schools[0].asked[0], sync=TODAY)
@@ -159,37 +159,37 @@ def test_lost_days_are_named_from_when_the_school_was_first_known() -> None:
     coverage.list_schools({"a": "Alder"}, date(2026, 11, 1))
     coverage.list_schools({"a": "Alder"}, TODAY)
     (school,) = planned(coverage).schools
-    assert school.lost == (Span(date(2026, 5, 2), date(2026, 5, 23)),)
+    assert school.lost == (DateRange(date(2026, 5, 2), date(2026, 5, 23)),)
 
 
 def test_asking_for_a_lost_day_does_not_make_it_covered() -> None:
     coverage = Coverage("d")
     coverage.list_schools({"a": "Alder"}, date(2026, 11, 1))
     coverage.list_schools({"a": "Alder"}, TODAY)
-    pulled(coverage, Span(date(2026, 5, 1), TODAY), sync=TODAY)
-    assert planned(coverage).schools[0].lost == (Span(date(2026, 5, 2), date(2026, 5, 23)),)
+    pulled(coverage, DateRange(date(2026, 5, 1), TODAY), sync=TODAY)
+    assert planned(coverage).schools[0].lost == (DateRange(date(2026, 5, 2), date(2026, 5, 23)),)
 
 
 def test_a_day_that_somebody_asked_for_is_due_although_it_is_covered_and_no_other_is() -> None:
-    day = Span(date(2026, 11, 18), date(2026, 11, 18))
+    day = DateRange(date(2026, 11, 18), date(2026, 11, 18))
     found = planned(covered_until(TODAY), asked=day)
     assert [task.arguments() for task in found.tasks] == [
         {"school_ids": ["a"], "date_range_start": "2026-11-18", "date_range_end": "2026-11-18"}
     ]
-    long_gone = Span(date(2026, 1, 7), date(2026, 1, 7))
+    long_gone = DateRange(date(2026, 1, 7), date(2026, 1, 7))
     assert planned(covered_until(TODAY), asked=long_gone).tasks == ()
 
 
 def test_a_district_that_does_not_say_when_it_syncs_is_pulled_every_night() -> None:
     yesterday = TODAY - timedelta(days=1)
     coverage = Coverage("d")
-    facts = SchoolPull(school_id="a", covered=(Span(first_retained(yesterday), yesterday),))
+    facts = SchoolPull(school_id="a", covered=(DateRange(first_retained(yesterday), yesterday),))
     finished_at = sync_text(datetime.combine(yesterday, time(23), UTC))
     coverage.fold(
         PullFacts(finished_at=finished_at, sync_before=None, sync_after=None, is_settled=True, schools=(facts,))
     )
-    assert planned(coverage, sync=None).schools[0].due == (Span(TODAY - timedelta(days=14), TODAY),)
-    assert planned(coverage, sync=TODAY).schools[0].due == (Span(first_retained(TODAY), TODAY),)
+    assert planned(coverage, sync=None).schools[0].due == (DateRange(TODAY - timedelta(days=14), TODAY),)
+    assert planned(coverage, sync=TODAY).schools[0].due == (DateRange(first_retained(TODAY), TODAY),)
 
 
 def test_the_districts_zone_decides_which_day_a_sync_was_on() -> None:
@@ -232,7 +232,7 @@ def coverages(draw: st.DrawFn, today: date) -> Coverage:
             first = today - timedelta(days=start)
             sync = "" if sync_ago is None else evening(today - timedelta(days=sync_ago))
             cover = Cover(is_settled, evening(today - timedelta(days=pulled_ago)), sync)
-            days |= dict.fromkeys(Span(first, min(today, first + timedelta(days=length))), cover)
+            days |= dict.fromkeys(DateRange(first, min(today, first + timedelta(days=length))), cover)
         rows = draw(st.one_of(st.none(), st.floats(0, 20_000)))
         coverage.schools[school_id] = SchoolCoverage(days=days, rows_per_weekday=rows, first_seen=today)
     return coverage
@@ -250,7 +250,7 @@ def test_no_day_that_clever_still_has_is_neither_covered_nor_in_a_task(
     asked = {(school_id, day) for task in found.tasks for school_id in task.school_ids for day in task.span}
     for school_id in schools:
         school = coverage.schools.get(school_id, SchoolCoverage())
-        for day in Span(first_retained(today), today):
+        for day in DateRange(first_retained(today), today):
             assert school.is_settled(day) or (school_id, day) in asked
     again = plan(coverage, schools, today=today, last_sync=last_sync, settings=chosen)
     assert again == found
@@ -274,7 +274,7 @@ def test_every_day_since_a_school_was_known_is_covered_or_due_or_named_as_lost(
             pulled(coverage, task.span, sync=today)
         (after,) = planned(coverage, today=today, sync=today, settings=chosen).schools
         warned.update(day for span in after.at_risk for day in span)
-        known = Span(first_retained(start), today)
+        known = DateRange(first_retained(start), today)
         lost = {day for span in after.lost for day in span}
         due = {day for span in after.due for day in span}
         school = coverage.schools["a"]
@@ -292,7 +292,7 @@ def test_the_first_retained_day_is_the_oldest_that_clever_has_not_forgotten(toda
 
 @given(st.sets(dates, max_size=50))
 def test_spans_hold_the_days_that_they_were_made_of(days: set[date]) -> None:
-    spans = spans_of(days)
+    spans = date_ranges(days)
     assert {day for span in spans for day in span} == days
     assert all(b.first - a.last > timedelta(days=1) for a, b in pairwise(spans))
     assert all(span.weekdays == sum(day.weekday() < 5 for day in span) for span in spans)

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from airflow_provider_clever.dates import Span, first_retained
+from airflow_provider_clever.dates import DateRange, first_retained
 from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.planner import PlanSettings, plan
 from airflow_provider_clever.syncs import sync_text
@@ -23,13 +23,13 @@ def _line(schools: int, rows: int) -> str:
     yesterday = sync_text(datetime.combine(TODAY - timedelta(days=1), time(23), UTC))
     today = sync_text(datetime.combine(TODAY, time(23), UTC))
     cover = Cover(is_settled=True, pulled_at=yesterday, sync=yesterday)
-    covered = dict.fromkeys(Span(first_retained(TODAY), TODAY - timedelta(days=1)), cover)
+    covered = dict.fromkeys(DateRange(first_retained(TODAY), TODAY - timedelta(days=1)), cover)
     nightly = Coverage("d", schools={name: SchoolCoverage(days=covered, rows_per_weekday=rows) for name in names})
     new = Coverage("d", schools={name: SchoolCoverage(rows_per_weekday=rows) for name in names})
     night, first = (
         plan(known, names, today=TODAY, last_sync=today, settings=PlanSettings()) for known in (nightly, new)
     )
-    landed = schools * rows * Span(first_retained(TODAY), TODAY).weekdays
+    landed = schools * rows * DateRange(first_retained(TODAY), TODAY).weekdays
     figures = (
         schools, rows, landed, night.requests, len(night.tasks), _minutes(night.minutes),
         first.requests, len(first.tasks), _minutes(first.minutes),

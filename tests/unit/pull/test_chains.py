@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.pull.chains import Chain, Scope, cut_days, plan_chains
+from airflow_provider_clever.pull.chains import Chain, Scope, plan_chains
 
 SCHOOL_IDS = [f"65e0{n:020d}" for n in range(200)]
 DAYS = st.dates(date(2024, 1, 1), date(2027, 12, 31))
@@ -65,19 +65,6 @@ def test_a_school_is_cut_as_far_as_it_takes_and_no_thread_stays_idle(schools: in
     )
 
     assert len(chains) == schools * walks_each
-
-
-@given(first_day=DAYS, length=st.integers(1, 190), pieces=st.integers(1, 40))
-def test_pieces_differ_by_at_most_one_weekday(first_day: date, length: int, pieces: int):
-    last_day = first_day + timedelta(days=length - 1)
-
-    cut = cut_days(first_day, last_day, pieces)
-
-    weekdays = [
-        sum((start + timedelta(days=n)).weekday() < 5 for n in range((end - start).days + 1)) for start, end in cut
-    ]
-    assert max(weekdays) - min(weekdays) <= 1
-    assert len(cut) <= pieces
 
 
 def test_the_days_that_expire_first_are_asked_for_first():

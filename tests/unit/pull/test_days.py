@@ -11,6 +11,7 @@ from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.attendance.batches import BATCH_COLUMNS, as_columns
 from airflow_provider_clever.attendance.rows import Columns, PulledDay
 from airflow_provider_clever.attendance.schema import PULLED_COLUMNS
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.days import DayAssembler
 
@@ -53,7 +54,7 @@ def test_every_row_comes_out_on_its_day_and_every_day_comes_out_once(rows: list[
     assert [day.attendance_date for day in days] == DAYS
     assert all(day.whole for day in days)
     assert [(day, student) for day, students in rows_of(days).items() for student in students] == rows
-    assert assembler.complete_days == (DAYS[0], DAYS[-1])
+    assert assembler.complete_days == DateRange.from_json((DAYS[0], DAYS[-1]))
 
 
 def test_a_day_is_complete_when_a_later_date_was_seen_and_not_before():
@@ -63,7 +64,7 @@ def test_a_day_is_complete_when_a_later_date_was_seen_and_not_before():
     assert assembler.complete_days is None
     [first] = assembler.add(columns((DAYS[0], "b"), (DAYS[1], "a")))
     assert (first.attendance_date, first.columns["student_id"]) == (DAYS[0], ["a", "b"])
-    assert assembler.complete_days == (DAYS[0], DAYS[0])
+    assert assembler.complete_days == DateRange.from_json((DAYS[0], DAYS[0]))
 
 
 def test_days_without_rows_come_out_empty_so_that_landed_rows_can_be_missed():
@@ -120,7 +121,7 @@ def test_days_that_a_rejected_row_may_belong_to_mark_nothing():
     ]
 
     assert [day.attendance_date for day in days if not day.whole] == DAYS[1:6]
-    assert assembler.complete_days == (DAYS[0], DAYS[-1])
+    assert assembler.complete_days == DateRange.from_json((DAYS[0], DAYS[-1]))
 
 
 # --- pages in Arrow -------------------------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ def batch(page: Columns) -> tuple[pa.RecordBatch, list[tuple[int, int, str]]]:
 
 def came_out(
     pages: list[tuple[Columns, bool]], in_arrow: list[bool], *, section: bool
-) -> tuple[list[PulledDay], tuple[str, str] | None, str | None]:
+) -> tuple[list[PulledDay], DateRange | None, str | None]:
     """The days of a walk whose pages came in the one form or the other, in plain columns."""
     assembler = DayAssembler(chain(section=section))
     days: list[PulledDay] = []
