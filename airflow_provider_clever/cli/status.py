@@ -63,7 +63,7 @@ def report_of(objects: "Objects", destination: str, district_id: str, today: dat
     """
     from airflow_provider_clever.dates import zone_named
     from airflow_provider_clever.exceptions import CleverSettingsError
-    from airflow_provider_clever.ledger.coverage import Listing, current_coverage, read_coverage
+    from airflow_provider_clever.ledger.coverage_store import Listing, current_coverage, read_coverage
     from airflow_provider_clever.ledger.reporting import district_report
 
     zone = zone_named(read_coverage(objects, district_id).coverage.timezone)
@@ -78,7 +78,7 @@ def report_of(objects: "Objects", destination: str, district_id: str, today: dat
 
 
 def _rebuild(objects: "Objects", district_id: str, today: date | None) -> None:
-    from airflow_provider_clever.ledger.coverage import Listing, rebuild_coverage
+    from airflow_provider_clever.ledger.coverage_store import Listing, rebuild_coverage
 
     # Never as of an earlier day than this: pulls since then would count as made on that day, for good.
     present = datetime.now(UTC).date()

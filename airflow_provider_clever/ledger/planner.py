@@ -19,7 +19,6 @@ from airflow_provider_clever.dates import (
     first_retained,
     forgotten_on,
 )
-from airflow_provider_clever.ledger.batches import PullTask, SchoolSpan, batched, expected_requests
 from airflow_provider_clever.ledger.covered import (
     NEVER_SYNCED,
     CorrectionRules,
@@ -28,6 +27,7 @@ from airflow_provider_clever.ledger.covered import (
     SchoolCoverage,
     about_to_be_lost,
 )
+from airflow_provider_clever.ledger.task_sizing import PullTask, SchoolSpan, batched, expected_requests
 
 BUDGET_PER_MINUTE: Final = 1200
 """Requests that a token may make in a minute (clever-api.md 4)."""

@@ -6,7 +6,7 @@ from datetime import date, tzinfo
 
 from airflow_provider_clever.attendance.absence import list_in_doubt
 from airflow_provider_clever.dates import zone_name
-from airflow_provider_clever.ledger.coverage import Listing, read_coverage, receipts_at, record_coverage
+from airflow_provider_clever.ledger.coverage_store import Listing, read_coverage, receipts_at, record_coverage
 from airflow_provider_clever.ledger.covered import CorrectionRules
 from airflow_provider_clever.ledger.reporting import (
     DistrictReport,

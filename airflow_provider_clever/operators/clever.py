@@ -300,7 +300,7 @@ class CleverAttendanceOperator(BaseOperator):
     def _ledger(self, district_id: str, place: OpenDestination) -> "Coverage | None":
         """What the ledger at the destination knows of the district; None, with a warning, if it cannot be read."""
         from airflow_provider_clever.lake.layout import objects_at
-        from airflow_provider_clever.ledger.coverage import read_coverage
+        from airflow_provider_clever.ledger.coverage_store import read_coverage
 
         objects = objects_at(place.fs, place.root, single_writer=self.single_writer)
         try:

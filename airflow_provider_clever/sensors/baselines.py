@@ -83,7 +83,7 @@ def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseli
 
 
 def _watermark(destination: str, district_id: str) -> str | None:
-    from airflow_provider_clever.ledger.coverage import read_watermark
+    from airflow_provider_clever.ledger.coverage_store import read_watermark
 
     place = open_destination(destination, single_writer=True)  # reading needs no store that compares and swaps
     return read_watermark(place.fs, place.root, district_id)

@@ -20,7 +20,7 @@ from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.ledger.coverage import Listing, record_coverage
+from airflow_provider_clever.ledger.coverage_store import Listing, record_coverage
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer.transfer import Answer, Transfer

@@ -15,7 +15,7 @@ from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.lake import changes
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipt_files import read_receipts
-from airflow_provider_clever.ledger.coverage import read_coverage
+from airflow_provider_clever.ledger.coverage_store import read_coverage
 from tests.golden.conftest import Golden
 from tests.golden.make import LAKES, ROWS, SUMS, sums_of
 from tests.golden.pulling import pull

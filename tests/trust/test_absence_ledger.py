@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_clever.lake.answers import give_answer
-from airflow_provider_clever.ledger.coverage import Listing, read_coverage, rebuild_coverage
+from airflow_provider_clever.ledger.coverage_store import Listing, read_coverage, rebuild_coverage
 from airflow_provider_clever.ledger.recording import RecordedRun
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.trust.test_generated_nights import Story, mend

@@ -22,7 +22,7 @@ from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.ledger.coverage import coverage_path
+from airflow_provider_clever.ledger.coverage_store import coverage_path
 from airflow_provider_clever.sandbox.testing import Sandbox
 
 DISTRICT = "65e000000000000000000001"

@@ -28,11 +28,11 @@ from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.ledger.batches import PullTask
 from airflow_provider_clever.ledger.planner import PlanSettings
 from airflow_provider_clever.ledger.recording import RecordedRun, record_run
 from airflow_provider_clever.ledger.reporting import PlannedPull
 from airflow_provider_clever.ledger.surveying import Survey, survey
+from airflow_provider_clever.ledger.task_sizing import PullTask
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.transfer.transfer import Transfer

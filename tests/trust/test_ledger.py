@@ -24,7 +24,7 @@ from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.lake.verify import verify
-from airflow_provider_clever.ledger.coverage import (
+from airflow_provider_clever.ledger.coverage_store import (
     Listing,
     coverage_path,
     current_coverage,

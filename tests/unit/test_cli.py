@@ -17,7 +17,7 @@ from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
-from airflow_provider_clever.ledger.coverage import Listing, coverage_path, record_coverage
+from airflow_provider_clever.ledger.coverage_store import Listing, coverage_path, record_coverage
 from airflow_provider_clever.storage.compressed import gzipped_json
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import sync_text

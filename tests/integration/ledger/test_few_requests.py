@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from airflow_provider_clever.dates import DateRange, first_retained
-from airflow_provider_clever.ledger.coverage import coverage_path
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
+from airflow_provider_clever.ledger.coverage_store import coverage_path
 from airflow_provider_clever.ledger.covered import Coverage, PullFacts, SchoolPull
 from airflow_provider_clever.ledger.planner import Reason
 from airflow_provider_clever.sandbox.testing import Sandbox

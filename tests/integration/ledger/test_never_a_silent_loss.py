@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_clever.dates import DateRange
-from airflow_provider_clever.ledger.coverage import Listing, receipts_at, record_coverage
+from airflow_provider_clever.ledger.coverage_store import Listing, receipts_at, record_coverage
 from airflow_provider_clever.ledger.covered import CorrectionRules
 from airflow_provider_clever.ledger.planner import PlanSettings, Reason
 from airflow_provider_clever.ledger.reporting import PlannedPull, not_pulled

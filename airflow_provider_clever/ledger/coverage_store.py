@@ -26,7 +26,7 @@ from airflow_provider_clever.ledger.coverage_json import (
     total,
 )
 from airflow_provider_clever.ledger.covered import CorrectionRules, Coverage, watermark
-from airflow_provider_clever.ledger.told import Told, told_by
+from airflow_provider_clever.ledger.receipt_facts import Told, told_by
 from airflow_provider_clever.storage.objects import Objects
 
 if TYPE_CHECKING:

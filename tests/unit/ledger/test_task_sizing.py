@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.dates import DateRange
-from airflow_provider_clever.ledger.batches import SchoolSpan, batched, expected_requests
+from airflow_provider_clever.ledger.task_sizing import SchoolSpan, batched, expected_requests
 
 FIRST = date(2026, 5, 24)
 
