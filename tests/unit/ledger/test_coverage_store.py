@@ -16,8 +16,8 @@ from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
-from airflow_provider_clever.ledger import coverage as ledger
-from airflow_provider_clever.ledger import told
+from airflow_provider_clever.ledger import coverage_store as ledger
+from airflow_provider_clever.ledger import receipt_facts
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, from_json, to_json
 from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.storage.compressed import gzipped_json
@@ -100,11 +100,11 @@ def test_receipts_add_up_to_the_same_in_any_order_and_however_often(
         receipts.append(receipt(day, first, last, number=number, after=TODAY if unsettled else None, a=school))
     whole, halves = Coverage(DISTRICT), Coverage(DISTRICT)
     for one in receipts:
-        whole.fold(told.pull_facts(one, TODAY))
+        whole.fold(receipt_facts.pull_facts(one, TODAY))
     shuffled = receipts + receipts[::2]
     rng.shuffle(shuffled)  # type: ignore[attr-defined]  # a Random
     for one in shuffled:
-        halves.fold(told.pull_facts(one, TODAY))
+        halves.fold(receipt_facts.pull_facts(one, TODAY))
     assert to_json(CoverageFile(whole)) == to_json(CoverageFile(halves))
     assert from_json(to_json(CoverageFile(whole))).coverage == whole
 
@@ -283,16 +283,16 @@ def test_rows_per_weekday_are_measured_where_a_pull_was_long_enough() -> None:
     school = SchoolReceipt(
         state="landed", covered=week, written=written, unchanged={"2026-11-19": "x", "2026-11-20": "x"}
     )
-    (pull,) = told.pull_facts(receipt(TODAY, TODAY, TODAY, a=school), TODAY).schools
+    (pull,) = receipt_facts.pull_facts(receipt(TODAY, TODAY, TODAY, a=school), TODAY).schools
     assert pull.rows_per_weekday == 100.0
     short = replace(school, covered=(DateRange.from_json(("2026-11-16", "2026-11-17")),))
-    (pull,) = told.pull_facts(receipt(TODAY, TODAY, TODAY, a=short), TODAY).schools
+    (pull,) = receipt_facts.pull_facts(receipt(TODAY, TODAY, TODAY, a=short), TODAY).schools
     assert pull.rows_per_weekday is None
 
 
 def test_a_section_pull_covers_nothing() -> None:
     one = receipt(TODAY, TODAY, TODAY)
     for asked in (replace(one.asked, whole=False), replace(one.asked, section_ids=("s",))):
-        facts = told.pull_facts(replace(one, asked=asked), TODAY)
+        facts = receipt_facts.pull_facts(replace(one, asked=asked), TODAY)
         assert all(not school.covered for school in facts.schools)
-    assert told.pull_facts(one, TODAY).schools[0].covered == (DateRange(TODAY, TODAY),)
+    assert receipt_facts.pull_facts(one, TODAY).schools[0].covered == (DateRange(TODAY, TODAY),)
