@@ -63,7 +63,7 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class OpenQuestion:
     """What waits for a word about one school.
 
     :param told_by: the id of the run that reported it last; a retry of the run reports it as the first try did.
@@ -112,7 +112,7 @@ class Answers:
     """
 
     district_id: str
-    questions: Mapping[str, Question] = field(default_factory=dict)
+    questions: Mapping[str, OpenQuestion] = field(default_factory=dict)
     given: tuple[GivenAnswer, ...] = ()
     listed: tuple[str, ...] = ()
 
@@ -233,7 +233,7 @@ def _meant(answers: Answers, school_id: str, word: Word, first: date | None, las
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class SchoolOutcome:
     """What a pull has found out about one school.
 
     :param window: the days that it walked.
@@ -247,7 +247,7 @@ class Settled:
     ended: tuple[str, ...] = ()
 
 
-def told(answers: Answers, school_id: str, found: Withheld, key_id: str) -> Withheld:
+def _as_reported(answers: Answers, school_id: str, found: Withheld, key_id: str) -> Withheld:
     """The same with the day since when, and whether it is news, as far as what was told before decides that."""
     before = answers.questions.get(school_id)
     if before is None:
@@ -261,7 +261,7 @@ def note(
     objects: Objects,
     answers: Answers,
     key_id: str,
-    found: Mapping[str, Settled],
+    found: Mapping[str, SchoolOutcome],
     listed: Collection[str] | None = None,
 ) -> dict[str, Withheld]:
     """Write down what a pull has found out: questions that are new, and those that have settled themselves.
@@ -281,7 +281,7 @@ def note(
         for school_id, one in found.items():
             question = questions.pop(school_id, None)
             if one.withheld is not None:
-                withheld = told(now, school_id, one.withheld, key_id)
+                withheld = _as_reported(now, school_id, one.withheld, key_id)
                 result[school_id] = withheld
                 earlier = question.withheld if question else withheld
                 whole = replace(
@@ -291,7 +291,7 @@ def note(
                     days=joined([*withheld.days, *subtracted(earlier.days, [one.window])]),
                 )
                 teller = key_id if withheld.is_news or question is None else question.told_by
-                questions[school_id] = Question(name=one.name, withheld=whole, told_by=teller)
+                questions[school_id] = OpenQuestion(name=one.name, withheld=whole, told_by=teller)
             elif question is not None and (rest := subtracted(question.withheld.days, [one.window])):
                 questions[school_id] = replace(question, withheld=replace(question.withheld, days=rest))
         given = tuple(
@@ -309,7 +309,7 @@ def note(
     return result
 
 
-def _ended(one: GivenAnswer, found: Settled | None, key_id: str, listed: Collection[str]) -> GivenAnswer:
+def _ended(one: GivenAnswer, found: SchoolOutcome | None, key_id: str, listed: Collection[str]) -> GivenAnswer:
     if one.word == "unshared":
         is_back = one.school_id in listed and not one.ended
         return replace(one, ended=(_ended_for(key_id, _EVERY_DAY),)) if is_back else one
@@ -361,16 +361,16 @@ def _parsed(data: bytes | None, district_id: str) -> Answers:
 
 
 @cache
-def _adapter() -> TypeAdapter[tuple[dict[str, Question], tuple[GivenAnswer, ...]]]:
-    return TypeAdapter(tuple[dict[str, Question], tuple[GivenAnswer, ...]])
+def _adapter() -> TypeAdapter[tuple[dict[str, OpenQuestion], tuple[GivenAnswer, ...]]]:
+    return TypeAdapter(tuple[dict[str, OpenQuestion], tuple[GivenAnswer, ...]])
 
 
 @cache
-def _part_adapter() -> TypeAdapter[Withheld | Question | GivenAnswer]:
-    return TypeAdapter(Withheld | Question | GivenAnswer)
+def _part_adapter() -> TypeAdapter[Withheld | OpenQuestion | GivenAnswer]:
+    return TypeAdapter(Withheld | OpenQuestion | GivenAnswer)
 
 
-def to_json(one: Withheld | Question | GivenAnswer) -> dict[str, Any]:
+def to_json(one: Withheld | OpenQuestion | GivenAnswer) -> dict[str, Any]:
     """Give it as values that JSON has a form for."""
     document: dict[str, Any] = _part_adapter().dump_python(one, mode="json")
     return document

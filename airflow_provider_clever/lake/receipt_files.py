@@ -1,41 +1,41 @@
 """Receipts at a destination: kept, joined with those of earlier tries, and read again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from airflow_provider_clever.exceptions import CleverError, CleverLandingError
 from airflow_provider_clever.lake import changes, layout
-from airflow_provider_clever.lake.receipts import Receipt, unite
+from airflow_provider_clever.lake.receipts import Receipt
+from airflow_provider_clever.lake.tries import unite
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
-
-    from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.storage.objects import Objects
 
 
-def write_receipt(destination: "Destination", receipt: Receipt) -> str:
+def write_receipt(objects: Objects, receipt: Receipt) -> str:
     """Keep a receipt, joined with that of an earlier try of the same run if there is one.
 
     With a correction feed (``receipt.changes`` is not None) it lists the change records of all tries, those of a try
     that was killed before its receipt among them.
 
+    :param objects: the destination.
     :returns: its path, relative to the destination.
     :raises CleverLandingError: if the destination does not take it.
     """
     if receipt.changes is not None:
-        receipt = replace(receipt, changes=_all_changes(destination, receipt))
+        receipt = replace(receipt, changes=_all_changes(objects, receipt))
 
     def next_data(data: bytes | None) -> bytes:
-        known = _read(receipt.path, data, receipt.district_id) if data else None
+        try:
+            known = _parsed(receipt.path, data, receipt.district_id) if data else None
+        except ValueError as error:
+            raise _unusable(receipt.path, error) from None
         return gzipped_json((unite(known, receipt) if known else receipt).to_json())
 
-    destination.objects.update(receipt.path, next_data)
+    objects.update(receipt.path, next_data)
     return receipt.path
 
 
-def _all_changes(destination: "Destination", receipt: Receipt) -> tuple[str, ...]:
+def _all_changes(objects: Objects, receipt: Receipt) -> tuple[str, ...]:
     current = {
         (school_id, day): content_hash
         for school_id, school in receipt.schools.items()
@@ -43,38 +43,48 @@ def _all_changes(destination: "Destination", receipt: Receipt) -> tuple[str, ...
             school.unchanged | {day: partition.content_hash for day, partition in school.written.items()}
         ).items()
     }
-    found = changes.records(destination.objects, receipt.district_id, receipt.idempotency_key)
+    found = changes.records(objects, receipt.district_id, receipt.idempotency_key)
     return tuple(sorted({*(receipt.changes or ()), *(record.path for record in changes.in_effect(found, current))}))
 
 
-def read_receipts(
-    fs: "AbstractFileSystem", root: str, district_id: str, *, damaged: list[str] | None = None
-) -> Iterator[Receipt]:
-    """All receipts of a district, one at a time, in no promised order; compare ``finished_at``.
+def receipt_paths(objects: Objects, district_id: str) -> Iterator[str]:
+    """The paths of all receipts of a district, month by month.
 
-    :param damaged: collects the paths of receipts that cannot be read; None: the first one raises.
     :raises CleverLandingError: if the destination cannot be read.
     """
-    objects = layout.objects_at(fs, root, single_writer=True)
     for month in objects.names(layout.our_path(district_id, "receipts")):
-        for path in objects.names(month):
-            try:
-                found = objects.read(path)
-                if found is None:
-                    continue
-                yield _read(path, found[0], district_id)
-            except CleverLandingError:
-                if damaged is None:
-                    raise
-                damaged.append(path)
+        yield from objects.names(month)
 
 
-def read_receipt(path: str, data: bytes, district_id: str) -> Receipt:
-    """The receipt that stands at a path.
+def read_receipts(
+    objects: Objects,
+    district_id: str,
+    paths: Iterable[str] | None = None,
+    *,
+    damaged: Callable[[str, Exception], object] | None = None,
+) -> Iterator[Receipt]:
+    """The receipts of a district, one at a time.
 
-    :param path: relative to the destination.
-    :param district_id: the district whose folder it lies in.
-    :raises ValueError: it cannot be read, or speaks of another district or another run than its path does.
+    :param objects: the destination.
+    :param paths: relative to the destination; one where nothing stands is left out. Default: all of the district's.
+    :param damaged: is given the path of each receipt that cannot be used, and why. Default: the first one raises.
+    :raises CleverLandingError: if a receipt cannot be used.
+    """
+    for path in receipt_paths(objects, district_id) if paths is None else paths:
+        try:
+            found = objects.read(path)
+            if found is not None:
+                yield _parsed(path, found[0], district_id)
+        except (ValueError, CleverLandingError) as error:
+            if damaged is None:
+                raise _unusable(path, error) from None
+            damaged(path, error)
+
+
+def _parsed(path: str, data: bytes, district_id: str) -> Receipt:
+    """The receipt that stands at a path, if it speaks of the district and the run that its path does.
+
+    :raises ValueError: it cannot be used.
     """
     receipt = Receipt.from_json(read_gzipped_json(data))
     receipt.check()
@@ -92,9 +102,9 @@ def read_receipt(path: str, data: bytes, district_id: str) -> Receipt:
     return receipt
 
 
-def _read(path: str, data: bytes, district_id: str) -> Receipt:
-    try:
-        return read_receipt(path, data, district_id)
-    except ValueError as error:
-        msg = f"receipt {path} cannot be used: {error}. Restore it, or move it away and pull its days again"
-        raise CleverLandingError(msg) from None
+def _unusable(path: str, error: Exception) -> CleverLandingError:
+    if isinstance(error, CleverLandingError):  # the store does not give it
+        return error
+    return CleverLandingError(
+        f"receipt {path} cannot be used: {error}. Restore it, or move it away and pull its days again"
+    )

@@ -187,16 +187,17 @@ def _district_folders(objects: Objects) -> list[str]:
 def _check_receipts(objects: Objects, district: str, tally: _Tally) -> dict[tuple[str, str], _Spoken]:
     spoken: dict[tuple[str, str], _Spoken] = {}
     covered: dict[str, list[DateRange]] = {}
-    damaged: list[str] = []
-    for receipt in read_receipts(objects.fs, objects.root, district, damaged=damaged):
+
+    def damaged(path: str, _: Exception) -> None:
+        tally.add(Finding(kind="damaged", district_id=district, path=path, words="a receipt"))
+
+    for receipt in read_receipts(objects, district, damaged=damaged):
         tally.read["receipts"] += 1
         for school_id, school in receipt.schools.items():
             covered.setdefault(school_id, []).extend(school.covered)
         for partition, entry in _entries(receipt):
             if partition not in spoken or spoken[partition].finished_at < entry.finished_at:
                 spoken[partition] = entry
-    for path in damaged:
-        tally.add(Finding(kind="damaged", district_id=district, path=path, words="a receipt"))
     for school_id, ranges in sorted(covered.items()):
         for gap in gaps(ranges):
             tally.add(

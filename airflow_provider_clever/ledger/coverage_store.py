@@ -5,7 +5,7 @@ reads that night's alone; and if it is lost, one call makes it anew.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.layout import objects_at
-from airflow_provider_clever.lake.receipt_files import read_receipt
+from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import (
     CoverageFile,
@@ -137,7 +137,7 @@ def receipts_at(objects: Objects, district_id: str, paths: Iterable[str]) -> lis
     :param paths: relative to the destination.
     :raises CleverLandingError: the destination cannot be read.
     """
-    return [receipt for _, receipt in _usable_receipts(objects, paths, district_id)]
+    return list(read_receipts(objects, district_id, paths, damaged=_leave_out))
 
 
 def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
@@ -216,22 +216,13 @@ def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[
 
 
 def _read_all(objects: Objects, paths: Iterable[str], district_id: str, today: date) -> dict[str, Told]:
-    receipts = _usable_receipts(objects, paths, district_id)
-    return {_last_part(path): told_by(receipt, today) for path, receipt in receipts}
+    receipts = read_receipts(objects, district_id, paths, damaged=_leave_out)
+    return {_last_part(receipt.path): told_by(receipt, today) for receipt in receipts}
 
 
-def _usable_receipts(objects: Objects, paths: Iterable[str], district_id: str) -> Iterator[tuple[str, Receipt]]:
-    for path in paths:
-        try:
-            found = objects.read(path)
-            if found is None:
-                continue
-            receipt = read_receipt(path, found[0], district_id)
-        except (ValueError, CleverLandingError) as error:
-            # Without it some days count as not covered and are pulled again, which is safe; verify names it.
-            log.warning("Receipt %s cannot be used (%s); what it says does not count", path, error)
-            continue
-        yield path, receipt
+def _leave_out(path: str, error: Exception) -> None:
+    # Without it some days count as not covered and are pulled again, which is safe; verify names it.
+    log.warning("Receipt %s cannot be used (%s); what it says does not count", path, error)
 
 
 def _write(

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from airflow_provider_clever.lake.store import Destination
     from airflow_provider_clever.ledger.covered import Coverage
     from airflow_provider_clever.pull.question import Question
-    from airflow_provider_clever.transfer.transfer import Answer, Transfer
+    from airflow_provider_clever.transfer.result import TransferResult
+    from airflow_provider_clever.transfer.transfer import Transfer
 
 __all__ = [
     "CleverAttendanceCoverageOperator",
@@ -208,7 +209,7 @@ class CleverAttendanceOperator(BaseOperator):
         self.log.info("Attendance dates: %s", window)
         return question
 
-    def _answer(self, question: "Question", context: Context) -> "Answer":
+    def _answer(self, question: "Question", context: Context) -> "TransferResult":
         from airflow_provider_clever.api.client import CleverClient
         from airflow_provider_clever.transfer.transfer import Transfer
 
@@ -235,14 +236,16 @@ class CleverAttendanceOperator(BaseOperator):
             answer.problem = None
         return answer
 
-    def _to_xcom(self, transfer: "Transfer") -> "Answer":
+    def _to_xcom(self, transfer: "Transfer") -> "TransferResult":
         self.log.warning(
             "No destination is set: the rows are returned through XCom and lie in Airflow's metadata database. "
             "Attendance is an education record; set `destination` to land it in object storage instead."
         )
         return transfer.rows(limit=self.max_xcom_records)
 
-    def _to_destination(self, transfer: "Transfer", context: Context, idempotency_key: "IdempotencyKey") -> "Answer":
+    def _to_destination(
+        self, transfer: "Transfer", context: Context, idempotency_key: "IdempotencyKey"
+    ) -> "TransferResult":
         from airflow_provider_clever.attendance.absence import AbsenceRules
 
         rules = AbsenceRules(

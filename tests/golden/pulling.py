@@ -23,11 +23,12 @@ from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.ledger.coverage_store import Listing, record_coverage
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
-from airflow_provider_clever.transfer.transfer import Answer, Transfer
+from airflow_provider_clever.transfer.result import TransferResult
+from airflow_provider_clever.transfer.transfer import Transfer
 from tests.golden.recorded import Night, answering
 
 
-def pull(told: Night, lake: Path, file_format: str, *, work: str) -> Answer:
+def pull(told: Night, lake: Path, file_format: str, *, work: str) -> TransferResult:
     """Land one night with its correction feed, and record the coverage.
 
     :param work: what identifies the work; the same for two tries of one.

@@ -99,7 +99,7 @@ def test_its_changes_lead_from_nothing_to_what_its_receipts_say(golden: Golden) 
         partition = (str(document["school_id"]), str(document["attendance_date"]))
         documents.setdefault(partition, []).append(document)
     newest: dict[tuple[str, str], str] = {}
-    for receipt in sorted(read_receipts(objects.fs, objects.root, DISTRICT), key=lambda one: one.finished_at):
+    for receipt in sorted(read_receipts(objects, DISTRICT), key=lambda one: one.finished_at):
         for school_id, school in receipt.schools.items():
             hashes = {day: changes.short_hash(partition.content_hash) for day, partition in school.written.items()}
             newest |= {(school_id, day): mark for day, mark in (hashes | school.unchanged).items()}

@@ -20,8 +20,8 @@ import s3fs  # noqa: F401 - as above
 
 from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.dates import DateRange
-from airflow_provider_clever.lake import receipts
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+from airflow_provider_clever.lake.outcomes import school_receipt
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt
 from airflow_provider_clever.lake.store import Destination
@@ -91,7 +91,7 @@ def land(destination: Destination, version: int) -> None:
     with ThreadPoolExecutor(4) as writers:
         outcomes = list(writers.map(lambda pulled: land_and_mark(destination, pulled, knows), days_of(version)))
     schools = {
-        school_id: receipts.school_receipt(
+        school_id: school_receipt(
             [outcome for outcome in outcomes if outcome.school_id == school_id],
             state="landed",
             covered=[DateRange.from_json((DAYS[0], DAYS[-1]))],
@@ -110,7 +110,7 @@ def land(destination: Destination, version: int) -> None:
         schools=schools,
         changes=(),
     )
-    write_receipt(destination, receipt)
+    write_receipt(destination.objects, receipt)
 
 
 def destination_at(store: Store, file_format: str) -> Destination:

@@ -8,9 +8,9 @@ import pytest
 
 from airflow_provider_clever.attendance.rows import Columns, RejectedRow
 from airflow_provider_clever.dates import DateRange
-from airflow_provider_clever.lake import receipts
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+from airflow_provider_clever.lake.outcomes import school_receipt
 from airflow_provider_clever.lake.receipt_files import read_receipts, write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt
 from airflow_provider_clever.lake.store import Destination
@@ -50,7 +50,7 @@ class Lake:
                 )
                 for attendance_date in days
             ]
-            schools[school_id] = receipts.school_receipt(
+            schools[school_id] = school_receipt(
                 outcomes, state="landed", covered=covered or [DateRange.from_json((days[0], days[-1]))]
             )
         self.receipt(
@@ -69,7 +69,7 @@ class Lake:
         )
 
     def receipt(self, receipt: Receipt) -> None:
-        write_receipt(self.destination, receipt)
+        write_receipt(self.destination.objects, receipt)
 
     def path(self, school: int, number: int) -> Path:
         end = {"parquet": "parquet", "jsonl": "jsonl.gz"}[self.file_format]
@@ -184,7 +184,7 @@ def test_days_that_no_complete_pull_covered_are_counted_per_school(lake: Lake) -
 
 @BOTH
 def test_what_the_district_did_is_reported_and_is_not_wrong(lake: Lake) -> None:
-    school = receipts.school_receipt(
+    school = school_receipt(
         [
             land_and_mark(
                 lake.destination,
@@ -194,7 +194,7 @@ def test_what_the_district_did_is_reported_and_is_not_wrong(lake: Lake) -> None:
         ],
         state="landed",
     )
-    (first,) = read_receipts(lake.destination.objects.fs, lake.store.root, DISTRICT)
+    (first,) = read_receipts(lake.destination.objects, DISTRICT)
     lake.receipt(
         replace(
             first,

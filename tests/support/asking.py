@@ -18,7 +18,8 @@ from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
-from airflow_provider_clever.transfer.transfer import Answer, Transfer
+from airflow_provider_clever.transfer.result import TransferResult
+from airflow_provider_clever.transfer.transfer import Transfer
 
 FIELDS = (
     "attendance_date",
@@ -76,7 +77,7 @@ def ask(
     absence: AbsenceRules = AT_ONCE,
     listed_at: datetime | None = None,
     **question: Any,
-) -> Answer:
+) -> TransferResult:
     """Pull from the sandbox, into rows or, with a lake, into files."""
     stop = stop or threading.Event()
     with CleverClient(settings_for(sandbox, district, mode=mode), policy=BRISK, stop=stop) as client:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from airflow_provider_clever.sandbox.testing import Sandbox
-from airflow_provider_clever.transfer.transfer import Answer
+from airflow_provider_clever.transfer.result import TransferResult
 from tests.support.asking import ask
 
 FIRST, LAST = date(2026, 11, 2), date(2026, 11, 23)
@@ -28,7 +28,7 @@ class Lake:
         assert first.problem is None
         self.requests = first.summary["requests"]
 
-    def pull(self, **options: Any) -> Answer:
+    def pull(self, **options: Any) -> TransferResult:
         self.pulls += 1
         options.setdefault("work", f"work {self.pulls}")
         return ask(self.sandbox, self.folder, **{**DAYS, **options})
@@ -45,7 +45,7 @@ class Lake:
         names = {school_id: name for name, school_id in self.schools.items()}
         return Counter({names[school_id]: count for school_id, count in found if count})
 
-    def receipt(self, answer: Answer) -> dict[str, Any]:
+    def receipt(self, answer: TransferResult) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(gzip.decompress((self.folder / answer.summary["receipt"]).read_bytes()))
         return document
 

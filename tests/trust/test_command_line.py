@@ -70,7 +70,7 @@ def landed(lake: Path, district: str, first: str) -> None:
     destination = Destination(fs, str(lake), district_id=district, file_format="jsonl")
     covered = (DateRange.from_json((first, TODAY)),)
     write_receipt(
-        destination,
+        destination.objects,
         Receipt(
             district_id=district,
             idempotency_key=IdempotencyKey("0" * 32, "2026-11"),

@@ -19,7 +19,7 @@ from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.compressed import read_gzipped_json
-from airflow_provider_clever.transfer.transfer import Answer
+from airflow_provider_clever.transfer.result import TransferResult
 from tests.support.airflow import AirflowHome
 from tests.support.asking import ask, due, files, landed
 
@@ -29,11 +29,11 @@ RANGE = {"date_range_start": FIRST.isoformat(), "date_range_end": LAST.isoformat
 ENDS = {"parquet": ".parquet", "jsonl": ".jsonl.gz"}
 
 
-def pull(sandbox: Sandbox, lake: Path, file_format: str, work: str = "the work") -> Answer:
+def pull(sandbox: Sandbox, lake: Path, file_format: str, work: str = "the work") -> TransferResult:
     return ask(sandbox, lake, first_day=FIRST, last_day=LAST, file_format=file_format, work=work)
 
 
-def receipt_of(lake: Path, answer: Answer) -> dict:
+def receipt_of(lake: Path, answer: TransferResult) -> dict:
     return read_gzipped_json((lake / answer.summary["receipt"]).read_bytes())
 
 
@@ -408,7 +408,7 @@ def test_a_quarantine_that_cannot_be_read_spoils_only_the_rows_that_belong_in_it
 def test_a_change_record_that_a_killed_try_left_damaged_is_written_again_by_the_next(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    def pull_with_feed(lake: Path) -> Answer:
+    def pull_with_feed(lake: Path) -> TransferResult:
         return ask(sandbox, lake, first_day=FIRST, last_day=LAST, write_changes=True)
 
     first, lake = tmp_path / "first", tmp_path / "lake"

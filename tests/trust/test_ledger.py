@@ -22,7 +22,6 @@ from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
-from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.lake.verify import verify
 from airflow_provider_clever.ledger.coverage_store import (
     Listing,
@@ -74,7 +73,7 @@ def lake(tmp_path: Path) -> Objects:
 def keep(lake: Objects, *receipts: Receipt) -> None:
     """Write receipts as a landing task does: joined with that of an earlier try."""
     for one in receipts:
-        write_receipt(Destination(lake.fs, lake.root, district_id=one.district_id, file_format="jsonl"), one)
+        write_receipt(lake, one)
 
 
 @pytest.fixture

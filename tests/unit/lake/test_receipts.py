@@ -9,11 +9,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
-from airflow_provider_clever.lake import changes, receipts
+from airflow_provider_clever.lake import changes
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+from airflow_provider_clever.lake.outcomes import school_receipt
+from airflow_provider_clever.lake.outcomes import totals as totals_of
 from airflow_provider_clever.lake.receipt_files import read_receipts, write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.tries import unite
 from tests.lake.builders import DAY, DISTRICT, SCHOOL, SYNC, context, day, landed, row
 
 WORK = IdempotencyKey.of("dag", "run", "task", -1, {"schools": None}, month="2026-04")
@@ -74,13 +77,13 @@ def test_a_receipt_sums_up_what_landing_did(destination: Destination) -> None:
     other = destination.land(day([row("a")], attendance_date="2026-04-02"), context=context())
     other_again = destination.land(day([row("a")], attendance_date="2026-04-02"), context=context())
     nothing = destination.land(day([], attendance_date="2026-04-03"), context=context())
-    school = receipts.school_receipt([first, again], state="landed", name="North", covered=COVERED)
+    school = school_receipt([first, again], state="landed", name="North", covered=COVERED)
     assert school.written[DAY].counts == {"added": 2}
     assert school.unchanged == {}
-    assert receipts.school_receipt([other_again, nothing], state="landed").unchanged == {
+    assert school_receipt([other_again, nothing], state="landed").unchanged == {
         "2026-04-02": changes.short_hash(other.content_hash)
     }
-    totals = receipts.totals([first, again, other, other_again, nothing])
+    totals = totals_of([first, again, other, other_again, nothing])
     assert (totals["rows"], totals["partitions"], totals["written"], totals["unchanged"]) == (6, 4, 2, 2)
     assert totals["added"] == 3
 
@@ -88,16 +91,16 @@ def test_a_receipt_sums_up_what_landing_did(destination: Destination) -> None:
 def test_a_retry_does_not_forget_what_the_try_before_it_changed(destination: Destination) -> None:
     outcomes = [destination.land(day([row("a")]), context=context())]
     write_receipt(
-        destination,
+        destination.objects,
         receipt(
-            {SCHOOL: receipts.school_receipt(outcomes, state="landed", covered=COVERED)},
-            totals=receipts.totals(outcomes),
+            {SCHOOL: school_receipt(outcomes, state="landed", covered=COVERED)},
+            totals=totals_of(outcomes),
         ),
     )
     outcomes = [destination.land(day([row("a")]), context=context())]
-    later = receipts.school_receipt(outcomes, state="landed", covered=COVERED)
-    path = write_receipt(destination, receipt({SCHOOL: later}, totals=receipts.totals(outcomes)))
-    (united,) = read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
+    later = school_receipt(outcomes, state="landed", covered=COVERED)
+    path = write_receipt(destination.objects, receipt({SCHOOL: later}, totals=totals_of(outcomes)))
+    (united,) = read_receipts(destination.objects, DISTRICT)
     assert path == united.path
     assert united.schools[SCHOOL].written[DAY].counts == {"added": 1}
     assert united.schools[SCHOOL].unchanged == {}
@@ -107,7 +110,7 @@ def test_a_retry_does_not_forget_what_the_try_before_it_changed(destination: Des
 def test_days_that_only_an_earlier_try_covered_stay_covered_at_the_older_sync() -> None:
     earlier = receipt({SCHOOL: SchoolReceipt(state="landed", covered=COVERED)})
     later = receipt({SCHOOL: SchoolReceipt(state="failed", error="timeout")}, sync_before="2026-04-20T03:00:00.000000Z")
-    united = receipts.unite(earlier, later)
+    united = unite(earlier, later)
     assert united.schools[SCHOOL].covered == COVERED
     assert united.schools[SCHOOL].state == "failed"
     assert united.sync_before == SYNC
@@ -117,7 +120,7 @@ def test_days_that_only_an_earlier_try_covered_stay_covered_at_the_older_sync() 
 def test_a_retry_that_covers_everything_again_counts_at_its_own_sync() -> None:
     earlier = receipt({SCHOOL: SchoolReceipt(state="landed", covered=COVERED)}, settled=False)
     later = replace(earlier, sync_before="2026-04-20T03:00:00.000000Z", settled=True)
-    united = receipts.unite(earlier, later)
+    united = unite(earlier, later)
     assert (united.sync_before, united.settled) == (later.sync_before, True)
 
 
@@ -125,20 +128,19 @@ def test_a_day_that_somebody_else_wrote_in_between_is_spoken_of_by_the_later_try
     partition = WrittenPartition(path="p", rows=3, content_hash="ab" * 32, counts={"added": 3})
     earlier = receipt({SCHOOL: SchoolReceipt(state="landed", written={DAY: partition})})
     later = receipt({SCHOOL: SchoolReceipt(state="landed", unchanged={DAY: "cd" * 8})})
-    assert receipts.unite(earlier, later).schools[SCHOOL] == later.schools[SCHOOL]
+    assert unite(earlier, later).schools[SCHOOL] == later.schools[SCHOOL]
 
 
 def test_a_damaged_receipt_raises_or_is_collected(destination: Destination) -> None:
-    path = write_receipt(destination, receipt({}))
+    path = write_receipt(destination.objects, receipt({}))
     destination.objects.fs.pipe_file(f"{destination.objects.root}/{path}", b"damaged")
-    fs, root = destination.objects.fs, destination.objects.root
     with pytest.raises(CleverLandingError, match="Restore it"):
-        list(read_receipts(fs, root, DISTRICT))
+        list(read_receipts(destination.objects, DISTRICT))
     damaged: list[str] = []
-    assert list(read_receipts(fs, root, DISTRICT, damaged=damaged)) == []
+    assert list(read_receipts(destination.objects, DISTRICT, damaged=lambda path, _: damaged.append(path))) == []
     assert damaged == [path]
     with pytest.raises(CleverLandingError, match="Restore it"):
-        write_receipt(destination, receipt({}))
+        write_receipt(destination.objects, receipt({}))
 
 
 def test_changes_replayed_over_the_rows_before_give_the_rows_after(destination: Destination) -> None:
@@ -171,9 +173,9 @@ def test_the_receipt_lists_the_changes_of_a_try_that_was_killed_before_its_recei
     feed = context(write_changes=True, idempotency_key=WORK)
     killed = destination.land(day([row("a")]), context=feed)
     retried = destination.land(day([row("a")]), context=feed)
-    school = receipts.school_receipt([retried], state="landed")
-    write_receipt(destination, receipt({SCHOOL: school}, changes=()))
-    (read,) = read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
+    school = school_receipt([retried], state="landed")
+    write_receipt(destination.objects, receipt({SCHOOL: school}, changes=()))
+    (read,) = read_receipts(destination.objects, DISTRICT)
     assert killed.change is not None
     assert read.changes == (killed.change.path,)
 
@@ -182,9 +184,9 @@ def test_a_change_that_was_recorded_but_never_made_is_not_listed(destination: De
     before = destination.land(day([row("a")]), context=context())
     start = changes.short_hash(before.content_hash)
     changes.write_change(destination.objects, DISTRICT, WORK, (SCHOOL, DAY, start, "f" * 16), [])
-    school = receipts.school_receipt([destination.land(day([row("a")]), context=context())], state="landed")
-    write_receipt(destination, receipt({SCHOOL: school}, changes=()))
-    (read,) = read_receipts(destination.objects.fs, destination.objects.root, DISTRICT)
+    school = school_receipt([destination.land(day([row("a")]), context=context())], state="landed")
+    write_receipt(destination.objects, receipt({SCHOOL: school}, changes=()))
+    (read,) = read_receipts(destination.objects, DISTRICT)
     assert read.changes == ()
 
 
@@ -195,4 +197,4 @@ def test_a_change_record_that_is_gone_or_damaged_is_named(destination: Destinati
 
 def test_a_work_that_cannot_stand_in_a_path_is_refused(destination: Destination) -> None:
     with pytest.raises(CleverSettingsError):
-        write_receipt(destination, receipt({}, idempotency_key=IdempotencyKey("../x", "2026-04")))
+        write_receipt(destination.objects, receipt({}, idempotency_key=IdempotencyKey("../x", "2026-04")))

@@ -1,15 +1,11 @@
-"""What comes after a pull's last page: which rows are gone, which are doubted, and what each school's receipt says.
+"""Rows that did not come back: which are marked as missing, which are withheld, and which are asked for again first.
 
-Days have landed by then, without marks (lake/store.py). Here it is judged over each school's whole window what the
-rows mean that did not come back (attendance/absence.py); what is clear is marked, what is doubtful is walked again
-first.
+Days have landed by then, without marks (lake/store.py). Here each school's whole window is judged
+(attendance/absence.py).
 """
 
-import logging
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import Final
 
@@ -23,135 +19,19 @@ from airflow_provider_clever.attendance.absence import (
     judge,
     judge_run,
 )
-from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
-from airflow_provider_clever.dates import DateRange, date_ranges, subtracted
-from airflow_provider_clever.exceptions import CleverLandingError
-from airflow_provider_clever.lake import receipts
-from airflow_provider_clever.lake.answers import Answers, Settled, Withheld
-from airflow_provider_clever.lake.receipts import SchoolReceipt, SchoolState
-from airflow_provider_clever.lake.store import Destination, PartitionOutcome, PullContext
-from airflow_provider_clever.pull.run import REFUSALS_IN_A_ROW, ScopeResult
+from airflow_provider_clever.dates import DateRange, date_ranges
+from airflow_provider_clever.lake.answers import Answers, SchoolOutcome, Withheld
+from airflow_provider_clever.lake.receipts import SchoolState
 from airflow_provider_clever.pull.side_by_side import side_by_side
-
-log = logging.getLogger(__name__)
+from airflow_provider_clever.transfer.landing import Landing
 
 _MARKING_THREADS: Final = 8
 _UNLISTED: Final = "Clever's list of schools does not name it"
 _UNCONFIRMED: Final = "the second walk did not end"
 
 
-class Landing:
-    """Lands days from several threads, and remembers what came of them.
-
-    :param destination: where.
-    :param context: what the pull knows.
-    :param answers: what was said about rows that did not come back.
-    """
-
-    def __init__(self, destination: Destination, context: PullContext, answers: Answers) -> None:
-        self._destination = destination
-        self._context = context
-        self._answers = answers
-        self._lock = threading.Lock()
-        self.outcomes: list[PartitionOutcome] = []
-        self.later: list[PartitionOutcome] = []
-        self.unmarked: list[tuple[str, str, CleverLandingError]] = []
-        self.evidence: dict[str, SchoolEvidence] = {}
-        self.rejected = 0
-        self.conflicts = 0
-        self.newly_quarantined = 0
-
-    def again(self) -> "Landing":
-        """For a second walk: it counts in the same place, and gathers evidence of its own."""
-        return Landing(self._destination, self._context, self._answers)
-
-    def take_in(self, again: "Landing") -> None:
-        """Count what a second walk has landed: only rows that the first one had not brought count once more."""
-        received: Counter[str] = Counter()
-        for outcome in self.outcomes:
-            received[outcome.path] += outcome.received
-        self.later += [
-            replace(outcome, received=max(0, outcome.received - received[outcome.path])) for outcome in again.outcomes
-        ]
-        self.newly_quarantined += again.newly_quarantined
-
-    def land(self, day: PulledDay) -> None:
-        """Land one day."""
-        outcome = self._destination.land(day, context=self._context)
-        with self._lock:
-            found = self.evidence.get(day.school_id)
-            if found is None:
-                keeps_all = self._answers.has_word(day.school_id, "deleted")
-                found = self.evidence[day.school_id] = SchoolEvidence(keeps_all=keeps_all)
-            found.add(day.attendance_date, outcome.evidence)
-            self.outcomes.append(replace(outcome, evidence=None))
-            self.conflicts += len(outcome.rejected)
-        new = self._quarantine(outcome.rejected)  # after the rest: what has landed is counted even if this fails
-        with self._lock:
-            self.newly_quarantined += new
-
-    def mark(self, school_id: str, day: str, found: DayEvidence) -> None:
-        """Mark one day's rows. A day that cannot be marked spoils only itself.
-
-        :raises CleverLandingError: the destination has refused several of them.
-        """
-        try:
-            outcome = self._destination.mark(school_id, day, found, context=self._context)
-        except CleverLandingError as error:
-            log.error("The day %s of school %s was not marked: %s", day, school_id, error)  # noqa: TRY400 - it says all
-            with self._lock:
-                self.unmarked.append((school_id, day, error))
-            if len(self.unmarked) >= REFUSALS_IN_A_ROW:
-                raise
-            return
-        with self._lock:
-            self.later.append(outcome)
-
-    def set_aside(self, scope_id: str, rejected: Sequence[RejectedRow]) -> None:
-        """Quarantine rows that cannot land."""
-        with self._lock:
-            self.rejected += len(rejected)
-        new = self._quarantine(rejected)
-        with self._lock:
-            self.newly_quarantined += new
-        log.warning("%d rows of %s were quarantined, %d of them for the first time", len(rejected), scope_id, new)
-
-    def school_receipts(
-        self,
-        scopes: Mapping[str, ScopeResult],
-        states: Mapping[str, SchoolState],
-        names: Mapping[str, str],
-        withheld: Mapping[str, Withheld],
-        *,
-        is_by_school: bool,
-    ) -> dict[str, SchoolReceipt]:
-        """What the receipt says of each school."""
-        by_school: dict[str, list[PartitionOutcome]] = defaultdict(list)
-        for outcome in (*self.outcomes, *self.later):
-            by_school[outcome.school_id].append(outcome)
-        self.outcomes, self.later = (
-            [],
-            [],
-        )  # a long pull has thousands; from here on each school's go as its receipt is made
-        receipts_made = {}
-        for school_id in sorted({*by_school, *(states if is_by_school else ())}):
-            scope = scopes.get(school_id, ScopeResult(school_id))
-            receipts_made[school_id] = receipts.school_receipt(
-                by_school.pop(school_id, ()),
-                state=states.get(school_id, "landed"),
-                name=names.get(school_id, ""),
-                covered=subtracted(scope.covered, date_ranges(map(date.fromisoformat, scope.not_landed))),
-                error=str(scope.errors[0]) if scope.errors else None,
-                withheld=withheld.get(school_id),
-            )
-        return receipts_made
-
-    def _quarantine(self, rejected: Sequence[RejectedRow]) -> int:
-        return self._destination.quarantine(rejected, today=self._context.today) if rejected else 0
-
-
-class Settling:
-    """What the rows of each school mean that did not come back.
+class MissingRows:
+    """What to conclude from the rows of each school that did not come back: marked, withheld, or asked for again.
 
     :param evidence: what a first walk says, of the schools that were walked to their end.
     :param rules: how much may be gone before it is doubted.
@@ -224,24 +104,24 @@ class Settling:
             if verdict in (Verdict.WITHHOLD, Verdict.UNSETTLED) and self._reasons.get(school_id) != _UNCONFIRMED
         }
 
-    def settled(
+    def outcomes(
         self,
-        windows: DateRange,
+        window: DateRange,
         names: Mapping[str, str],
         now: str,
         unmarked: Collection[tuple[str, str]] = (),
-    ) -> dict[str, Settled]:
+    ) -> dict[str, SchoolOutcome]:
         """What to write down about each school (lake/answers.py).
 
-        :param windows: the days that were walked.
+        :param window: the days that were walked.
         :param now: the present instant, UTC.
         :param unmarked: schools and days that the destination did not let us mark; an answer about them still holds.
         """
         states = self.states()
         return {
-            school_id: Settled(
+            school_id: SchoolOutcome(
                 name=names.get(school_id, ""),
-                window=windows,
+                window=window,
                 withheld=self._withheld(school_id, now) if states.get(school_id) == "withheld" else None,
                 ended=tuple(day for day in self._ended(school_id) if (school_id, day) not in unmarked),
             )
@@ -288,10 +168,10 @@ class Settling:
         yield from (day for day, found in self._days(school_id, "kept").items() if found.live and not found.unseen)
 
 
-def mark_all(landing: Landing, settling: Settling, stop: threading.Event) -> None:
+def mark_all(landing: Landing, missing: MissingRows, stop: threading.Event) -> None:
     """Mark what is clear, several days at once.
 
     :raises CleverStoppedError: the stop flag was set. What was not marked is live, and its days are due.
     :raises CleverLandingError: the destination does not take it.
     """
-    side_by_side(lambda one: landing.mark(*one), settling.marks(), most=_MARKING_THREADS, stop=stop)
+    side_by_side(lambda one: landing.mark(*one), missing.marks(), most=_MARKING_THREADS, stop=stop)

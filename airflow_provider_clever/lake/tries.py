@@ -1,0 +1,92 @@
+"""Two tries of one run, joined into one receipt."""
+
+from dataclasses import replace
+from typing import Final
+
+from airflow_provider_clever.dates import covers, joined
+from airflow_provider_clever.lake.receipts import Receipt, SchoolReceipt, Try
+
+_SUMMED: Final = frozenset({"added", "changed", "missing", "returned", "quarantined", "requests", "seconds"})
+"""Totals that are effects or costs of a try, so that those of two tries add up; the others describe what was found."""
+
+
+def unite(earlier: Receipt, later: Receipt) -> Receipt:
+    """One receipt for two tries of the same run.
+
+    The later try decides, except that what the earlier one changed is not forgotten; and where it covered a day that
+    the later one did not, the day stays covered and the older of the two syncs counts.
+    """
+    schools = {
+        school_id: _united_school(earlier.schools.get(school_id), later.schools.get(school_id))
+        for school_id in sorted({*earlier.schools, *later.schools})
+    }
+    united = replace(
+        later,
+        schools=schools,
+        changes=_united_changes(earlier.changes, later.changes),
+        tries=_united_tries(earlier, later),
+        totals=later.totals | {name: earlier.totals.get(name, 0) + later.totals.get(name, 0) for name in _SUMMED},
+    )
+    if not all(
+        covers(later.schools[school_id].covered if school_id in later.schools else (), school.covered)
+        for school_id, school in earlier.schools.items()
+    ):
+        syncs = [receipt.sync_before for receipt in (earlier, later)]
+        oldest = None if None in syncs else min(filter(None, syncs))
+        return replace(united, sync_before=oldest, settled=earlier.settled and later.settled and len(set(syncs)) == 1)
+    return united
+
+
+def _united_tries(earlier: Receipt, later: Receipt) -> tuple[Try, ...]:
+    """What each try covered, but for tries that a later one has outdone; none if that leaves the later one alone.
+
+    A task may be cleared months later: what its first try covered, its last one can no longer see at Clever, and days
+    that a try did not cover itself must not count as covered at its sync.
+    """
+    last = _one_try(later)
+    kept = tuple(one for one in earlier.tries or (_one_try(earlier),) if any(one.covered.values()))
+    kept = tuple(one for one in kept if not _outdoes(last, one))
+    if not kept:
+        return ()
+    return (*kept, last) if any(last.covered.values()) else kept
+
+
+def _one_try(receipt: Receipt) -> Try:
+    return Try(
+        finished_at=receipt.finished_at,
+        sync_before=receipt.sync_before,
+        settled=receipt.settled,
+        covered={school_id: school.covered for school_id, school in receipt.schools.items() if school.covered},
+    )
+
+
+def _outdoes(later: Try, earlier: Try) -> bool:
+    # Of one date, for Clever forgets a day with each: what the earlier try still saw, the later one might not.
+    return (
+        later.settled
+        and later.finished_at[:10] == earlier.finished_at[:10]
+        and all(covers(later.covered.get(school_id, ()), days) for school_id, days in earlier.covered.items())
+    )
+
+
+def _united_school(earlier: SchoolReceipt | None, later: SchoolReceipt | None) -> SchoolReceipt:
+    if earlier is None or later is None:
+        only = earlier or later
+        assert only is not None  # noqa: S101 - the id came from one of the two
+        return only
+    both = earlier.then(later)
+    covered = joined([*earlier.covered, *later.covered])
+    return replace(
+        both,
+        state=later.state,
+        name=later.name or earlier.name,
+        covered=covered,
+        error=later.error,
+        withheld=later.withheld,
+    )
+
+
+def _united_changes(earlier: tuple[str, ...] | None, later: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if earlier is None and later is None:
+        return None
+    return tuple(sorted({*(earlier or ()), *(later or ())}))

@@ -1,0 +1,104 @@
+"""Landing the days of a pull, from several threads, and what came of it."""
+
+import logging
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from airflow_provider_clever.attendance.absence import DayEvidence, SchoolEvidence
+from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
+from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.lake.answers import Answers
+from airflow_provider_clever.lake.store import Destination, PartitionOutcome, PullContext
+from airflow_provider_clever.pull.run import REFUSALS_IN_A_ROW
+
+log = logging.getLogger(__name__)
+
+
+class Landing:
+    """Lands days from several threads, and remembers what came of them.
+
+    :param destination: where.
+    :param context: what the pull knows.
+    :param answers: what was said about rows that did not come back.
+    """
+
+    def __init__(self, destination: Destination, context: PullContext, answers: Answers) -> None:
+        self._destination = destination
+        self._context = context
+        self._answers = answers
+        self._lock = threading.Lock()
+        self.outcomes: list[PartitionOutcome] = []
+        self.later: list[PartitionOutcome] = []
+        self.unmarked: list[tuple[str, str, CleverLandingError]] = []
+        self.evidence: dict[str, SchoolEvidence] = {}
+        self.rejected = 0
+        self.conflicts = 0
+        self.newly_quarantined = 0
+
+    def again(self) -> "Landing":
+        """For a second walk: it counts in the same place, and gathers evidence of its own."""
+        return Landing(self._destination, self._context, self._answers)
+
+    def take_in(self, again: "Landing") -> None:
+        """Count what a second walk has landed: only rows that the first one had not brought count once more."""
+        received: Counter[str] = Counter()
+        for outcome in self.outcomes:
+            received[outcome.path] += outcome.received
+        self.later += [
+            replace(outcome, received=max(0, outcome.received - received[outcome.path])) for outcome in again.outcomes
+        ]
+        self.newly_quarantined += again.newly_quarantined
+
+    def land(self, day: PulledDay) -> None:
+        """Land one day."""
+        outcome = self._destination.land(day, context=self._context)
+        with self._lock:
+            found = self.evidence.get(day.school_id)
+            if found is None:
+                keeps_all = self._answers.has_word(day.school_id, "deleted")
+                found = self.evidence[day.school_id] = SchoolEvidence(keeps_all=keeps_all)
+            found.add(day.attendance_date, outcome.evidence)
+            self.outcomes.append(replace(outcome, evidence=None))
+            self.conflicts += len(outcome.rejected)
+        new = self._quarantine(outcome.rejected)  # after the rest: what has landed is counted even if this fails
+        with self._lock:
+            self.newly_quarantined += new
+
+    def mark(self, school_id: str, day: str, found: DayEvidence) -> None:
+        """Mark one day's rows. A day that cannot be marked spoils only itself.
+
+        :raises CleverLandingError: the destination has refused several of them.
+        """
+        try:
+            outcome = self._destination.mark(school_id, day, found, context=self._context)
+        except CleverLandingError as error:
+            log.error("The day %s of school %s was not marked: %s", day, school_id, error)  # noqa: TRY400 - it says all
+            with self._lock:
+                self.unmarked.append((school_id, day, error))
+            if len(self.unmarked) >= REFUSALS_IN_A_ROW:
+                raise
+            return
+        with self._lock:
+            self.later.append(outcome)
+
+    def set_aside(self, scope_id: str, rejected: Sequence[RejectedRow]) -> None:
+        """Quarantine rows that cannot land."""
+        with self._lock:
+            self.rejected += len(rejected)
+        new = self._quarantine(rejected)
+        with self._lock:
+            self.newly_quarantined += new
+        log.warning("%d rows of %s were quarantined, %d of them for the first time", len(rejected), scope_id, new)
+
+    def take_outcomes(self) -> dict[str, list[PartitionOutcome]]:
+        """Hand over what came of the partitions of each school, in order; nothing of it is kept here."""
+        by_school: dict[str, list[PartitionOutcome]] = defaultdict(list)
+        for outcome in (*self.outcomes, *self.later):
+            by_school[outcome.school_id].append(outcome)
+        self.outcomes, self.later = [], []
+        return by_school
+
+    def _quarantine(self, rejected: Sequence[RejectedRow]) -> int:
+        return self._destination.quarantine(rejected, today=self._context.today) if rejected else 0

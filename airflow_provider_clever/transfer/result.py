@@ -1,0 +1,130 @@
+"""What came of a question: counts for the summary, the state of each school, and what makes the run a failure."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from airflow_provider_clever.attendance.absence import list_in_doubt
+from airflow_provider_clever.exceptions import CleverDataError, CleverError, CleverWithheldError
+from airflow_provider_clever.lake.answers import HOW_TO_ANSWER, Withheld, to_json
+from airflow_provider_clever.lake.receipts import SchoolState
+from airflow_provider_clever.models import District
+from airflow_provider_clever.pull.question import Question
+from airflow_provider_clever.pull.run import PullResult, ScopeResult
+from airflow_provider_clever.syncs import last_sync_text
+
+log = logging.getLogger(__name__)
+
+_NAMED_SCHOOLS: Final = 10
+"""How many schools a message names; the summary has them all."""
+
+
+@dataclass(slots=True)
+class TransferResult:
+    """What came of a question.
+
+    :param summary: counts and names of schools, as plain JSON values; no student data.
+    :param rows: the rows as Clever sent them, if they were not landed.
+    :param problem: what makes the run a failure although everything else has been kept; None: nothing.
+    """
+
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    problem: CleverError | None = None
+
+
+def summary_of(
+    question: Question, before: District, result: PullResult, schools: Mapping[str, SchoolState]
+) -> dict[str, Any]:
+    """The part of a summary that any question has.
+
+    :param before: the district as it stood before the first page was asked for.
+    :param schools: the state of each school or section.
+    """
+    newest = [scope.newest_date for scope in result.scopes.values() if scope.newest_date]
+    return {
+        "district_id": before.id,
+        "date_range_start": question.first_day.isoformat(),
+        "date_range_end": question.last_day.isoformat(),
+        "received": result.received,
+        "sync_before": last_sync_text(before),
+        "newest_attendance_date": max(newest, default=None),
+        "schools": len(schools),
+        "schools_failed": _in_state(schools, "failed"),
+        "schools_gone": _in_state(schools, "gone"),
+        "schools_empty": _in_state(schools, "empty"),
+        "schools_withheld": _in_state(schools, "withheld"),
+        "schools_unsettled": _in_state(schools, "unsettled"),
+        "unknown_values": dict(result.unknown_values),
+        "surrogates_replaced": result.surrogates_replaced,
+        "equal_keys": result.equal_keys,
+    }
+
+
+def withheld_json(school_id: str, names: Mapping[str, str], withheld: Withheld) -> dict[str, Any]:
+    """What is withheld of a school, as a summary shows it."""
+    return {"school_id": school_id, "name": names.get(school_id, ""), "words": str(withheld), **to_json(withheld)}
+
+
+def state_of(scope: ScopeResult, *, is_gone: bool = False) -> SchoolState:
+    """The state of a school or section after its walks.
+
+    :param is_gone: whether the district is known to share it no more. Default False.
+    """
+    if scope.errors:
+        return "gone" if is_gone else "failed"
+    return "landed" if scope.received else "empty"
+
+
+def problem_of(
+    result: PullResult,
+    schools: Mapping[str, SchoolState],
+    quarantined: int,
+    withheld: Sequence[Mapping[str, Any]] = (),
+    left_out: Sequence[str] | None = None,
+) -> CleverError | None:
+    """What makes a run a failure: schools that failed, or nothing but schools that are gone; what was withheld; then,
+    rows set aside.
+
+    :param quarantined: how many rows were set aside for the first time.
+    :param withheld: as the summary shows it.
+    :param left_out: the schools that a list left out which cannot be believed; None: the list can be, or there is none.
+    """
+    bad = _in_state(schools, "failed")
+    if schools and len(_in_state(schools, "gone")) == len(schools):
+        bad = list(schools)
+    errors = [error for scope_id in bad for error in result.scopes[scope_id].errors]
+    if errors:
+        for scope_id in bad:
+            log.error("%s was not pulled and landed to its end: %s", scope_id, result.scopes[scope_id].errors[0])
+        # One that another try may fix goes first, so that there is another try.
+        return min(errors, key=lambda error: error.permanent)
+    if left_out is not None:
+        return CleverWithheldError(list_in_doubt(left_out))
+    doubted = [one for one in withheld if schools[one["school_id"]] == "withheld"]
+    for one in withheld:
+        log.warning("%s: nothing was marked, and these days are due again", _shown(one))
+    if doubted:
+        return CleverWithheldError(
+            f"{len(doubted)} schools are withheld: {'; '.join(map(_shown, doubted[:_NAMED_SCHOOLS]))}"
+            f"{'; and more' if len(doubted) > _NAMED_SCHOOLS else ''}. The rows stand as they were, nothing was "
+            f"marked, and these days are due again. {HOW_TO_ANSWER}"
+        )
+    if quarantined:
+        return CleverDataError(
+            f"{quarantined} rows were set aside because they cannot land; all others have landed. Look at them in the "
+            "quarantine folder of the district; the same rows are reported this once only. To go on without failing, "
+            "set fail_on_quarantine=False."
+        )
+    return None
+
+
+def _shown(withheld: Mapping[str, Any]) -> str:
+    school = f"{withheld['name']} ({withheld['school_id']})" if withheld["name"] else withheld["school_id"]
+    reason = f" ({withheld['reason']})" if withheld["reason"] else ""
+    return f"{school}: {withheld['words']}{reason}"
+
+
+def _in_state(schools: Mapping[str, SchoolState], state: SchoolState) -> list[str]:
+    return [school_id for school_id, found in schools.items() if found == state]
