@@ -1,17 +1,19 @@
 """Stores that fail: an error names the path and the next step, what had landed is intact, the retry completes."""
 
+import itertools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.storage import local_files, objects
 from tests.lake.builders import DISTRICT, SCHOOL, TODAY, context, day, row
 from tests.lake.emulators import Store
 
@@ -121,8 +123,10 @@ def test_a_damaged_partition_is_not_overwritten(local: Store) -> None:
     assert path.read_bytes() == b"damaged"
 
 
-def test_a_lock_that_another_process_never_gives_back_is_named(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_files, "LOCK_WAIT_SECONDS", 0.05)
+def test_a_lock_that_another_process_never_gives_back_is_named(local: Store, mocker: MockerFixture) -> None:
+    clock = itertools.count(time.monotonic())
+    mocker.patch("time.monotonic", side_effect=clock)  # each look at the clock is a second later
+    mocker.patch("time.sleep")
     lake = destination(local)
     target = Path(local.root) / lake.land(day([row()]), context=context()).path
     with (
@@ -141,8 +145,8 @@ def test_s3_failing_for_a_while_is_waited_out(s3: Store, status: int, code: str,
     assert lake.land(day([row()]), context=context()).outcome == "written"
 
 
-def test_s3_failing_for_good_is_named_and_the_retry_completes(s3: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "FIRST_WAIT_SECONDS", 0.01)
+def test_s3_failing_for_good_is_named_and_the_retry_completes(s3: Store, mocker: MockerFixture) -> None:
+    mocker.patch("time.sleep")
     impatient = s3.options | {"config_kwargs": {"retries": {"max_attempts": 0}}}
     lake = destination(Store("s3", "lake/broken", impatient, s3.url))
     lake.land(day([row()]), context=context())
