@@ -16,8 +16,13 @@ from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.dates import zone_named
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks import arguments
-from airflow_provider_clever.operators.clever import LONGEST_SPAN_DAYS, MOST_CONCURRENCY, CleverAttendanceOperator
-from airflow_provider_clever.operators.ledger import CleverAttendanceCoverageOperator, CleverAttendancePlanOperator
+from airflow_provider_clever.operators.attendance import (
+    LONGEST_SPAN_DAYS,
+    MOST_CONCURRENCY,
+    CleverAttendanceOperator,
+)
+from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageOperator
+from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 from airflow_provider_clever.storage.destination_url import check_before_rendering
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS

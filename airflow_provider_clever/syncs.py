@@ -1,4 +1,4 @@
-"""What a look at a district says about its syncs, compared with the sync that was known before."""
+"""What a district says of its syncs, compared with the sync that was known before."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ class SyncCondition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SyncLook:
-    """What one look at a district found.
+class SyncObservation:
+    """What one poll of a district found.
 
     :param district_id: the district.
     :param condition: how its sync stands against the baseline.
-    :param baseline: the sync that the look was compared with; None: any sync at all is an advance.
+    :param baseline: the sync that it was compared with; None: any sync at all is an advance.
     :param found: the district's ``last_attendance_sync``.
     :param paused: whether the district's uploads are paused, so that no sync is to be expected.
     :param stands: False if a value that went back has not been seen often enough to be the next baseline. Default True.
@@ -52,7 +52,7 @@ class SyncLook:
 
     @property
     def next_baseline(self) -> datetime | None:
-        """What the next look is to be compared with.
+        """What the next poll is to be compared with.
 
         A value that went back is the new baseline, or an advance from there would go unseen. A value that went away
         leaves the baseline: the same value coming back is not news.
@@ -79,7 +79,7 @@ _WORDS = {
 _PAUSED = "Its uploads are paused at Clever (usual in summer), so no sync is to be expected until they go on."
 
 
-def look_at(district: District, baseline: datetime | None, now: datetime) -> SyncLook:
+def observe(district: District, baseline: datetime | None, now: datetime) -> SyncObservation:
     """Compare a district with a baseline.
 
     :param district: as Clever gave it just now.
@@ -87,7 +87,7 @@ def look_at(district: District, baseline: datetime | None, now: datetime) -> Syn
     :param now: the present instant, to tell whether a pause with dates is on.
     """
     found = district.last_attendance_sync
-    return SyncLook(district.id, _condition(baseline, found), baseline, found, is_paused(district, now))
+    return SyncObservation(district.id, _condition(baseline, found), baseline, found, is_paused(district, now))
 
 
 def _condition(baseline: datetime | None, found: datetime | None) -> SyncCondition:
@@ -143,64 +143,64 @@ def ends_the_wait(error: CleverError) -> bool:
     return error.permanent
 
 
-_STANDS_AFTER_LOOKS: Final = 3
+_STANDS_AFTER_POLLS: Final = 3
 """How often in a row something must be seen before a wait draws a conclusion from it."""
-_MOST_TOLD: Final = 8
+_MOST_REPORTED: Final = 8
 
 
 @dataclass(slots=True)
 class WaitMemory:
-    """What a wait remembers from look to look, besides its baseline.
+    """What a wait remembers from poll to poll, besides its baseline.
 
     Clever answers from several machines, of which one may be behind: then its stamp alternates between two values. So a
-    value that went back becomes the baseline only once it has stood for several looks, and none is told twice.
+    value that went back becomes the baseline only once it has stood for several polls, and none is reported twice.
 
-    :param told: the stamps that were told or known before, the newest last.
-    :param lower: the stamp that the last looks went back to.
-    :param lower_looks: how many looks in a row.
-    :param troubled_looks: how many looks in a row failed for what only a person can fix on this machine.
+    :param reported: the stamps that were reported or known before, the newest last.
+    :param lower: the stamp that the last polls went back to.
+    :param lower_polls: how many polls in a row found it.
+    :param troubled_polls: how many polls in a row failed for what only a person can fix on this machine.
     """
 
-    told: tuple[datetime, ...] = ()
+    reported: tuple[datetime, ...] = ()
     lower: datetime | None = None
-    lower_looks: int = 0
-    troubled_looks: int = 0
+    lower_polls: int = 0
+    troubled_polls: int = 0
 
-    def settled(self, look: SyncLook) -> SyncLook:
-        """Give the look as it counts: an advance to what was told before is none, and what went back has to stand."""
-        self.troubled_looks = 0
-        if look.baseline is not None:
-            self._remember(look.baseline)
-        is_lower = look.condition is SyncCondition.GONE_BACKWARDS
-        self.lower_looks = self.lower_looks + 1 if is_lower and look.found == self.lower else int(is_lower)
-        self.lower = look.found if is_lower else None
-        if is_lower and self.lower_looks < _STANDS_AFTER_LOOKS:
-            return replace(look, stands=False)
-        if look.advanced and look.found in self.told:
-            return replace(look, condition=SyncCondition.UNCHANGED)
-        if look.found is not None:
-            self._remember(look.found)
-        return look
+    def settled(self, observed: SyncObservation) -> SyncObservation:
+        """Give an observation as it counts: what was reported before is no advance, and what went back has to stand."""
+        self.troubled_polls = 0
+        if observed.baseline is not None:
+            self._remember(observed.baseline)
+        is_lower = observed.condition is SyncCondition.GONE_BACKWARDS
+        self.lower_polls = self.lower_polls + 1 if is_lower and observed.found == self.lower else int(is_lower)
+        self.lower = observed.found if is_lower else None
+        if is_lower and self.lower_polls < _STANDS_AFTER_POLLS:
+            return replace(observed, stands=False)
+        if observed.advanced and observed.found in self.reported:
+            return replace(observed, condition=SyncCondition.UNCHANGED)
+        if observed.found is not None:
+            self._remember(observed.found)
+        return observed
 
     def forget(self, moment: datetime | None) -> None:
-        """Let a stamp be told once more, for what was told of it did not arrive."""
-        self.told = tuple(known for known in self.told if known != moment)
+        """Let a stamp be reported once more, because its event did not arrive."""
+        self.reported = tuple(known for known in self.reported if known != moment)
 
     def ends(self, error: CleverError) -> bool:
-        """Tell whether waiting on is pointless after a look that failed with this error."""
+        """Tell whether waiting on is pointless after a poll that failed with this error."""
         if isinstance(error, CleverTransportError) and error.needs_person:
-            self.troubled_looks += 1
-            return self.troubled_looks >= _STANDS_AFTER_LOOKS
-        self.troubled_looks = 0
+            self.troubled_polls += 1
+            return self.troubled_polls >= _STANDS_AFTER_POLLS
+        self.troubled_polls = 0
         return ends_the_wait(error)
 
     def as_note(self) -> dict[str, Any]:
         """Give it as plain JSON values."""
         return {
-            "told": [sync_text(moment) for moment in self.told],
+            "reported": [sync_text(moment) for moment in self.reported],
             "lower": sync_text(self.lower) if self.lower else None,
-            "lower_looks": self.lower_looks,
-            "troubled_looks": self.troubled_looks,
+            "lower_polls": self.lower_polls,
+            "troubled_polls": self.troubled_polls,
         }
 
     @classmethod
@@ -208,19 +208,19 @@ class WaitMemory:
         """Read what :meth:`as_note` gave; anything else is an empty memory."""
         try:
             known = dict(note) if isinstance(note, dict) else {}
-            told = [sync_moment(text) for text in known.get("told", [])]
+            reported = [sync_moment(text) for text in known.get("reported", [])]
             return cls(
-                tuple(moment for moment in told if moment is not None),
+                tuple(moment for moment in reported if moment is not None),
                 sync_moment(known.get("lower")),
-                int(known.get("lower_looks", 0)),
-                int(known.get("troubled_looks", 0)),
+                int(known.get("lower_polls", 0)),
+                int(known.get("troubled_polls", 0)),
             )
         except (TypeError, ValueError):
             return cls()
 
     def _remember(self, moment: datetime) -> None:
-        if moment not in self.told:
-            self.told = (*self.told, moment)[-_MOST_TOLD:]
+        if moment not in self.reported:
+            self.reported = (*self.reported, moment)[-_MOST_REPORTED:]
 
 
 class LeveledLog(Protocol):
@@ -231,26 +231,27 @@ class LeveledLog(Protocol):
 
 
 class ChangeLog:
-    """Tells each change of condition once, however often it is looked at.
+    """Logs each change of condition once, however often it is polled.
 
-    :param log: where to.
-    :param told: the condition that was told last; empty: none yet.
+    :param log: the logger.
+    :param logged: the condition that was logged last; empty: none yet.
     """
 
-    def __init__(self, log: LeveledLog, told: str = "") -> None:
+    def __init__(self, log: LeveledLog, logged: str = "") -> None:
         self._log = log
-        self.told = told
+        self.logged = logged
 
-    def look(self, look: SyncLook) -> None:
-        """Tell what a look found."""
-        unusual = look.paused or look.condition in (SyncCondition.GONE_NULL, SyncCondition.GONE_BACKWARDS)
-        self._tell(look.name, logging.WARNING if unusual and not look.advanced else logging.INFO, str(look))
+    def observed(self, observed: SyncObservation) -> None:
+        """Log what a poll found."""
+        unusual = observed.paused or observed.condition in (SyncCondition.GONE_NULL, SyncCondition.GONE_BACKWARDS)
+        level = logging.WARNING if unusual and not observed.advanced else logging.INFO
+        self._log_change(observed.name, level, str(observed))
 
     def trouble(self, error: Exception, next_step: str) -> None:
-        """Tell that a look failed, and what happens next."""
-        self._tell(type(error).__name__, logging.WARNING, f"{error} {next_step}")
+        """Log that a poll failed, and what happens next."""
+        self._log_change(type(error).__name__, logging.WARNING, f"{error} {next_step}")
 
-    def _tell(self, condition: str, level: int, text: str) -> None:
-        if condition != self.told:
-            self.told = condition
+    def _log_change(self, condition: str, level: int, text: str) -> None:
+        if condition != self.logged:
+            self.logged = condition
             self._log.log(level, "%s", text)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar, cast
 
@@ -34,21 +33,13 @@ class AsyncCleverClient:
 
     :param settings: where Clever is, and as whom to ask.
     :param policy: how often and how long to try each request. Default: 5 attempts, at most 10 minutes of waiting.
-    :param on_token: called with each token that is looked up, for instance to mask it in logs. Default: nothing is
-        called.
     """
 
-    def __init__(
-        self,
-        settings: CleverSettings,
-        *,
-        policy: RetryPolicy | None = None,
-        on_token: Callable[[str], object] = lambda _: None,
-    ) -> None:
+    def __init__(self, settings: CleverSettings, *, policy: RetryPolicy | None = None) -> None:
         keep_cursors_out_of_logs()
         self.settings = settings
         self._policy = policy or RetryPolicy()
-        self._credentials = credentials_of(settings, self._policy, on_token)
+        self._credentials = credentials_of(settings, self._policy)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:

@@ -29,7 +29,7 @@ def objects_at(destination: str) -> Objects:
     :raises CleverError: it cannot be opened.
     """
     place = opened(destination)
-    return layout.objects_at(place.fs, place.root)
+    return layout.objects_at(place.objects.fs, place.objects.root)
 
 
 def chosen_districts(objects: Objects, destination: str, asked: Sequence[str] | None) -> list[str]:

@@ -30,14 +30,12 @@ def run(options: Namespace) -> ExitCode:
     """Read everything again, and show what was found."""
     from airflow_provider_clever.cli.destinations import chosen_districts, opened
     from airflow_provider_clever.cli.terminal import progress_bar, show_findings
-    from airflow_provider_clever.lake.layout import objects_at
     from airflow_provider_clever.lake.verify import verify
 
     place = opened(options.destination)
-    objects = objects_at(place.fs, place.root, single_writer=True)
-    districts = chosen_districts(objects, options.destination, options.districts)
+    districts = chosen_districts(place.objects, options.destination, options.districts)
     with progress_bar(is_wanted=not options.json) as progress, _details(options.details) as details:
-        report = verify(place.fs, place.root, districts=districts, progress=progress, details=details)
+        report = verify(place.objects.fs, place.objects.root, districts=districts, progress=progress, details=details)
     if options.json:
         print(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
     else:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -14,10 +15,13 @@ from airflow_provider_clever.models import AttendanceRecord, District, School, S
 from airflow_provider_clever.settings import CleverSettings
 
 if TYPE_CHECKING:
+    import threading
+
     from airflow.sdk import Connection
 
     from airflow_provider_clever.api.async_client import AsyncCleverClient
     from airflow_provider_clever.api.client import CleverClient
+    from airflow_provider_clever.api.exchange import RetryPolicy
 
 
 class CleverHook(BaseHook):
@@ -60,34 +64,58 @@ class CleverHook(BaseHook):
         """
         from airflow_provider_clever.compat import get_connection
 
-        connection = get_connection(self.clever_conn_id)
-        _Fields.of(connection)  # Airflow takes extra fields that cannot be read for none at all
-        settings = CleverSettings.from_connection(connection, self.district_id)
+        fields = _Fields.of(get_connection(self.clever_conn_id))
+        settings = CleverSettings.from_connection(fields, self.district_id)
         keep_out_of_logs(settings.token or settings.client_secret or "")
         return settings
 
-    def get_conn(self) -> "CleverClient":
+    def get_conn(
+        self,
+        *,
+        policy: "RetryPolicy | None" = None,
+        stop: "threading.Event | None" = None,
+        page_limit: int = 1000,
+        max_span_days: int | None = None,
+    ) -> "CleverClient":
         """Make a client; use it in a ``with`` block. Nothing is sent yet.
 
-        :raises CleverSettingsError: naming every field of the connection that is wrong.
+        :param policy: how patient each request is. Default: 5 attempts, at most 10 minutes of waiting.
+        :param stop: once it is set, every thread of the client stops at its next step. Default: one that is never set.
+        :param page_limit: rows of a page of attendance, 1 to 1,000. Default 1,000; halved while a gateway gives up on
+            it.
+        :param max_span_days: days of one question; a longer one is asked in parts. Default: no limit; halved while
+            Clever refuses the range.
+        :raises CleverSettingsError: naming every field of the connection, or option, that is wrong.
         """
         from airflow_provider_clever.api.client import CleverClient
 
-        return CleverClient(self.get_settings(), on_token=keep_out_of_logs)
+        return CleverClient(
+            self.get_settings(),
+            policy=policy,
+            stop=stop,
+            on_token=keep_out_of_logs,
+            page_limit=page_limit,
+            max_span_days=max_span_days,
+        )
 
-    async def aget_conn(self) -> "AsyncCleverClient":
+    async def aget_conn(self, *, policy: "RetryPolicy | None" = None) -> "AsyncCleverClient":
         """Make a client for an event loop; use it in an ``async with`` block. Nothing is sent yet.
 
+        :param policy: how patient each request is. Default: 5 attempts, at most 10 minutes of waiting.
         :raises CleverSettingsError: naming every field of the connection that is wrong.
         """
-        # A synchronous look-up here can leave a task hanging for ever; this helper knows how each Airflow does it. It
-        # masks the secret as well.
-        from airflow_provider_clever.api.async_client import AsyncCleverClient
         from airflow_provider_clever.compat import get_async_connection
 
+        # A synchronous look-up here can leave a task hanging for ever; this helper knows how each Airflow does it. It
+        # masks the connection's secret as well. Tokens that are found later are not given to Airflow's masker: it
+        # compiles all its patterns with each, which takes half a minute of a triggerer for 500 districts, and nothing
+        # here writes a token anywhere.
         fields = _Fields.of(await get_async_connection(self.clever_conn_id))
         settings = CleverSettings.from_connection(fields, self.district_id)
-        return AsyncCleverClient(settings, on_token=keep_out_of_logs_soon)
+        # In a thread, because importing aiohttp takes 100 to 250 ms.
+        driver = await asyncio.to_thread(import_module, "airflow_provider_clever.api.async_client")
+        client: AsyncCleverClient = driver.AsyncCleverClient(settings, policy=policy)
+        return client
 
     def list_districts(self) -> list[District]:
         """List every connected district, each as it is now.
@@ -169,16 +197,6 @@ def keep_out_of_logs(secret: str) -> None:
     from airflow.sdk.log import mask_secret
 
     mask_secret(secret)
-
-
-_MASKING: set[asyncio.Task[None]] = set()
-
-
-def keep_out_of_logs_soon(secret: str) -> None:
-    """Do the same from an event loop: masking may wait for the supervisor, which the loop must not."""
-    task = asyncio.get_running_loop().create_task(asyncio.to_thread(keep_out_of_logs, secret))
-    _MASKING.add(task)
-    task.add_done_callback(_MASKING.discard)
 
 
 @dataclass(slots=True)

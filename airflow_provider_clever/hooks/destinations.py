@@ -14,18 +14,18 @@ from airflow_provider_clever.storage.errors import described
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+    from airflow_provider_clever.storage.objects import Objects
+
 
 class OpenDestination(NamedTuple):
     """A destination that can be read and written.
 
     :param url: what names it.
-    :param fs: the file system that it lies on.
-    :param root: its path there.
+    :param objects: what is there.
     """
 
     url: DestinationUrl
-    fs: "AbstractFileSystem"
-    root: str
+    objects: "Objects"
 
 
 def open_destination(given: object, *, single_writer: bool = False) -> OpenDestination:
@@ -37,14 +37,12 @@ def open_destination(given: object, *, single_writer: bool = False) -> OpenDesti
         installed.
     :raises CleverLandingError: the store's library could not be set up; trying again may help.
     """
-    url = destination_url(given, single_writer=single_writer)
-    if url.scheme == "file":
-        from fsspec.implementations.local import LocalFileSystem
+    from airflow_provider_clever.lake.layout import objects_at
 
-        return OpenDestination(url, LocalFileSystem(), url.root)
+    url = destination_url(given, single_writer=single_writer)
     if url.conn_id is not None:
         _check_connection(url, url.conn_id)
-    return OpenDestination(url, _file_system(url), url.root)
+    return OpenDestination(url, objects_at(_file_system(url), url.root, single_writer=single_writer))
 
 
 def _check_connection(url: DestinationUrl, conn_id: str) -> None:
@@ -66,6 +64,10 @@ def _check_connection(url: DestinationUrl, conn_id: str) -> None:
 
 
 def _file_system(url: DestinationUrl) -> "AbstractFileSystem":
+    if url.scheme == "file":
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem()
     try:
         from airflow.sdk.io import get_fs, has_fs
 

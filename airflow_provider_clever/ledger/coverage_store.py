@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
-from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import (
@@ -28,9 +27,6 @@ from airflow_provider_clever.ledger.coverage_json import (
 from airflow_provider_clever.ledger.covered import CorrectionRules, Coverage, watermark
 from airflow_provider_clever.ledger.receipt_facts import Told, told_by
 from airflow_provider_clever.storage.objects import Objects
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 log = logging.getLogger(__name__)
 
@@ -86,17 +82,6 @@ def read_coverage(objects: Objects, district_id: str) -> CoverageFile:
         _fold(file, month, receipts)
     _finish(file, Listing(today=today))
     return file
-
-
-def read_watermark(fs: "AbstractFileSystem", root: str, district_id: str) -> str | None:
-    """The sync up to which a district is covered, ISO-8601 UTC; None: not everything is covered yet.
-
-    :param fs: the destination's file system.
-    :param root: the destination's path on it.
-    :param district_id: the district.
-    :raises CleverLandingError: the destination, or its coverage, cannot be read.
-    """
-    return read_coverage(objects_at(fs, root, single_writer=True), district_id).coverage.watermark
 
 
 def record_coverage(

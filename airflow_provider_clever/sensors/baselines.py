@@ -1,4 +1,4 @@
-"""What a wait is compared with: found once, before the first look, and kept while the wait goes on."""
+"""What a wait is compared with: found once, before the first poke, and kept while the wait goes on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,13 +31,13 @@ class Baseline:
 
     :param moment: the sync; None: any sync at all is an advance.
     :param moved: whether the district's value went back during this wait.
-    :param told: the condition that was logged last in this wait, by another process.
+    :param logged: the condition that was logged last in this wait, by another process.
     :param memory: what the wait remembers besides, as :meth:`WaitMemory.as_note` gives it.
     """
 
     moment: datetime | None
     moved: bool = False
-    told: str = ""
+    logged: str = ""
     memory: dict[str, Any] = field(default_factory=dict)
 
 
@@ -83,10 +83,10 @@ def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseli
 
 
 def _watermark(destination: str, district_id: str) -> str | None:
-    from airflow_provider_clever.ledger.coverage_store import read_watermark
+    from airflow_provider_clever.ledger.coverage_store import read_coverage
 
     place = open_destination(destination, single_writer=True)  # reading needs no store that compares and swaps
-    return read_watermark(place.fs, place.root, district_id)
+    return read_coverage(place.objects, district_id).coverage.watermark
 
 
 def _newest_pushed(ti: Any, district_id: str) -> datetime | None:
@@ -113,9 +113,9 @@ def remembered(context: Mapping[str, Any], question: WaitQuestion) -> Baseline |
     if not isinstance(note, dict) or note.get("question") != _text(question):
         return None
     # In a new try the log is a new one too, and begins with the condition.
-    told = str(note.get("told", "")) if context.get("task_reschedule_count") else ""
+    logged = str(note.get("logged", "")) if context.get("task_reschedule_count") else ""
     memory = WaitMemory.of_note(note.get("memory")).as_note()
-    return Baseline(sync_moment(note.get("sync")), bool(note.get("moved")), told, memory)
+    return Baseline(sync_moment(note.get("sync")), bool(note.get("moved")), logged, memory)
 
 
 def remember(context: Mapping[str, Any], question: WaitQuestion, baseline: Baseline) -> None:
@@ -128,7 +128,7 @@ def remember(context: Mapping[str, Any], question: WaitQuestion, baseline: Basel
                 "question": _text(question),
                 "sync": sync_text(baseline.moment) if baseline.moment else None,
                 "moved": baseline.moved,
-                "told": baseline.told,
+                "logged": baseline.logged,
                 "memory": baseline.memory,
             },
         )

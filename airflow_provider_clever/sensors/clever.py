@@ -20,7 +20,7 @@ from airflow_provider_clever.compat import (
 )
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks import arguments
-from airflow_provider_clever.hooks.clever import CleverHook, keep_out_of_logs
+from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.failures import failing_for_good
 from airflow_provider_clever.sensors.baselines import (
     Baseline,
@@ -34,7 +34,7 @@ from airflow_provider_clever.sensors.baselines import (
     sync_key,
 )
 from airflow_provider_clever.storage.destination_url import destination_url
-from airflow_provider_clever.syncs import ChangeLog, WaitMemory, look_at, sync_text
+from airflow_provider_clever.syncs import ChangeLog, WaitMemory, observe, sync_text
 
 if TYPE_CHECKING:
     from airflow.triggers.base import StartTriggerArgs
@@ -72,9 +72,9 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         ``fail``.
     :param clever_conn_id: the connection. Default ``clever_default``.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
-    :param start_from_trigger: wait in the triggerer from the start, so that not even the first look takes a worker
+    :param start_from_trigger: wait in the triggerer from the start, so that not even the first poke takes a worker
         slot. Needs ``deferrable`` and ``since``. Default False. Airflow 3.1 and 3.2 do not know it: there the task
-        looks once in a worker, then defers.
+        pokes once in a worker, then defers.
     """
 
     template_fields: Sequence[str] = ("district_id", "since", "destination", "clever_conn_id")
@@ -113,27 +113,27 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             self.start_trigger_args = self._first_trigger()
 
     def execute(self, context: Context) -> Any:
-        """Look, and wait in the way of the mode.
+        """Poke, and wait in the way of the mode.
 
-        :raises AirflowFailException: waiting on is pointless until somebody mends something.
+        :raises AirflowFailException: waiting on is pointless until somebody fixes something.
         :raises AirflowSensorTimeout: there was no advance within ``timeout``.
         :raises AirflowTaskTimeout: there was none within ``execution_timeout``.
         """
         with self._same_in_all_modes(), self._waiting(context):
             if self.deferrable:
-                return self._look_then_defer(context)
+                return self._poke_then_defer(context)
             self.timeout = self._limit_seconds()
             return super().execute(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after a deferral. One that timed out gets a last look, as the other modes do at their deadline."""
+        """Go on after a deferral. One that timed out pokes once more, as the other modes do at their deadline."""
         with self._same_in_all_modes():
             try:
                 # Not the sensor base class', which lets soft_fail skip what fails in the other modes.
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except TaskDeferralTimeout:
                 with self._waiting(context):
-                    if found := self._look_quietly(context):
+                    if found := self._poke_quietly(context):
                         return found.xcom_value
                 raise self._timed_out() from None
 
@@ -147,7 +147,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             case {"status": "advanced", "district_id": str(district_id), "last_attendance_sync": str(sync)}:
                 return self._succeed(context, district_id, sync)
             case {"status": "paused", "message": str(message)}:
-                self._end_if_told_to(message)
+                self._end_if_paused_ends(message)
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)
         with failing_for_good():
@@ -157,7 +157,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             )
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look at the district once."""
+        """Ask once how the district's sync stands."""
         with failing_for_good():
             try:
                 district = self._client.get_district()
@@ -166,43 +166,41 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
                     raise AirflowFailException(str(error)) from None
                 self._changes.trouble(error, "Waiting on.")
                 memory = self._memory.as_note()
-                self._keep(context, replace(self._baseline, told=self._changes.told, memory=memory))
+                self._keep(context, replace(self._baseline, logged=self._changes.logged, memory=memory))
                 return PokeReturnValue(is_done=False)
-        look = self._memory.settled(look_at(district, self._baseline.moment, datetime.now(UTC)))
-        self._changes.look(look)
-        if look.advanced and look.found is not None:
+        observed = self._memory.settled(observe(district, self._baseline.moment, datetime.now(UTC)))
+        self._changes.observed(observed)
+        if observed.advanced and observed.found is not None:
             return PokeReturnValue(
-                is_done=True, xcom_value=self._succeed(context, look.district_id, sync_text(look.found))
+                is_done=True, xcom_value=self._succeed(context, observed.district_id, sync_text(observed.found))
             )
-        has_moved = self._baseline.moved or look.next_baseline != self._baseline.moment
-        if has_moved and look.next_baseline is not None:
+        has_moved = self._baseline.moved or observed.next_baseline != self._baseline.moment
+        if has_moved and observed.next_baseline is not None:
             # Whatever becomes of this wait, later runs are to go on from the value that went back.
-            context["ti"].xcom_push(seen_key(look.district_id), seen(sync_text(look.next_baseline)))
-        self._keep(context, Baseline(look.next_baseline, has_moved, self._changes.told, self._memory.as_note()))
-        if look.paused:
-            self._end_if_told_to(str(look))
+            context["ti"].xcom_push(seen_key(observed.district_id), seen(sync_text(observed.next_baseline)))
+        self._keep(context, Baseline(observed.next_baseline, has_moved, self._changes.logged, self._memory.as_note()))
+        if observed.paused:
+            self._end_if_paused_ends(str(observed))
         return PokeReturnValue(is_done=False)
 
     # --- one wait -------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _waiting(self, context: Context) -> Iterator[None]:
-        """Fix the baseline before the first look; keep one client, and so one token, for the looks of this process."""
-        from airflow_provider_clever.api.client import CleverClient
-        from airflow_provider_clever.triggers.looks import LOOK_POLICY
+        """Fix the baseline before the first poke; keep one client, and so one token, for all pokes of this process."""
+        from airflow_provider_clever.triggers.polling import POLL_POLICY
 
         with failing_for_good():
             arguments.check(self, _WAIT)
             if self.destination is not None:
                 destination_url(self.destination, single_writer=True)
-            settings = CleverHook(self.clever_conn_id, self.district_id or None).get_settings()
-            with CleverClient(settings, policy=LOOK_POLICY, on_token=keep_out_of_logs) as client:
+            with CleverHook(self.clever_conn_id, self.district_id or None).get_conn(policy=POLL_POLICY) as client:
                 self._client = client
                 is_given = given_baseline(self.since) is not None
-                district_id = None if is_given else settings.district_id or client.get_district().id
+                district_id = None if is_given else client.settings.district_id or client.get_district().id
                 self._question = WaitQuestion(self.since, self.destination, district_id)
                 self._baseline = remembered(context, self._question) or first_baseline(context, self._question)
-                self._changes = ChangeLog(self.log, self._baseline.told)
+                self._changes = ChangeLog(self.log, self._baseline.logged)
                 self._memory = WaitMemory.of_note(self._baseline.memory)
                 yield
 
@@ -216,7 +214,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         context["ti"].xcom_push(seen_key(district_id), seen(sync))
         return sync
 
-    def _end_if_told_to(self, message: str) -> None:
+    def _end_if_paused_ends(self, message: str) -> None:
         if self.on_paused == "skip":
             raise AirflowSkipException(message)
         if self.on_paused == "fail":
@@ -224,20 +222,20 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
 
     # --- the same in all modes --------------------------------------------------------------------------------------
 
-    def _look_then_defer(self, context: Context) -> Any:
+    def _poke_then_defer(self, context: Context) -> Any:
         start = time.monotonic()
-        if found := self._look_quietly(context):
+        if found := self._poke_quietly(context):
             return found.xcom_value
         left_seconds = self._limit_seconds() - (time.monotonic() - start)
         if left_seconds <= 0:
             raise self._timed_out()
         return self.defer(
-            trigger=self._trigger(self._baseline.moment, self._changes.told),
+            trigger=self._trigger(self._baseline.moment, self._changes.logged),
             method_name="execute_complete",
             timeout=timedelta(seconds=left_seconds),
         )
 
-    def _look_quietly(self, context: Context) -> PokeReturnValue:
+    def _poke_quietly(self, context: Context) -> PokeReturnValue:
         try:
             return self.poke(context)
         except (AirflowFailException, AirflowSkipException):
@@ -278,7 +276,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
     def _timed_out(self) -> AirflowSensorTimeout:
         return AirflowSensorTimeout(f"The district has not synced attendance anew within {self._limit_seconds():g} s.")
 
-    def _trigger(self, baseline: str | datetime | None, told: str = "") -> "CleverAttendanceSyncTrigger":
+    def _trigger(self, baseline: str | datetime | None, logged: str = "") -> "CleverAttendanceSyncTrigger":
         from airflow_provider_clever.triggers.clever import CleverAttendanceSyncTrigger
 
         return CleverAttendanceSyncTrigger(
@@ -290,7 +288,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             max_wait_seconds=self.max_wait.total_seconds() if self.max_wait else None,
             on_paused=self.on_paused,
             silent_fail=self.silent_fail,
-            told=told,
+            logged=logged,
         )
 
     def _first_trigger(self) -> "StartTriggerArgs":

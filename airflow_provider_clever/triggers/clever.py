@@ -11,17 +11,17 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
-from airflow_provider_clever.syncs import ChangeLog, SyncLook, WaitMemory, look_at, sync_moment, sync_text
+from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.syncs import ChangeLog, SyncObservation, WaitMemory, observe, sync_moment, sync_text
 from airflow_provider_clever.triggers.cursors import cursors_of
-from airflow_provider_clever.triggers.looks import async_client, phase, share_of
-from airflow_provider_clever.triggers.watch import Finding, SyncStream, Watch, joined, keep
+from airflow_provider_clever.triggers.polling import POLL_POLICY, phase, share_of
+from airflow_provider_clever.triggers.watch import SyncChange, SyncStream, Watch, joined, keep
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.async_client import AsyncCleverClient
 
-DEFAULT_CONNECTION: Final = "clever_default"
 _SPREAD_SECONDS: Final = 10.0
-"""Over how long the first looks of many triggers that start at once, as after a restart, are spread."""
+"""Over how long the first polls of many triggers that start at once, as after a restart, are spread."""
 
 
 class CleverAttendanceSyncTrigger(BaseTrigger):
@@ -34,18 +34,18 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
     :param clever_conn_id: the connection. Default ``clever_default``.
     :param district_id: the district. Default: the connection's, or the only one that is connected.
     :param since: the baseline, ISO-8601; None or blank: any sync at all.
-    :param poke_seconds: seconds between two looks. Default 60.
-    :param exponential_backoff: double the interval from look to look, as sensors do. Default False.
+    :param poke_seconds: seconds between two polls. Default 60.
+    :param exponential_backoff: double the interval from poll to poll, as sensors do. Default False.
     :param max_wait_seconds: longest interval with exponential back-off. Default: none.
     :param on_paused: ``wait`` (default), ``skip`` or ``fail`` when the district's uploads are paused.
-    :param silent_fail: look again after errors that nobody foresaw too. Default False.
-    :param told: the condition that was logged last, so that it is not logged again.
+    :param silent_fail: poll again after unforeseen errors too. Default False.
+    :param logged: the condition that was logged last, so that it is not logged again.
     """
 
     def __init__(
         self,
         *,
-        clever_conn_id: str = DEFAULT_CONNECTION,
+        clever_conn_id: str = CleverHook.default_conn_name,
         district_id: str | None = None,
         since: str | None = None,
         poke_seconds: float = 60.0,
@@ -53,7 +53,7 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
         max_wait_seconds: float | None = None,
         on_paused: str = "wait",
         silent_fail: bool = False,
-        told: str = "",
+        logged: str = "",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         self.clever_conn_id = clever_conn_id
@@ -64,7 +64,7 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
         self.max_wait_seconds = max_wait_seconds
         self.on_paused = on_paused
         self.silent_fail = silent_fail
-        self.told = told
+        self.logged = logged
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what rebuilds this trigger elsewhere: plain JSON, no secret."""
@@ -77,11 +77,11 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
             "max_wait_seconds": self.max_wait_seconds,
             "on_paused": self.on_paused,
             "silent_fail": self.silent_fail,
-            "told": self.told,
+            "logged": self.logged,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at the district until there is something to tell the task."""
+        """Poll the district until there is something to report to the task."""
         try:
             yield _event(await self._outcome())
         except CleverError as error:
@@ -92,7 +92,7 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
             baseline = sync_moment(self.since)
         except ValueError as error:
             raise CleverSettingsError(f"The baseline is {error}. Give since as ISO-8601, as Clever does.") from None
-        changes, memory = ChangeLog(self.log, self.told), WaitMemory()
+        changes, memory = ChangeLog(self.log, self.logged), WaitMemory()
         pauses = poke_pauses(
             self.poke_seconds,
             exponential_backoff=self.exponential_backoff,
@@ -100,20 +100,21 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
             seed=str(self.trigger_id),
         )
         await asyncio.sleep(phase(self.trigger_id or 0) * min(self.poke_seconds, _SPREAD_SECONDS))
-        async with await async_client(self.clever_conn_id, self.district_id or None) as client:
+        hook = CleverHook(self.clever_conn_id, self.district_id or None)
+        async with await hook.aget_conn(policy=POLL_POLICY) as client:
             while True:
-                look = await self._look(client, baseline, changes, memory)
-                if look is not None:
-                    baseline = look.next_baseline
-                    if look.advanced or (look.paused and self.on_paused != "wait"):
-                        return look_event(look)
+                observed = await self._poll(client, baseline, changes, memory)
+                if observed is not None:
+                    baseline = observed.next_baseline
+                    if observed.advanced or (observed.paused and self.on_paused != "wait"):
+                        return event_payload(observed)
                 await asyncio.sleep(next(pauses))
 
-    async def _look(
+    async def _poll(
         self, client: "AsyncCleverClient", baseline: datetime | None, changes: ChangeLog, memory: WaitMemory
-    ) -> SyncLook | None:
+    ) -> SyncObservation | None:
         try:
-            look = memory.settled(look_at(await client.get_district(), baseline, datetime.now(UTC)))
+            observed = memory.settled(observe(await client.get_district(), baseline, datetime.now(UTC)))
         except CleverError as error:
             if memory.ends(error):
                 raise
@@ -124,49 +125,49 @@ class CleverAttendanceSyncTrigger(BaseTrigger):
                 raise
             self.log.exception("The look at the district failed; silent_fail says to look again.")
             return None
-        changes.look(look)
-        return look
+        changes.observed(observed)
+        return observed
 
 
 def _event(payload: dict[str, Any]) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
 
 
-def look_event(look: SyncLook) -> dict[str, Any]:
-    """Give the event by which a task learns what ended its wait."""
-    if not look.advanced or look.found is None:
-        return {"status": "paused", "district_id": look.district_id, "message": str(look)}
+def event_payload(observed: SyncObservation) -> dict[str, Any]:
+    """Give the event that says what ended a wait."""
+    if not observed.advanced or observed.found is None:
+        return {"status": "paused", "district_id": observed.district_id, "message": str(observed)}
     return {
         "status": "advanced",
-        "district_id": look.district_id,
-        "last_attendance_sync": sync_text(look.found),
-        "previous": sync_text(look.baseline) if look.baseline else None,
+        "district_id": observed.district_id,
+        "last_attendance_sync": sync_text(observed.found),
+        "previous": sync_text(observed.baseline) if observed.baseline else None,
     }
 
 
 def failed_event(error: CleverError) -> dict[str, Any]:
-    """Give the event by which a task learns that waiting on is pointless."""
+    """Give the event that says that waiting on is pointless."""
     return {"status": "failed", "message": str(error)}
 
 
 def poke_pauses(
     poke_seconds: float, *, exponential_backoff: bool, max_wait_seconds: float | None, seed: str
 ) -> Iterator[float]:
-    """Give the seconds from look to look, by the rule of Airflow's own sensors.
+    """Give the seconds from poll to poll, by the rule of Airflow's own sensors.
 
     :param poke_seconds: the interval.
     :param exponential_backoff: whether it doubles.
     :param max_wait_seconds: the longest; without back-off it plays no part, as with Airflow's own.
     :param seed: makes the jitter of many waits differ.
     """
-    looks = 0
+    polls = 0
     while True:
-        looks += 1
+        polls += 1
         if not exponential_backoff:
             yield poke_seconds
             continue
-        least = max(int(poke_seconds * 2.0 ** min(looks - 2, 60)), 1)
-        jitter = int(hashlib.sha256(f"{seed}#{looks}".encode()).hexdigest(), 16) % least
+        least = max(int(poke_seconds * 2.0 ** min(polls - 2, 60)), 1)
+        jitter = int(hashlib.sha256(f"{seed}#{polls}".encode()).hexdigest(), 16) % least
         yield float(least + jitter if max_wait_seconds is None else min(least + jitter, max_wait_seconds))
 
 
@@ -174,7 +175,7 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
     """Fires one asset event for each advance of a district's ``last_attendance_sync``; for an ``AssetWatcher``.
 
     The payload is ``{"district_id": ..., "last_attendance_sync": ..., "previous": ...}``, instants as ISO-8601 UTC.
-    The watch begins with the first look; from then on its cursor lies in Airflow's asset state store, so that an
+    The watch begins with the first poll; from then on its cursor lies in Airflow's asset state store, so that an
     advance during an outage is not lost. A crash may repeat an event: the same district with the same value. Airflow
     3.1 and 3.2 have no such store: there each start of the triggerer begins the watch anew.
 
@@ -184,11 +185,11 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
 
     :param district_id: the district.
     :param clever_conn_id: the connection. Default ``clever_default``.
-    :param poll_seconds: seconds between two looks at the district. Default 300.
+    :param poll_seconds: seconds between two polls of the district. Default 300.
     """
 
     def __init__(
-        self, *, district_id: str, clever_conn_id: str = DEFAULT_CONNECTION, poll_seconds: float = 300.0
+        self, *, district_id: str, clever_conn_id: str = CleverHook.default_conn_name, poll_seconds: float = 300.0
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         self.district_id = district_id
@@ -217,14 +218,14 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
         conn_id, seconds = kwargs["clever_conn_id"], kwargs["poll_seconds"]
         return SyncStream(_stream_key(conn_id, seconds), seconds)
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Finding]) -> AsyncIterator[TriggerEvent]:
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[SyncChange]) -> AsyncIterator[TriggerEvent]:
         """Have this trigger's district watched, and pass on the events of this one."""
         watch = self._watch()
         with joined(self.shared_stream_key(), watch):
-            async for finding in shared_stream:
-                if finding.watch is watch and finding.payload is not None:
-                    finding.yielded = True
-                    yield _event(finding.payload)
+            async for change in shared_stream:
+                if change.watch is watch and change.payload is not None:
+                    change.yielded = True
+                    yield _event(change.payload)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll for this trigger alone, where Airflow has no shared streams."""
@@ -232,10 +233,10 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
         await asyncio.sleep(share * min(self.poll_seconds, _SPREAD_SECONDS))
         with joined(key, watch):
             async with aclosing(SyncStream(key, self.poll_seconds, share).open_stream()) as stream:
-                async for finding, _ in stream:
-                    if finding.payload is not None:
-                        yield _event(finding.payload)
-                    await keep(finding)
+                async for change, _ in stream:
+                    if change.payload is not None:
+                        yield _event(change.payload)
+                    await keep(change)
 
     def _watch(self) -> Watch:
         stores = getattr(self, "asset_state_store", None)  # from Airflow 3.3 on

@@ -1,4 +1,4 @@
-"""How far a watched district has been told: kept in Airflow's state store of the watched assets, where there is one."""
+"""Cursors: the sync up to which a watched district was reported, in Airflow's state store of each watched asset."""
 
 import asyncio
 import logging
@@ -55,9 +55,9 @@ class _OnlyCursor(Cursor):
         try:
             return await super()._call(name, *arguments)
         except ValueError as error:  # so Airflow says that there are several
-            if not self._told:
+            if not self._has_warned:
                 log.warning("How far the district has been told is not kept, so a restart may miss a sync: %s", error)
-            self._told = True
+            self._has_warned = True
             return None
 
-    _told = False
+    _has_warned = False

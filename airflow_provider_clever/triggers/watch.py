@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.compat import SharedStreamProducer
 from airflow_provider_clever.exceptions import CleverError
-from airflow_provider_clever.syncs import ChangeLog, SyncLook, WaitMemory, look_at, sync_moment, sync_text
+from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.syncs import ChangeLog, SyncObservation, WaitMemory, observe, sync_moment, sync_text
 from airflow_provider_clever.triggers.cursors import Cursor
-from airflow_provider_clever.triggers.looks import async_client, phase
+from airflow_provider_clever.triggers.polling import POLL_POLICY, phase
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.async_client import AsyncCleverClient
 
 log = logging.getLogger(__name__)
 
-_LOOKS_AT_ONCE: Final = 16
+_POLLS_AT_ONCE: Final = 16
 _SLOWEST: Final = 12
-"""A district that somebody must mend (a refused token) is looked at ever more rarely, at last each 12th interval."""
+"""A district that needs somebody to fix it (a refused token) is polled ever more rarely, at last each 12th interval."""
 
 
 @dataclass(eq=False)
@@ -46,7 +47,7 @@ class Watch:
     baseline: datetime | None = None
     stored: datetime | None = None
     unsaved: bool = False
-    untold: int = 0
+    unstored: int = 0
     failures: int = 0
     memory: WaitMemory = field(default_factory=WaitMemory)
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -61,7 +62,7 @@ class Watch:
             self.memory = WaitMemory.of_note(found[0].get("memory"))
 
     async def keep(self, moment: datetime | None) -> None:
-        """Write the cursor, now or, if the store fails, before the next look."""
+        """Write the cursor, now or, if the store fails, before the next poll."""
         self.stored, self.unsaved = moment, True
         await self.save()
 
@@ -80,35 +81,35 @@ class Watch:
 
 
 @dataclass(eq=False)
-class Finding:
+class SyncChange:
     """Something to be remembered about a watched district, and the event that tells of it.
 
     :param watch: whose.
-    :param look: the look that found it.
+    :param observed: what the poll found.
     :param payload: of the event; None: nothing to tell, only to be remembered.
     :param yielded: whether the watch's trigger has passed the event on.
     """
 
     watch: Watch
-    look: SyncLook
+    observed: SyncObservation
     payload: dict[str, str | None] | None
     yielded: bool = False
 
 
-def finding_of(watch: Watch, look: SyncLook) -> Finding | None:
-    """Decide what a look is worth: an event, a new cursor without an event, or nothing.
+def change_of(watch: Watch, observed: SyncObservation) -> SyncChange | None:
+    """Decide what an observation is worth: an event, a new cursor without an event, or nothing.
 
-    The first look of all is where the watch begins: what had synced before is no advance.
+    The first poll of all is where the watch begins: what had synced before is no advance.
     """
     if not watch.known:
-        return Finding(watch, look, payload=None)
-    if look.advanced and look.found is not None:
-        previous = sync_text(look.baseline) if look.baseline else None
-        sync = sync_text(look.found)
-        return Finding(
-            watch, look, {"district_id": look.district_id, "last_attendance_sync": sync, "previous": previous}
+        return SyncChange(watch, observed, payload=None)
+    if observed.advanced and observed.found is not None:
+        previous = sync_text(observed.baseline) if observed.baseline else None
+        sync = sync_text(observed.found)
+        return SyncChange(
+            watch, observed, {"district_id": observed.district_id, "last_attendance_sync": sync, "previous": previous}
         )
-    return Finding(watch, look, payload=None) if look.next_baseline != look.baseline else None
+    return SyncChange(watch, observed, payload=None) if observed.next_baseline != observed.baseline else None
 
 
 class _Members:
@@ -124,7 +125,7 @@ _GROUPS: dict[Hashable, _Members] = {}
 
 @contextmanager
 def joined(key: Hashable, watch: Watch) -> Iterator[None]:
-    """Have a district looked at for as long as the block runs."""
+    """Have a district polled for as long as the block runs."""
     members = _GROUPS.setdefault(key, _Members())
     members.watches[watch] = None
     members.changed.set()
@@ -142,29 +143,29 @@ def _forget_if_empty(key: Hashable) -> None:
 
 
 class SyncStream(SharedStreamProducer):
-    """Looks at every watched district once per interval, and yields what is to be told or remembered.
+    """Polls every watched district once per interval, and yields what is to be reported or remembered.
 
     :param key: the group.
     :param poll_seconds: the interval, in seconds.
-    :param share: the part of the interval, 0 to 1, at which to look. Default: the districts are spread as they join.
+    :param share: the part of the interval, 0 to 1, at which to poll. Default: the districts are spread as they join.
     """
 
     def __init__(self, key: Hashable, poll_seconds: float, share: float | None = None) -> None:
         self._key = key
         self._poll_seconds = poll_seconds
         self._share = share
-        self._findings: asyncio.Queue[Finding] = asyncio.Queue()
+        self._changes: asyncio.Queue[SyncChange] = asyncio.Queue()
         self._tasks: dict[Watch, asyncio.Task[None]] = {}
         self._joins = 0
 
-    async def open_stream(self) -> AsyncGenerator[tuple[Finding, Finding], None]:
-        """Yield each finding, twice: for the triggers, and for :meth:`advance`."""
-        self._slots = asyncio.Semaphore(_LOOKS_AT_ONCE)
+    async def open_stream(self) -> AsyncGenerator[tuple[SyncChange, SyncChange], None]:
+        """Yield each change, twice: for the triggers, and for :meth:`advance`."""
+        self._slots = asyncio.Semaphore(_POLLS_AT_ONCE)
         keeper = asyncio.create_task(self._follow_members())
         try:
             while True:
-                finding = await self._findings.get()
-                yield finding, finding
+                change = await self._changes.get()
+                yield change, change
                 await asyncio.sleep(0)  # a queue that is full would be emptied in one go, for all triggers at once
         finally:
             for task in (keeper, *self._tasks.values()):
@@ -172,19 +173,19 @@ class SyncStream(SharedStreamProducer):
             await asyncio.gather(keeper, *self._tasks.values(), return_exceptions=True)
             _forget_if_empty(self._key)
 
-    def get_advance_lane(self, broker_payload: Finding) -> Hashable:
+    def get_advance_lane(self, broker_payload: SyncChange) -> Hashable:
         """Give the watch: districts do not wait for one another's cursors."""
         return id(broker_payload.watch)
 
     async def advance(self, batch: Sequence[Any]) -> None:
-        """Move the cursors of events that Airflow has stored; have the others told again."""
-        for finding, outcome in batch:
-            finding.watch.untold -= 1
-            if finding.payload is None or (finding.yielded and not outcome.failed):
-                await keep(finding)
+        """Move the cursors of events that Airflow has stored; have the others reported again."""
+        for change, outcome in batch:
+            change.watch.unstored -= 1
+            if change.payload is None or (change.yielded and not outcome.failed):
+                await keep(change)
             else:
-                finding.watch.baseline = finding.watch.stored
-                finding.watch.memory.forget(finding.look.found)
+                change.watch.baseline = change.watch.stored
+                change.watch.memory.forget(change.observed.found)
 
     async def _follow_members(self) -> None:
         while True:
@@ -203,7 +204,7 @@ class SyncStream(SharedStreamProducer):
         changes = ChangeLog(log)
         while True:
             try:
-                await self._look_on(watch, start, changes)
+                await self._poll_on(watch, start, changes)
             except CleverError as error:
                 watch.failures += 1
                 changes.trouble(error, "Watching on, ever more rarely, until somebody has mended this.")
@@ -211,12 +212,12 @@ class SyncStream(SharedStreamProducer):
                 changes.trouble(error, f"Watching district {watch.district_id} on.")
             await asyncio.sleep(self._poll_seconds * min(2**watch.failures, _SLOWEST))
 
-    async def _look_on(self, watch: Watch, start: float, changes: ChangeLog) -> None:
-        """Look, interval after interval, until something must be mended."""
+    async def _poll_on(self, watch: Watch, start: float, changes: ChangeLog) -> None:
+        """Poll, interval after interval, until somebody has to fix something."""
         async with self._slots:
             if not watch.known:
                 await watch.load()
-            client = await async_client(watch.clever_conn_id, watch.district_id)
+            client = await CleverHook(watch.clever_conn_id, watch.district_id).aget_conn(policy=POLL_POLICY)
         is_due = not watch.known
         async with client:
             while True:
@@ -225,9 +226,9 @@ class SyncStream(SharedStreamProducer):
                 is_due = False
                 async with self._slots:
                     await watch.save()
-                    await self._look(watch, client, changes)
+                    await self._poll(watch, client, changes)
 
-    async def _look(self, watch: Watch, client: "AsyncCleverClient", changes: ChangeLog) -> None:
+    async def _poll(self, watch: Watch, client: "AsyncCleverClient", changes: ChangeLog) -> None:
         try:
             district = await client.get_district()
         except CleverError as error:
@@ -237,22 +238,22 @@ class SyncStream(SharedStreamProducer):
             return
         watch.failures = 0
         baseline = watch.baseline if watch.known else district.last_attendance_sync
-        look = watch.memory.settled(look_at(district, baseline, datetime.now(UTC)))
-        changes.look(look)
-        finding = finding_of(watch, look)
-        if finding is None:
+        observed = watch.memory.settled(observe(district, baseline, datetime.now(UTC)))
+        changes.observed(observed)
+        change = change_of(watch, observed)
+        if change is None:
             return
-        watch.known, watch.baseline = True, look.next_baseline
-        if finding.payload is None and not watch.untold:
-            await keep(finding)  # nobody need hear of it: the stream would wake every trigger of the group
+        watch.known, watch.baseline = True, observed.next_baseline
+        if change.payload is None and not watch.unstored:
+            await keep(change)  # nobody need hear of it: the stream would wake every trigger of the group
         else:
-            watch.untold += 1
-            self._findings.put_nowait(finding)
+            watch.unstored += 1
+            self._changes.put_nowait(change)
 
 
-async def keep(finding: Finding) -> None:
-    """Move the cursor to what was found. If the store fails, it is written before the next look."""
+async def keep(change: SyncChange) -> None:
+    """Move the cursor to what was found. If the store fails, it is written before the next poll."""
     try:
-        await finding.watch.keep(finding.look.next_baseline)
+        await change.watch.keep(change.observed.next_baseline)
     except Exception as error:  # noqa: BLE001 - let out, it would end the whole group; the event itself is stored
-        log.warning("The cursor of district %s could not be stored; trying again. %s", finding.watch.district_id, error)
+        log.warning("The cursor of district %s could not be stored; trying again. %s", change.watch.district_id, error)

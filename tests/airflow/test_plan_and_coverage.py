@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.operators.ledger import asked_days
+from airflow_provider_clever.operators.plan import asked_days
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.windows import RunFacts
 from tests.support.airflow import AirflowHome, DagOutcome

@@ -17,7 +17,6 @@ from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.dags import attendance_dags
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.destinations import open_destination
-from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.destination_url import KINDS, destination_url
@@ -201,8 +200,8 @@ def test_files_stand_below_the_place_that_was_named_or_nowhere(
     except CleverSettingsError:
         assert not list(base.iterdir())
         return
-    objects_at(place.fs, place.root).update(f"_clever/district={DISTRICT}/x", lambda _: b"x")
-    objects_at(place.fs, place.root).update(f"attendance/district={DISTRICT}/x", lambda _: b"x")
+    place.objects.update(f"_clever/district={DISTRICT}/x", lambda _: b"x")
+    place.objects.update(f"attendance/district={DISTRICT}/x", lambda _: b"x")
     files = [str(file) for file in base.rglob("*") if file.is_file()]
     assert len(files) >= 2
     named = text.removeprefix("file://").removesuffix("/")
@@ -374,7 +373,7 @@ def test_a_connection_that_fits_reaches_the_store(s3: Store, monkeypatch: pytest
     fields = {"conn_type": "aws", "login": "made-up", "password": "made-up", "extra": {"endpoint_url": s3.url}}
     monkeypatch.setenv("AIRFLOW_CONN_MY_LAKE", json.dumps(fields))
     place = open_destination("s3://my_lake@lake/named")
-    lake = Destination(place.fs, place.root, district_id=DISTRICT)
+    lake = Destination(place.objects.fs, place.objects.root, district_id=DISTRICT)
     lake.check()
     landed = lake.land(day([row()]), context=context())
     assert s3.filesystem().exists(f"lake/named/{landed.path}")
@@ -432,7 +431,7 @@ def test_opening_a_local_destination_loads_no_airflow() -> None:
 
 def test_names_of_one_school_lie_where_the_destination_says(tmp_path: Path) -> None:
     place = open_destination(f"file://{tmp_path}/district={DISTRICT}/lake")
-    lake = Destination(place.fs, place.root, district_id=DISTRICT)
+    lake = Destination(place.objects.fs, place.objects.root, district_id=DISTRICT)
     lake.check()
     lake.land(day([row()]), context=context())
     assert [entry.name for entry in (tmp_path / f"district={DISTRICT}").iterdir()] == ["lake"]

@@ -302,7 +302,7 @@ def test_landing_works_on_a_file_system_in_memory(tmp_path: Path) -> None:
     _mount("-t", "tmpfs", "tmpfs", str(folder))
     try:
         place = open_destination(f"file://{folder}/lake")
-        lake = Destination(place.fs, place.root, district_id=DISTRICT, file_format="jsonl")
+        lake = Destination(place.objects.fs, place.objects.root, district_id=DISTRICT, file_format="jsonl")
         lake.check()
         assert lake.land(day([row()]), context=context()).outcome == "written"
     finally:

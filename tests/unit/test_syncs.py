@@ -25,7 +25,7 @@ from airflow_provider_clever.syncs import (
     WaitMemory,
     ends_the_wait,
     is_paused,
-    look_at,
+    observe,
     sync_moment,
     sync_text,
 )
@@ -72,7 +72,7 @@ def test_each_look_tells_the_condition(baseline: str | None, stamps: list[str | 
     known = sync_moment(baseline)
     seen = []
     for stamp in stamps:
-        look = look_at(district(last_attendance_sync=stamp), known, NOW)
+        look = observe(district(last_attendance_sync=stamp), known, NOW)
         seen.append(str(look.condition))
         known = look.next_baseline
     assert seen == conditions
@@ -80,9 +80,9 @@ def test_each_look_tells_the_condition(baseline: str | None, stamps: list[str | 
 
 @given(st.none() | moments, st.none() | moments)
 def test_only_a_later_instant_is_an_advance(baseline: datetime | None, found: datetime | None) -> None:
-    look = look_at(district(last_attendance_sync=found), baseline, NOW)
+    look = observe(district(last_attendance_sync=found), baseline, NOW)
     assert look.advanced == (found is not None and (baseline is None or found > baseline))
-    assert look_at(district(last_attendance_sync=found), look.next_baseline, NOW).advanced is False or found is None
+    assert observe(district(last_attendance_sync=found), look.next_baseline, NOW).advanced is False or found is None
 
 
 @given(moments, st.integers(-12, 12))
@@ -124,7 +124,7 @@ def test_a_district_is_paused(fields: dict[str, Any], paused: bool) -> None:
 
 
 def test_an_advance_counts_though_the_district_is_paused() -> None:
-    look = look_at(district(state="paused", last_attendance_sync=NOON), None, NOW)
+    look = observe(district(state="paused", last_attendance_sync=NOON), None, NOW)
     assert look.advanced
     assert "paused" not in str(look)
 
@@ -149,12 +149,12 @@ def test_only_what_somebody_must_mend_ends_a_wait(error: CleverError, ends: bool
 def test_each_change_of_condition_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     changes = ChangeLog(logging.getLogger("looks"))
-    looks = [look_at(district(last_attendance_sync=stamp), sync_moment(NOON), NOW) for stamp in (NOON, NOON, None)]
+    looks = [observe(district(last_attendance_sync=stamp), sync_moment(NOON), NOW) for stamp in (NOON, NOON, None)]
     for look in looks:
-        changes.look(look)
+        changes.observed(look)
     for _ in range(3):
         changes.trouble(CleverTransportError("Connection refused."), "Looking again in 60 s.")
-    changes.look(looks[0])
+    changes.observed(looks[0])
     assert [record.getMessage() for record in caplog.records] == [
         "District d1 has not synced attendance since 2026-11-20T12:00:00.000000Z.",
         "District d1 names no attendance sync any more; the last known is 2026-11-20T12:00:00.000000Z.",
@@ -165,7 +165,7 @@ def test_each_change_of_condition_is_told_once(caplog: pytest.LogCaptureFixture)
 
 def test_the_conditions_are_told_apart() -> None:
     texts = {
-        str(look_at(district(last_attendance_sync=stamp), sync_moment(baseline), NOW))
+        str(observe(district(last_attendance_sync=stamp), sync_moment(baseline), NOW))
         for baseline, stamp in [(None, None), (NOON, NOON), (NOON, None), (NOON, "2026-11-19T12:00:00Z")]
     }
     assert len(texts) == len(SyncCondition) - 1
@@ -180,7 +180,7 @@ def told(stamps: list[str | None], baseline: str | None = LATE, *, is_restarted:
     """The stamps that are told as advances, look by look."""
     memory, known, found = WaitMemory(), sync_moment(baseline), list[str | None]()
     for stamp in stamps:
-        look = memory.settled(look_at(district(last_attendance_sync=stamp), known, NOW))
+        look = memory.settled(observe(district(last_attendance_sync=stamp), known, NOW))
         known = look.next_baseline
         found += [stamp] if look.advanced else []
         if is_restarted:
@@ -205,11 +205,13 @@ def test_a_stamp_that_went_back_is_the_baseline_once_it_has_stood() -> None:
 def test_what_was_told_and_did_not_arrive_is_told_once_more() -> None:
     memory, known = WaitMemory(), sync_moment(LATE)
     for _ in range(2):
-        assert memory.settled(look_at(district(last_attendance_sync=LATER), known, NOW)).advanced
+        assert memory.settled(observe(district(last_attendance_sync=LATER), known, NOW)).advanced
         memory.forget(sync_moment(LATER))
 
 
-@pytest.mark.parametrize("note", [None, 5, "x", {"told": 5}, {"told": ["x"]}, {"lower": 5}, {"lower_looks": "x"}])
+@pytest.mark.parametrize(
+    "note", [None, 5, "x", {"reported": 5}, {"reported": ["x"]}, {"lower": 5}, {"lower_polls": "x"}]
+)
 def test_a_memory_that_cannot_be_read_is_an_empty_one(note: object) -> None:
     assert WaitMemory.of_note(note) == WaitMemory()
 
@@ -218,7 +220,7 @@ def test_what_only_a_person_can_fix_ends_a_wait_when_it_stands() -> None:
     memory = WaitMemory()
     trouble = CleverTransportError("the proxy", needs_person=True)
     assert [memory.ends(trouble) for _ in range(2)] == [False, False]
-    memory.settled(look_at(district(), None, NOW))
+    memory.settled(observe(district(), None, NOW))
     assert [memory.ends(trouble) for _ in range(2)] == [False, False]
     assert not memory.ends(CleverTransportError("silent"))
     assert [memory.ends(trouble) for _ in range(3)] == [False, False, True]

@@ -103,7 +103,7 @@ def test_starting_from_the_trigger_gives_it_all_that_a_deferral_would() -> None:
         "max_wait_seconds": 70.0,
         "on_paused": "skip",
         "silent_fail": True,
-        "told": "",
+        "logged": "",
     }
 
 
@@ -119,7 +119,7 @@ def test_the_baseline_is_fixed_before_deferring_and_travels_with_the_trigger(san
         sensor(district_id=DISTRICT, deferrable=True, timeout=60).execute(_context(ti))
     arguments = json.loads(json.dumps(deferral.value.trigger.serialize()[1]))
     assert arguments["since"] == SYNC
-    assert arguments["told"] == "unchanged"
+    assert arguments["logged"] == "unchanged"
     assert timedelta(seconds=50) < deferral.value.timeout <= timedelta(seconds=60)
 
 

@@ -11,7 +11,7 @@ from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.triggers.clever import CleverAttendanceSyncEventTrigger
 from airflow_provider_clever.triggers.cursors import cursors_of
-from airflow_provider_clever.triggers.looks import share_of
+from airflow_provider_clever.triggers.polling import share_of
 from tests.support.timing import STRICT
 from tests.support.waits import looks_at
 

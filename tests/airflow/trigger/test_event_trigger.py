@@ -67,7 +67,7 @@ class Triggerer:
             async for event in trigger.filter_shared_stream(stream):
                 self.events.append(event.payload)
                 seq = self.manager.bind_pending_event(trigger_id=number, key=key)
-                assert seq is not None, "the event is not bound to its finding"
+                assert seq is not None, "the event is not bound to its change"
                 if self.confirms:
                     asyncio.get_running_loop().call_later(0.05, self.manager.confirm_persisted, [seq])
         finally:

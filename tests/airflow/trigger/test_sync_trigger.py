@@ -55,7 +55,7 @@ ALL_ARGUMENTS = [
         max_wait_seconds=9.0,
         on_paused="skip",
         silent_fail=True,
-        told="unchanged",
+        logged="unchanged",
     ),
     CleverAttendanceSyncEventTrigger(district_id="d1"),
     CleverAttendanceSyncEventTrigger(district_id="d2", clever_conn_id="other", poll_seconds=7.5),

@@ -19,7 +19,7 @@ from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.ledger.coverage_store import Listing, read_watermark, record_coverage
+from airflow_provider_clever.ledger.coverage_store import Listing, read_coverage, record_coverage
 from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.planner import PlanSettings
 from airflow_provider_clever.ledger.surveying import Survey, survey
@@ -55,7 +55,7 @@ class Nights:
 
     @property
     def watermark(self) -> str | None:
-        return read_watermark(self.objects.fs, self.objects.root, self.district_id)
+        return read_coverage(self.objects, self.district_id).coverage.watermark
 
     def client(self) -> CleverClient:
         facts = json.loads(self.sandbox.connection_json(self.district))

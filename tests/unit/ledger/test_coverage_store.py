@@ -216,7 +216,7 @@ def watermark(*receipts: Receipt, schools: Sequence[str] = ("a",), today: date =
     objects = destination(receipts)
     listing = ledger.Listing(today=today, schools=dict.fromkeys(schools, ""))
     ledger.record_coverage(objects, DISTRICT, listing)
-    return ledger.read_watermark(objects.fs, objects.root, DISTRICT)
+    return ledger.read_coverage(objects, DISTRICT).coverage.watermark
 
 
 ALL = receipt(date(2026, 11, 20), date(2026, 5, 1), date(2026, 11, 20))

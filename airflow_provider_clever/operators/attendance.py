@@ -1,0 +1,335 @@
+"""The operator that pulls attendance."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.sdk import Context
+
+from airflow_provider_clever.exceptions import (
+    CleverDataError,
+    CleverError,
+    CleverLandingError,
+    CleverSettingsError,
+    CleverWithheldError,
+)
+from airflow_provider_clever.hooks import arguments
+from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
+from airflow_provider_clever.operators.district import DistrictOperator
+from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
+from airflow_provider_clever.operators.pull_log import NOT_WATCHED, summary_line, warn_of_days_at_risk
+from airflow_provider_clever.operators.run_answers import take_answer
+from airflow_provider_clever.operators.run_facts import facts_from_context
+from airflow_provider_clever.syncs import sync_moment
+from airflow_provider_clever.windows import run_window
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+    from airflow_provider_clever.lake.store import Destination
+    from airflow_provider_clever.ledger.covered import Coverage
+    from airflow_provider_clever.pull.question import Question
+    from airflow_provider_clever.transfer.result import TransferResult
+    from airflow_provider_clever.transfer.transfer import Transfer
+
+LONGEST_SPAN_DAYS: Final = 3660
+"""Twenty times what Clever keeps; a longer one is a slip, and calendars end."""
+MOST_CONCURRENCY: Final = 256
+"""Each request side by side has a thread and a connection; the rate limit is reached with a dozen."""
+
+
+class CleverAttendanceOperator(DistrictOperator):
+    """Pulls attendance of a date range, per school, into XCom or object storage.
+
+    Without a destination the task returns the rows as a list of dicts, values as Clever's text. With one, each school
+    and day becomes one file, ``<destination>/attendance/district=<id>/date=YYYY-MM-DD/school-<id>.parquet``, that is
+    only ever replaced as a whole: rows are added, replaced by newer versions or marked as missing, never removed. The
+    task then returns a summary of counts. The summary is always under the XCom key ``summary``.
+
+    It pulls the days of its own window and no others, and watches over nothing: days that a failed run left out, or for
+    which there was no run, are not asked for again, and months before its first run are not fetched. A DAG made by
+    :func:`~airflow_provider_clever.dags.attendance_dags` does all that; take this operator by itself if you know which
+    days you want. If the destination has a coverage ledger with days that are about to be lost, the log warns of them.
+
+    :param date_range_start: first attendance date, inclusive, ``YYYY-MM-DD`` or a date. Default: the run's own window
+        (params, partition key, asset event, data interval, logical date, the moment for which it was made; in the DAG's
+        time zone).
+    :param date_range_end: last attendance date, inclusive. Give both dates or neither.
+    :param lookback_days: days before the run's own window that are pulled again, because districts upload late and
+        correct what they uploaded. Default 14. Not used with explicit dates or in backfill runs.
+    :param school_ids: one school's Clever id, or several; default every school that the district shares.
+    :param section_ids: one section's id, or several, instead of schools.
+    :param attendance_status: ``present``, ``absent`` or ``tardy``; default all. Only without a destination: a filtered
+        pull cannot tell a row that is gone from one that was filtered out.
+    :param district_id: whose attendance. Default: the connection's district, or the only one that is connected.
+    :param clever_conn_id: the connection; default ``clever_default``.
+    :param destination: where files go, such as ``s3://aws_default@bucket/prefix`` or ``file:///data/clever``. Default
+        None: rows are returned through XCom, and so lie in Airflow's metadata database.
+    :param file_format: ``parquet`` (default) or ``jsonl``.
+    :param max_xcom_records: most rows that may be returned through XCom; default 10,000. The pull ends with an error
+        as soon as there are more.
+    :param max_concurrency: requests side by side; default 16. Clever's rate limit is kept whatever this says.
+    :param page_limit: rows of a page, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
+    :param max_span_days: days that one question to Clever may have; a longer one is asked in parts. Default: no limit;
+        halved while Clever refuses the range.
+    :param fail_on_quarantine: fail, after the good rows have landed, when rows were set aside that had not been before.
+        Default True.
+    :param fail_on_withheld: fail, after everything has landed, when rows that had landed did not come back and nothing
+        can be concluded from it. Default True. The factory says False: there the recording task tells it, once.
+    :param most_missing_percent: how much of a school's landed rows in the window may not come back for that to be taken
+        for a deletion; more is walked again, and then withheld: nothing is marked. Default 10.
+    :param most_missing_percent_of_run: the same for all schools of the task together. Default 5.
+    :param most_missing_students: rows of so many students may go whatever part of a school that is. Default 2.
+    :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
+    :param listed_at: when this run fetched the list of schools that ``school_ids`` are from, ISO-8601; the
+        factory takes it from the plan. Default: not; then the list is fetched if there is anything to mark.
+    :param write_changes: also write what changed in each file, before and after. Default False.
+    :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
+        that cannot compare and swap. Default False.
+    """
+
+    template_fields: Sequence[str] = (
+        "date_range_start",
+        "date_range_end",
+        "school_ids",
+        "section_ids",
+        "attendance_status",
+        "district_id",
+        "clever_conn_id",
+        "destination",
+        "file_format",
+        "listed_at",
+    )
+    ui_color = "#d7e3fc"
+    argument_rules = arguments.WHOSE | {
+        # Of what nothing else judges: run_window() judges the dates, opening it judges the destination.
+        "school_ids": arguments.ids,
+        "section_ids": arguments.ids,
+        "attendance_status": arguments.optional_text,
+        "file_format": arguments.text,
+        "max_xcom_records": arguments.whole_number(1),
+        "max_concurrency": arguments.whole_number(1, MOST_CONCURRENCY),
+        "page_limit": arguments.whole_number(1, 1000),
+        "max_span_days": arguments.optional(arguments.whole_number(1, LONGEST_SPAN_DAYS)),
+        "fail_on_quarantine": arguments.flag,
+        "fail_on_withheld": arguments.flag,
+        "most_missing_percent": arguments.number(0, 100),
+        "most_missing_percent_of_run": arguments.number(0, 100),
+        "most_missing_students": arguments.whole_number(0),
+        "confirm_seconds": arguments.number(0, 3600),
+        "write_changes": arguments.flag,
+        "single_writer": arguments.flag,
+    }
+
+    _stop: threading.Event | None = None
+
+    def __init__(
+        self,
+        *,
+        date_range_start: str | date | None = None,
+        date_range_end: str | date | None = None,
+        lookback_days: int = 14,
+        school_ids: str | Sequence[str] | None = None,
+        section_ids: str | Sequence[str] | None = None,
+        attendance_status: str | None = None,
+        destination: str | None = None,
+        file_format: str = "parquet",
+        max_xcom_records: int = 10_000,
+        max_concurrency: int = 16,
+        page_limit: int = 1000,
+        max_span_days: int | None = None,
+        fail_on_quarantine: bool = True,
+        fail_on_withheld: bool = True,
+        most_missing_percent: float = 10.0,
+        most_missing_percent_of_run: float = 5.0,
+        most_missing_students: int = 2,
+        confirm_seconds: float = 10.0,
+        listed_at: str | datetime | None = None,
+        write_changes: bool = False,
+        single_writer: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.date_range_start = date_range_start
+        self.date_range_end = date_range_end
+        self.lookback_days = lookback_days
+        self.school_ids = school_ids
+        self.section_ids = section_ids
+        self.attendance_status = attendance_status
+        self.destination = destination
+        self.file_format = file_format
+        self.max_xcom_records = max_xcom_records
+        self.max_concurrency = max_concurrency
+        self.page_limit = page_limit
+        self.max_span_days = max_span_days
+        self.fail_on_quarantine = fail_on_quarantine
+        self.fail_on_withheld = fail_on_withheld
+        self.most_missing_percent = most_missing_percent
+        self.most_missing_percent_of_run = most_missing_percent_of_run
+        self.most_missing_students = most_missing_students
+        self.confirm_seconds = confirm_seconds
+        self.listed_at = listed_at
+        self.write_changes = write_changes
+        self.single_writer = single_writer
+
+    def _run(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
+        # It may be there, and set: Airflow passes a SIGTERM on as soon as it reads the task, before it executes it.
+        self._stop = self._stop or threading.Event()
+        try:
+            question = self._question(context)
+            answer = self._answer(question, context, self._stop)
+            if answer.problem is None and not answer.summary["received"]:
+                answer.problem = _unanswerable(question)
+            context["ti"].xcom_push(key="summary", value=answer.summary)
+            if answer.problem is not None:
+                raise answer.problem
+        finally:
+            self._stop = None  # a pull that fails sets it, and dag.test() tries again with this very object
+        return answer.rows if self.destination is None else answer.summary
+
+    def on_kill(self) -> None:
+        """End the pull at once; what had landed is intact."""
+        self._stop = self._stop or threading.Event()
+        self._stop.set()
+
+    def _question(self, context: Context) -> "Question":
+        from airflow_provider_clever.pull.question import Question
+
+        window = run_window(
+            facts_from_context(context),
+            date_range_start=self.date_range_start,
+            date_range_end=self.date_range_end,
+            lookback_days=self.lookback_days,
+            district_id=self.district_id,
+        )
+        question = Question(
+            first_day=window.start,
+            last_day=window.end,
+            school_ids=_ids(self.school_ids),
+            section_ids=_ids(self.section_ids),
+            attendance_status=self.attendance_status or None,
+        )
+        self.log.info("Attendance dates: %s", window)
+        return question
+
+    def _answer(self, question: "Question", context: Context, stop: threading.Event) -> "TransferResult":
+        from airflow_provider_clever.transfer.transfer import Transfer
+
+        with self._hook.get_conn(stop=stop, page_limit=self.page_limit, max_span_days=self.max_span_days) as client:
+            transfer = Transfer(client, question, stop=stop, max_concurrency=self.max_concurrency)
+            if self.destination is None:
+                answer = self._to_xcom(transfer)
+            else:
+                answer = self._to_destination(transfer, context, _idempotency_key(context, question))
+        self.log.info("%s", summary_line(answer.summary))
+        fails = {CleverDataError: self.fail_on_quarantine, CleverWithheldError: self.fail_on_withheld}
+        if answer.problem is not None and not fails.get(type(answer.problem), True):
+            self.log.warning("%s", answer.problem)
+            answer.problem = None
+        return answer
+
+    def _to_xcom(self, transfer: "Transfer") -> "TransferResult":
+        self.log.warning(
+            "No destination is set: the rows are returned through XCom and lie in Airflow's metadata database. "
+            "Attendance is an education record; set `destination` to land it in object storage instead."
+        )
+        return transfer.rows(limit=self.max_xcom_records)
+
+    def _to_destination(
+        self, transfer: "Transfer", context: Context, idempotency_key: "IdempotencyKey"
+    ) -> "TransferResult":
+        from airflow_provider_clever.attendance.absence import AbsenceRules
+
+        rules = AbsenceRules(
+            school_percent=self.most_missing_percent,
+            run_percent=self.most_missing_percent_of_run,
+            students=self.most_missing_students,
+            confirm_seconds=self.confirm_seconds,
+        )
+        place = open_destination(self.destination, single_writer=self.single_writer)  # before Clever is asked anything
+        answer = transfer.land(
+            lambda district_id: self._destination_of(district_id, place, context),
+            idempotency_key=idempotency_key,
+            today=datetime.now(UTC).date(),
+            write_changes=self.write_changes,
+            gone_schools=lambda district_id: self._gone_schools(district_id, place),
+            absence=rules,
+            listed_at=_moment("listed_at", self.listed_at),
+        )
+        if not _is_planned(context):
+            self.log.info("%s", NOT_WATCHED)
+            if coverage := self._coverage(answer.summary["district_id"], place):
+                warn_of_days_at_risk(coverage)
+        return answer
+
+    def _gone_schools(self, district_id: str, place: OpenDestination) -> "Collection[str]":
+        """The schools that are shared no more, by the destination's coverage; none if it has no coverage."""
+        coverage = self._coverage(district_id, place)
+        return [school_id for school_id in coverage.schools if coverage.is_gone(school_id)] if coverage else ()
+
+    def _coverage(self, district_id: str, place: OpenDestination) -> "Coverage | None":
+        """The district's coverage at the destination; None, with a warning, if it cannot be read."""
+        from airflow_provider_clever.ledger.coverage_store import read_coverage
+
+        try:
+            return read_coverage(place.objects, district_id).coverage
+        except CleverLandingError as error:
+            self.log.warning("What the ledger at the destination knows cannot be told: %s", error)
+            return None
+
+    def _destination_of(self, district_id: str, place: OpenDestination, context: Context) -> "Destination":
+        from airflow_provider_clever.lake.store import Destination
+
+        self.log.info("Landing attendance of district %s at %s", district_id, place.url)
+        destination = Destination(
+            place.objects.fs,
+            place.objects.root,
+            district_id=district_id,
+            file_format=self.file_format,
+            single_writer=self.single_writer,
+        )
+        take_answer(destination.objects, district_id, context)
+        return destination
+
+
+def _ids(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The ids as a tuple; None if there are none given."""
+    return None if given is None else (given,) if isinstance(given, str) else tuple(given)
+
+
+def _is_planned(context: Context) -> bool:
+    """Whether a plan has given the task its days; then another task watches over what is left out."""
+    task = context.get("task")
+    return any(isinstance(one, CleverAttendancePlanOperator) for one in getattr(task, "upstream_list", ()))
+
+
+def _unanswerable(question: "Question") -> CleverError | None:
+    """What to say of a question that Clever answered with no row, and could not have answered otherwise."""
+    from airflow_provider_clever.dates import DateRange
+    from airflow_provider_clever.ledger.reporting import out_of_reach
+
+    # The day changes first on the islands of UTC+14.
+    latest_today = (datetime.now(UTC) + timedelta(hours=14)).date()
+    reason = out_of_reach(DateRange(question.first_day, question.last_day), latest_today)
+    return CleverSettingsError(f"No row came, and none could: {reason}. Ask for other days.") if reason else None
+
+
+def _moment(name: str, given: str | datetime | None) -> datetime | None:
+    """An instant that was given, None if there is none."""
+    try:
+        return sync_moment(given)
+    except ValueError:
+        raise CleverSettingsError(f"{name} is no instant. Write it as 2026-04-01T03:00:00Z, or leave it out.") from None
+
+
+def _idempotency_key(context: Context, question: "Question") -> "IdempotencyKey":
+    """The same key for every try of one task instance that asks the same."""
+    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+
+    ti, run = context["ti"], context["dag_run"]
+    moment = run.logical_date or getattr(run, "run_after", None) or run.start_date or datetime.now(UTC)
+    identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, asdict(question))
+    return IdempotencyKey.of(*identity, month=moment.astimezone(UTC).strftime("%Y-%m"))

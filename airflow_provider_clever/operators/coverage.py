@@ -1,0 +1,161 @@
+"""The operator that records what is covered, and says how a run went."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Context, TriggerRule
+
+from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
+from airflow_provider_clever.hooks import arguments
+from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.operators.ledger import LedgerOperator
+from airflow_provider_clever.operators.run_facts import facts_from_context
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
+
+
+class CleverAttendanceCoverageOperator(LedgerOperator):
+    """Records what is covered, and says how the run went: the last task of a district's DAG.
+
+    It reads the receipts that the pulls left, and writes the district's ``coverage.json`` and watermark. Then it fails
+    if schools were not pulled to the end, if days are about to be lost, or if there was no plan; the message names
+    them. It runs whatever became of the pulls (``trigger_rule="all_done"``), because a DAG run is judged by its last
+    task.
+
+    Under the XCom key ``summary``, and returned: schools landed, failed, gone and empty, gaps left, the newest day, the
+    watermark.
+
+    :param destination: where attendance lands, such as ``s3://aws_default@bucket/prefix``.
+    :param district_id: whose attendance. Default: the district that the plan was made for.
+    :param clever_conn_id: the connection; default ``clever_default``.
+    :param plan_task_id: the task of :class:`CleverAttendancePlanOperator`. Default ``plan``.
+    :param pull_task_id: the pulling task. Default ``pull``.
+    :param lookback_days: as in the plan. Default 14.
+    :param timezone: IANA name of the district's zone. Default: that of the DAG's schedule.
+    :param today: the date to go by, ``YYYY-MM-DD``; for trials. Default: the present date in the zone.
+    :param single_writer: promise that nobody else writes to this destination at the same time. Default False.
+    """
+
+    ui_color = "#d5f5e3"
+    argument_rules = LedgerOperator.argument_rules | {"plan_task_id": arguments.text, "pull_task_id": arguments.text}
+
+    def __init__(self, *, plan_task_id: str = "plan", pull_task_id: str = "pull", **kwargs: Any) -> None:
+        kwargs.setdefault("trigger_rule", TriggerRule.ALL_DONE)
+        super().__init__(**kwargs)
+        self.plan_task_id = plan_task_id
+        self.pull_task_id = pull_task_id
+
+    def _run(self, context: Context) -> dict[str, Any]:
+        summary, problems, trouble = self._record(context)
+        context["ti"].xcom_push("summary", summary)
+        if trouble:
+            text = f"The list of schools could not be read: {trouble}".rstrip(".")
+            if not (problems or trouble.permanent):
+                raise CleverTransportError(text + ".")  # all else is well, and the next try may read it
+            problems.append(text)
+        if problems:
+            raise _RunIncompleteError(". ".join(problems) + ".")
+        return summary
+
+    def _record(self, context: Context) -> tuple[dict[str, Any], list[str], CleverError | None]:
+        from airflow_provider_clever.ledger.recording import record_run
+        from airflow_provider_clever.ledger.reporting import named
+
+        objects = self._objects()  # before Clever is asked anything
+        ti = context["ti"]
+        plan, planned = self._planned(ti)
+        pulled = _as_list(ti.xcom_pull(task_ids=self.pull_task_id, key="summary"))
+        zone = self._zone(facts_from_context(context))
+        schools, district_id, trouble = self._schools(plan.get("district_id"))
+        run = record_run(
+            objects,
+            district_id,
+            today=self._today(zone),
+            zone=zone,
+            rules=self._rules(zone),
+            schools=schools,
+            planned=planned,
+            receipts=[one["receipt"] for one in pulled if one.get("receipt")],
+            is_whole=not plan.get("asked_for", False),
+            left_out=plan.get("left_out"),
+        )
+        found = list(run.problems)
+        if run.report.withheld:
+            self.log.warning("Withheld: %s", named(run.report.withheld))
+        if not plan:
+            found.insert(0, f"Task {self.plan_task_id} left no plan, so nothing was pulled: see its log")
+        elif plan.get("tasks", len(planned)) != len(planned):
+            found.insert(
+                0,
+                f"Task {self.plan_task_id} planned {plan['tasks']} pulls, and XCom knows {len(planned)} of them, "
+                "so nothing tells what was not pulled. Clear the run, or trigger another one",
+            )
+        return _summary(run.report, planned, pulled, run.unpulled), found, trouble
+
+    def _planned(self, ti: Any) -> "tuple[Mapping[str, Any], list[PlannedPull]]":
+        """The plan's summary, empty if there was none; and its pulls.
+
+        :raises CleverSettingsError: the task that is to have planned has left something else.
+        """
+        from airflow_provider_clever.ledger.reporting import PlannedPull
+
+        summary = ti.xcom_pull(task_ids=self.plan_task_id, key="summary")
+        pulls = ti.xcom_pull(task_ids=self.plan_task_id)
+        try:
+            return {**(summary or {})}, [PlannedPull.of(one) for one in pulls or ()]
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise CleverSettingsError(
+                f"What task {self.plan_task_id} left in XCom is no plan. Let plan_task_id name the task of the "
+                "CleverAttendancePlanOperator, with its task group if it has one."
+            ) from None
+
+    def _schools(self, planned_district_id: str | None) -> tuple[dict[str, str] | None, str, CleverError | None]:
+        """The schools that are shared, None if Clever does not say; the district; what went wrong, if anything."""
+        district_id = self.district_id or planned_district_id
+        try:
+            with CleverHook(self.clever_conn_id, district_id).get_conn() as client:
+                district_id = client.get_district().id
+                return {school.id: school.name for school in client.iter_schools()}, district_id, None
+        except CleverError as error:
+            if not district_id:
+                raise
+            return None, district_id, error
+
+
+class _RunIncompleteError(CleverError):
+    """Do what the message says; trying this task again alone cannot help."""
+
+    permanent = True
+
+
+def _summary(
+    report: "DistrictReport",
+    planned: "Sequence[PlannedPull]",
+    pulled: Sequence[Mapping[str, Any]],
+    unpulled: "Sequence[SchoolDays]",
+) -> dict[str, Any]:
+    from airflow_provider_clever.ledger.reporting import empty_schools
+
+    asked = {school_id for pull in planned for school_id in pull.school_ids}
+    gone = {days.school_id for days in report.gone}
+    failed = {days.school_id for days in unpulled}
+    empty = set(empty_schools(planned, pulled)) - failed - gone
+    return report.to_json() | {
+        "schools_planned": len(asked),
+        "schools_landed": len(asked - gone - failed - empty - {days.school_id for days in report.withheld}),
+        "schools_failed": [days.to_json() for days in unpulled],
+        "schools_gone": sorted(gone),
+        "schools_withheld": sorted({days.school_id for days in report.withheld}),
+        "schools_empty": sorted(empty),
+        "requests": sum(summary.get("requests", 0) for summary in pulled),
+        "rows": sum(summary.get("rows", 0) for summary in pulled),
+    }
+
+
+def _as_list(found: Any) -> list[Mapping[str, Any]]:
+    """What a task pushed, whether it was mapped or not."""
+    if found is None:
+        return []
+    several = [found] if isinstance(found, Mapping) else found
+    return [one for one in several if isinstance(one, Mapping)]
