@@ -209,9 +209,7 @@ def test_what_was_told_and_did_not_arrive_is_told_once_more() -> None:
         memory.forget(sync_moment(LATER))
 
 
-@pytest.mark.parametrize(
-    "note", [None, 5, {"reported": 5}, {"reported": ["x"]}, {"lower": 5}, {"lower_polls": "x"}]
-)
+@pytest.mark.parametrize("note", [None, 5, {"reported": 5}, {"reported": ["x"]}, {"lower": 5}, {"lower_polls": "x"}])
 def test_a_memory_that_cannot_be_read_is_an_empty_one(note: object) -> None:
     assert WaitMemory.of_note(note) == WaitMemory()
 
