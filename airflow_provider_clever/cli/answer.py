@@ -73,7 +73,8 @@ def _show_questions(objects: "Objects", district_id: str, *, as_json: bool) -> E
 
 def _give_answer(objects: "Objects", district_id: str, options: Namespace) -> ExitCode:
     from airflow_provider_clever.exceptions import CleverSettingsError
-    from airflow_provider_clever.lake.answers import give_answer, to_json
+    from airflow_provider_clever.lake.answers import to_json
+    from airflow_provider_clever.lake.giving_answers import give_answer
     from airflow_provider_clever.syncs import sync_text
 
     said = give_answer(

@@ -6,16 +6,16 @@ student. docs/reference/landed-files.md, "Answers".
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
-from airflow_provider_clever.dates import DateRange, covers, date_ranges, joined, subtracted
-from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
+from airflow_provider_clever.dates import DateRange
+from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.storage.objects import Objects
 
@@ -31,7 +31,7 @@ HOW_TO_ANSWER: Final = (
 )
 """The next step wherever rows were withheld."""
 
-_EVERY_DAY: Final = DateRange(date.min, date.max)
+EVERY_DAY: Final = DateRange(date.min, date.max)
 
 JsonRange: TypeAlias = Annotated[DateRange, PlainValidator(DateRange.from_json), PlainSerializer(DateRange.to_json)]
 """A range of days that stands in JSON as its two ends."""
@@ -149,183 +149,12 @@ def read_answers(objects: Objects, district_id: str) -> Answers:
     return _parsed(found and found[0], district_id)
 
 
-def give_answer(
-    objects: Objects,
-    district_id: str,
-    school_ids: Collection[str],
-    word: Word,
-    *,
-    by: str,
-    at: str,
-    first: date | None = None,
-    last: date | None = None,
-    once: bool = False,
-    asked_before: str | None = None,
-) -> list[GivenAnswer]:
-    """Say what has become of rows that did not come back. The command line, runs and pages call this.
+def update_answers(objects: Objects, district_id: str, change: Callable[[Answers], Answers]) -> None:
+    """Read them, and write what ``change`` makes of them; again, if another writer came in between.
 
-    :param objects: the destination.
-    :param school_ids: of which schools; empty: of all that wait for a word.
-    :param word: ``deleted``, ``kept`` or ``unshared``.
-    :param by: who says so.
-    :param at: when, UTC.
-    :param first: the first day. Default: the first of those that wait for a word; for ``kept``, any day before too.
-    :param last: the last day, included. Default: the last of those that wait for a word.
-    :param once: write nothing down of a school of which the same has said the same already: a run has several tasks,
-        and each may be tried again. Default False.
-    :param asked_before: of all that wait for a word mean those alone that waited before this instant, UTC: a run's
-        answer is not about what its own tasks find missing. Default: all.
-    :returns: what was written down.
-    :raises CleverSettingsError: the word is none, or it is not clear which days are meant.
-    :raises CleverLandingError: the destination cannot be read or written.
-    """
-    if word not in WORDS:
-        raise CleverSettingsError(f"An answer is one of {', '.join(WORDS)}; {word!r} is none.")
-    if first and last and first > last:
-        raise CleverSettingsError(f"The first day, {first}, lies after the last, {last}; swap them.")
-    said: list[GivenAnswer] = []
-
-    def waiting(answers: Answers) -> list[str]:
-        if once and any(one.by == by and one.word == word for one in answers.given):
-            return []
-        return sorted(
-            school_id
-            for school_id, question in answers.questions.items()
-            if asked_before is None or question.withheld.since < asked_before
-        )
-
-    def next_answers(answers: Answers) -> Answers:
-        known = {(one.school_id, one.word) for one in answers.given if once and one.by == by}
-        said[:] = [
-            GivenAnswer(
-                school_id=school_id, days=_meant(answers, school_id, word, first, last), word=word, by=by, at=at
-            )
-            for school_id in (school_ids or waiting(answers))
-            if (school_id, word) not in known
-        ]
-        return replace(answers, given=(*answers.given, *said))
-
-    _update(objects, district_id, next_answers)
-    return said
-
-
-def _meant(answers: Answers, school_id: str, word: Word, first: date | None, last: date | None) -> DateRange:
-    layout.checked_id(school_id, "school id")
-    question = answers.questions.get(school_id)
-    if question is not None:
-        # Who keeps rows keeps older ones too, which the next sweep would ask about; that takes nothing away.
-        start = date.min if word == "kept" else question.withheld.days[0].first
-        asked = DateRange(start, question.withheld.days[-1].last)
-    elif word == "unshared" or (first and last):
-        asked = _EVERY_DAY
-    else:
-        raise CleverSettingsError(
-            f"No rows of school {school_id} wait for a word, so say of which days you speak: give the first and the "
-            "last, or check the id of the school."
-        )
-    meant = DateRange(first or asked.first, last or asked.last)
-    if meant.first > meant.last:
-        raise CleverSettingsError(
-            f"The rows of school {school_id} that wait for a word are those of {asked.first} to {asked.last}, and none "
-            "of these days is meant. Give both the first and the last day, or leave them out."
-        )
-    return meant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchoolOutcome:
-    """What a pull has found out about one school.
-
-    :param window: the days that it walked.
-    :param withheld: what it concluded nothing from; None: nothing was withheld.
-    :param ended: days on which an answer has done what it was given for.
+    :raises CleverLandingError: they cannot be read or written.
     """
 
-    name: str
-    window: DateRange
-    withheld: Withheld | None = None
-    ended: tuple[str, ...] = ()
-
-
-def _as_reported(answers: Answers, school_id: str, found: Withheld, key_id: str) -> Withheld:
-    """The same with the day since when, and whether it is news, as far as what was told before decides that."""
-    before = answers.questions.get(school_id)
-    if before is None:
-        return found
-    more_days = not covers(before.withheld.days, found.days)
-    is_news = before.told_by == key_id or more_days or found.rows > before.withheld.rows
-    return replace(found, since=min(before.withheld.since, found.since), is_news=is_news)
-
-
-def note(
-    objects: Objects,
-    answers: Answers,
-    key_id: str,
-    found: Mapping[str, SchoolOutcome],
-    listed: Collection[str] | None = None,
-) -> dict[str, Withheld]:
-    """Write down what a pull has found out: questions that are new, and those that have settled themselves.
-
-    :param answers: as they were read before the pull; if nothing of them changes, nothing is read or written.
-    :param key_id: the id of the run's idempotency key.
-    :param found: by school.
-    :param listed: the schools that a list names which can be believed; None: there was none.
-    :returns: what is withheld, with since when and whether that is news.
-    :raises CleverLandingError: the destination cannot be read or written.
-    """
-    result: dict[str, Withheld] = {}
-
-    def next_answers(now: Answers) -> Answers:
-        result.clear()
-        questions = dict(now.questions)
-        for school_id, one in found.items():
-            question = questions.pop(school_id, None)
-            if one.withheld is not None:
-                withheld = _as_reported(now, school_id, one.withheld, key_id)
-                result[school_id] = withheld
-                earlier = question.withheld if question else withheld
-                whole = replace(
-                    withheld,
-                    rows=max(withheld.rows, earlier.rows),
-                    of=max(withheld.of, earlier.of),
-                    days=joined([*withheld.days, *subtracted(earlier.days, [one.window])]),
-                )
-                teller = key_id if withheld.is_news or question is None else question.told_by
-                questions[school_id] = OpenQuestion(name=one.name, withheld=whole, told_by=teller)
-            elif question is not None and (rest := subtracted(question.withheld.days, [one.window])):
-                questions[school_id] = replace(question, withheld=replace(question.withheld, days=rest))
-        given = tuple(
-            _ended(one, found.get(one.school_id), key_id, newly or ()) if one.identity in heeded else one
-            for one in now.given
-        )
-        return replace(now, questions=questions, given=given, listed=now.listed if newly is None else newly)
-
-    heeded = {one.identity for one in answers.given}  # what was said since then, the pull did not know
-    newly = None if listed is None else tuple(sorted(listed))
-    if newly not in (None, answers.listed) or any(
-        one.withheld or one.ended or school_id in answers.questions for school_id, one in found.items()
-    ):
-        _update(objects, answers.district_id, next_answers)
-    return result
-
-
-def _ended(one: GivenAnswer, found: SchoolOutcome | None, key_id: str, listed: Collection[str]) -> GivenAnswer:
-    if one.word == "unshared":
-        is_back = one.school_id in listed and not one.ended
-        return replace(one, ended=(_ended_for(key_id, _EVERY_DAY),)) if is_back else one
-    if found is None:
-        return one
-    done = date_ranges(date.fromisoformat(day) for day in found.ended if one.holds(day, key_id))
-    new = [ended for days in done if (ended := _ended_for(key_id, days)) not in one.ended]
-    return replace(one, ended=(*one.ended, *new))
-
-
-def _ended_for(key_id: str, days: DateRange) -> tuple[str, str, str]:
-    first, last = days.to_json()
-    return key_id, first, last
-
-
-def _update(objects: Objects, district_id: str, change: Callable[[Answers], Answers]) -> None:
     def next_data(data: bytes | None) -> bytes | None:
         before = _parsed(data, district_id)
         after = change(before)

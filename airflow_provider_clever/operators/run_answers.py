@@ -31,7 +31,7 @@ def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
     word = params.get(PARAM)
     if word in (None, "", "None"):
         return
-    from airflow_provider_clever.lake.answers import give_answer
+    from airflow_provider_clever.lake.giving_answers import give_answer
     from airflow_provider_clever.syncs import sync_text
 
     run = context["dag_run"]

@@ -8,9 +8,10 @@ from typing import Final
 from airflow_provider_clever.attendance.absence import AbsenceRules, SchoolEvidence, unlisted
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverLandingError, CleverNotFoundError
-from airflow_provider_clever.lake.answers import Answers, Withheld, note, read_answers
+from airflow_provider_clever.lake.answers import Answers, Withheld, read_answers
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.outcomes import totals
+from airflow_provider_clever.lake.pull_findings import note_findings
 from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.store import Destination, PullContext
 from airflow_provider_clever.models import District
@@ -170,7 +171,7 @@ class LandedDays:
         outcomes = missing.outcomes(window, names, now, unmarked)
         withheld: dict[str, Withheld] = {}
         if self._unreadable is None:
-            withheld = note(self._destination.objects, self._answers, idempotency_key.id, outcomes, listed)
+            withheld = note_findings(self._destination.objects, self._answers, idempotency_key.id, outcomes, listed)
         states = missing.states()
         return {id_: one for id_, one in {**withheld, **missing.unsettled(now)}.items() if id_ in states}
 

@@ -20,7 +20,8 @@ from airflow_provider_clever.attendance.absence import (
     judge_run,
 )
 from airflow_provider_clever.dates import DateRange, date_ranges
-from airflow_provider_clever.lake.answers import Answers, SchoolOutcome, Withheld
+from airflow_provider_clever.lake.answers import Answers, Withheld
+from airflow_provider_clever.lake.pull_findings import SchoolOutcome
 from airflow_provider_clever.lake.receipts import SchoolState
 from airflow_provider_clever.pull.side_by_side import side_by_side
 from airflow_provider_clever.transfer.landing import Landing

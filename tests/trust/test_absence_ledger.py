@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_clever.lake.answers import give_answer
+from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.ledger.coverage_store import Listing, read_coverage, rebuild_coverage
 from airflow_provider_clever.ledger.recording import RecordedRun
 from airflow_provider_clever.sandbox.testing import Sandbox

@@ -13,7 +13,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError, CleverWithheldError
-from airflow_provider_clever.lake.answers import GivenAnswer, give_answer
+from airflow_provider_clever.lake.answers import GivenAnswer
+from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.trust.lakes import Lake

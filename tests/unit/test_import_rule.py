@@ -1,6 +1,8 @@
 """Imports point one way, and Airflow stays at the edge."""
 
 import ast
+import io
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -122,3 +124,100 @@ def test_imports_point_one_way_and_airflow_stays_at_the_edge(file: Path) -> None
 )
 def test_the_rule_itself(part: str, target: str, allowed: bool) -> None:
     assert may_import(part, target) is allowed
+
+
+# --- modules ----------------------------------------------------------------------------------------------------------
+
+LONGEST_LINES = 250
+"""Lines of code: without docstrings, comments and blank lines."""
+
+TOO_LONG = {
+    "dags",
+    "lake.store",
+    "operators.clever",
+    "operators.ledger",
+    "pull.run",
+}
+"""What is longer and is to be made shorter: whoever does it takes the name out, and nobody puts one in."""
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+
+
+def lines_of_code(file: Path) -> int:
+    source = file.read_text()
+    texts: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            texts.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    blank = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in blank:
+            code.update(range(token.start[0], token.end[0] + 1))
+    return len(code - texts)
+
+
+def imported_modules(file: Path) -> set[str]:
+    """Our own modules that a module imports, wherever in it: lazily and for types, too."""
+    here = name_of(file).split(".")
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = here[: -node.level] if node.level else []
+            source = ".".join([*above, *filter(None, [node.module])])
+            names = [
+                f"{source}.{alias.name}" if f"{source}.{alias.name}" in MODULES else source for alias in node.names
+            ]
+        else:
+            continue
+        found.update(name for name in names if name in MODULES)
+    return found
+
+
+MODULES = {name_of(file): file for file in FILES}
+
+
+def circles(imported: dict[str, set[str]]) -> set[frozenset[str]]:
+    """The groups of modules of which each imports each, by way of the others."""
+
+    def reached_from(start: str) -> set[str]:
+        reached: set[str] = set()
+        todo = [start]
+        while todo:
+            new = imported.get(todo.pop(), set()) - reached
+            reached |= new
+            todo.extend(new)
+        return reached
+
+    reach = {module: reached_from(module) for module in imported}
+    return {frozenset(other for other in reach[module] if module in reach.get(other, ())) for module in imported} - {
+        frozenset()
+    }
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert circles({name: imported_modules(file) for name, file in MODULES.items()}) == set()
+
+
+def test_the_rule_finds_circles() -> None:
+    imported = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "d"}}
+    assert circles(imported) == {frozenset("bc"), frozenset("d")}
+    assert imported_modules(MODULES[f"{PACKAGE.name}.storage.local_store"]) == {
+        f"{PACKAGE.name}.storage.{name}" for name in ("local_files", "local_probe", "versions")
+    }
+
+
+def test_no_module_is_longer_than_can_be_read_at_once() -> None:
+    too_long = {name for name, file in MODULES.items() if lines_of_code(file) > LONGEST_LINES}
+    assert too_long - {f"{PACKAGE.name}.{name}" for name in TOO_LONG} == set()
