@@ -1,4 +1,4 @@
-"""What a person has said of rows that did not come back, and which of them wait for a word: ``answers.json``.
+"""What a person has said of rows that did not come back, and which of them wait for an answer: ``answers.json``.
 
 It lies beside coverage and is changed by compare-and-swap, because tasks run side by side and whoever answers on a
 command line or a page has no receipt. It holds ids of schools, days and counts, and who answered when; nothing of a
@@ -44,7 +44,7 @@ class Withheld:
     :param rows: how many did not come back.
     :param of: of how many live ones.
     :param days: the days that they belong to.
-    :param since: when a pull first found them missing, UTC; it is the earliest of the pulls that still wait for a word.
+    :param since: when a pull first found them missing, UTC; the earliest of the pulls that still wait for an answer.
     :param is_news: whether that was found for the first time, or has grown.
     :param reason: why nothing was concluded, in words.
     """
@@ -64,7 +64,7 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenQuestion:
-    """What waits for a word about one school.
+    """What waits for an answer about one school.
 
     :param told_by: the id of the run that reported it last; a retry of the run reports it as the first try did.
     """

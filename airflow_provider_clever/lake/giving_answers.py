@@ -27,15 +27,15 @@ def give_answer(
     """Say what has become of rows that did not come back. The command line, runs and pages call this.
 
     :param objects: the destination.
-    :param school_ids: of which schools; empty: of all that wait for a word.
+    :param school_ids: of which schools; empty: of all that wait for an answer.
     :param word: ``deleted``, ``kept`` or ``unshared``.
     :param by: who says so.
     :param at: when, UTC.
-    :param first: the first day. Default: the first of those that wait for a word; for ``kept``, any day before too.
-    :param last: the last day, included. Default: the last of those that wait for a word.
+    :param first: the first day. Default: the first of those that wait for an answer; for ``kept``, any day before too.
+    :param last: the last day, included. Default: the last of those that wait for an answer.
     :param once: write nothing down of a school of which the same has said the same already: a run has several tasks,
         and each may be tried again. Default False.
-    :param asked_before: of all that wait for a word mean those alone that waited before this instant, UTC: a run's
+    :param asked_before: of all that wait for an answer mean those alone that waited before this instant, UTC: a run's
         answer is not about what its own tasks find missing. Default: all.
     :returns: what was written down.
     :raises CleverSettingsError: the word is none, or it is not clear which days are meant.

@@ -32,7 +32,7 @@ class SchoolOutcome:
 
 
 def _as_reported(answers: Answers, school_id: str, found: Withheld, key_id: str) -> Withheld:
-    """The same with the day since when, and whether it is news, as far as what was told before decides that."""
+    """The same with the day since when, and whether it is news, as far as what was reported before decides that."""
     before = answers.questions.get(school_id)
     if before is None:
         return found

@@ -106,8 +106,8 @@ def _mount_id(folder: Path) -> str:
     """Which mount a folder is reached through: two of one file system differ, and a file cannot be renamed between."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        told = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
-        return next(line for line in told.splitlines() if line.startswith("mnt_id:")).split()[1]
+        info = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+        return next(line for line in info.splitlines() if line.startswith("mnt_id:")).split()[1]
     except (OSError, StopIteration):  # no Linux
         return str(os.fstat(descriptor).st_dev)
     finally:
@@ -115,7 +115,7 @@ def _mount_id(folder: Path) -> str:
 
 
 def file_system_of(folder: Path) -> str:
-    """What kind of file system a folder lies on, as Linux names it; empty where that is not told."""
+    """What kind of file system a folder lies on, as Linux names it; empty where it does not say."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text()
     except OSError:
