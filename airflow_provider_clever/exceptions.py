@@ -12,7 +12,7 @@ class CleverError(Exception):
 
 
 class CleverSettingsError(CleverError):
-    """Mend the connection or the arguments; nothing was asked of Clever."""
+    """Fix the connection or the arguments; nothing was asked of Clever."""
 
     permanent = True
 
@@ -96,7 +96,7 @@ class CleverWithheldError(CleverError):
 
 
 class CleverLandingError(CleverError):
-    """Mend the destination (path, rights, space), then run again: what had landed before is intact."""
+    """Fix the destination (path, rights, space), then run again: what had landed before is intact."""
 
 
 class CleverPartitionError(CleverLandingError):
@@ -106,4 +106,4 @@ class CleverPartitionError(CleverLandingError):
 
 
 class CleverStoppedError(CleverError):
-    """Nothing to mend: the task was told to stop half-way. What had landed is intact; the next try goes on."""
+    """Nothing to fix: the task was told to stop half-way. What had landed is intact; the next try goes on."""

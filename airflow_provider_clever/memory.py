@@ -20,7 +20,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep what one page has freed for the next one.
 
     glibc returns what is free beyond twice the largest block that was ever freed (mallopt(3), M_MMAP_THRESHOLD and
-    M_TRIM_THRESHOLD), which the blocks of one page exceed: each page would take its memory from the system anew. The
+    M_TRIM_THRESHOLD), which the blocks of one page exceed: each page would take its memory from the system again. The
     block that is freed here is never touched, so it is memory in name only.
     """
     bytes(_KEPT_BYTES)

@@ -100,7 +100,7 @@ def run_window(
     :param facts: what the run says about itself.
     :param date_range_start: the first date, ``YYYY-MM-DD`` or a date. Default None.
     :param date_range_end: the last date, included. Default None.
-    :param lookback_days: days before the run's own window to include. Default 0. Dates that somebody stated
+    :param lookback_days: days before the run's own window to include. Default 0. Dates that a person stated
         (arguments, params) and backfill runs are left as they are.
     :param district_id: whose asset events count. Default None: those of the only district that sent any.
     :raises CleverSettingsError: a date is missing, is no date or lies after the end; or nothing told the run its dates.

@@ -19,7 +19,7 @@ _ASKED_DAYS: Final = 14
 
 
 def brisk_client(settings: CleverSettings, on_token: Callable[[str], object] = lambda _: None) -> CleverClient:
-    """Make a client that gives up soon, because somebody is waiting: each request ends within a minute.
+    """Make a client that gives up soon, because a person is waiting: each request ends within a minute.
 
     :param settings: where Clever is, and as whom to ask.
     :param on_token: told each token that the client finds. Default: nobody is.

@@ -37,7 +37,7 @@ class AttendancePage:
     :param columns: the same rows in :data:`~airflow_provider_clever.models.PULLED_COLUMNS`, in canonical text.
     :param rejected: the rows that cannot be used.
     :param unknown_values: field -> number of usable rows with a value there that Clever does not document.
-    :param surrogates_replaced: number of broken letters that became U+FFFD.
+    :param surrogates_replaced: number of broken characters that became U+FFFD.
     :param next_link: link to the next page; None on the last.
     :param prev_link: link to the page before; None if Clever gave none, as on the first page.
     """

@@ -225,7 +225,7 @@ def _outside_gone_days(days: Days) -> int:
 
 
 def list_in_doubt(left_out: Sequence[str]) -> str:
-    """What there is to say about a list of schools that cannot be believed, with the next step.
+    """What there is to say about a list of schools that cannot be trusted, with the next step.
 
     :param left_out: the schools that it leaves out.
     """
@@ -243,9 +243,9 @@ def list_in_doubt(left_out: Sequence[str]) -> str:
 
 
 def unlisted(known: Collection[str], listed: Collection[str]) -> list[str] | None:
-    """The schools that a list leaves out if it leaves out so many that it cannot be believed; None: it can.
+    """The schools that a list leaves out if it leaves out so many that it cannot be trusted; None: it can.
 
-    An empty list cannot be believed either; it leaves out nothing in particular.
+    An empty list cannot be trusted either; it leaves out nothing in particular.
 
     :param known: the schools that the list before named.
     :param listed: those that it names now.

@@ -53,7 +53,7 @@ def mended(text: str) -> str:
 
 
 def without_surrogates(columns: Columns) -> Columns:
-    """The rows with every text mended."""
+    """The rows with every broken character replaced."""
     return {name: [value and mended(value) for value in values] for name, values in columns.items()}
 
 

@@ -1,4 +1,4 @@
-"""Whatever went wrong, in words for whoever typed a command: what happened, and the next step. Never a traceback."""
+"""Whatever went wrong, in words for the user: what happened, and the next step. Never a traceback."""
 
 import sys
 import traceback

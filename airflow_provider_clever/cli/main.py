@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _write_no_more()
         return ExitCode.CLOSED_PIPE
-    except Exception as error:  # noqa: BLE001 - words help whoever typed a command; a traceback does not
+    except Exception as error:  # noqa: BLE001 - a message helps the user; a traceback does not
         from airflow_provider_clever.cli.errors import complain, in_words
 
         _write_no_more()

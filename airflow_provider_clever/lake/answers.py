@@ -1,6 +1,6 @@
 """What a person has said of rows that did not come back, and which of them wait for an answer: ``answers.json``.
 
-It lies beside coverage and is changed by compare-and-swap, because tasks run side by side and whoever answers on a
+It lies beside coverage and is changed by compare-and-swap, because tasks run side by side and a person who answers on a
 command line or a page has no receipt. It holds ids of schools, days and counts, and who answered when; nothing of a
 student. docs/reference/landed-files.md, "Answers".
 """
@@ -108,7 +108,7 @@ class GivenAnswer:
 class Answers:
     """All that is asked and answered of one district.
 
-    :param listed: the schools that the last list named which could be believed, where pulls fetch the list themselves.
+    :param listed: the schools that the last list named that could be trusted, where pulls fetch the list themselves.
     """
 
     district_id: str

@@ -1,4 +1,4 @@
-"""The correction feed: per changed partition the rows before and after, for whoever keeps a copy in step.
+"""The correction feed: per changed partition the rows before and after, for anyone who keeps a copy in step.
 
 The record of a change is written before the partition itself, under a name made of the run, the partition and the
 content hashes before and after. So a try that is killed at any moment leaves no change of a partition without its

@@ -53,7 +53,7 @@ def note_findings(
     :param answers: as they were read before the pull; if nothing of them changes, nothing is read or written.
     :param key_id: the id of the run's idempotency key.
     :param found: by school.
-    :param listed: the schools that a list names which can be believed; None: there was none.
+    :param listed: the schools that a list names that can be trusted; None: there was none.
     :returns: what is withheld, with since when and whether that is news.
     :raises CleverLandingError: the destination cannot be read or written.
     """

@@ -1,4 +1,4 @@
-"""Rows that cannot land are kept, each once, so that somebody can look at them and they are reported only once."""
+"""Rows that cannot land are kept, each once, so that a person can look at them and they are reported only once."""
 
 import hashlib
 from collections.abc import Sequence

@@ -88,7 +88,7 @@ class SchoolReceipt:
 
     def then(self, later: "SchoolReceipt") -> "SchoolReceipt":
         """This one with the partitions that were written or compared later."""
-        # A day that one try wrote and a later one found unchanged was written; if its hash differs, somebody else wrote
+        # A day that one try wrote and a later one found unchanged was written; if its hash differs, another writer wrote
         # it in between, and the later try speaks.
         kept = {
             day: entry

@@ -1,4 +1,4 @@
-"""Is what was landed still so? Everything is read again and held against itself and against the receipts."""
+"""Check that what landed is unchanged: read everything again, and compare it with itself and with the receipts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

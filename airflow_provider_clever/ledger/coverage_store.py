@@ -1,7 +1,7 @@
 """One ``coverage.json`` per district: read by the planner and the sensor, written by one reducer, made of receipts.
 
 Receipts are the truth and coverage is what they add up to. It remembers which receipts it has taken in, so a night
-reads that night's alone; and if it is lost, one call makes it anew.
+reads that night's alone; and if it is lost, one call makes it again.
 """
 
 import logging
@@ -126,7 +126,7 @@ def receipts_at(objects: Objects, district_id: str, paths: Iterable[str]) -> lis
 
 
 def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
-    """Make coverage anew from all receipts; for when it was lost, damaged or doubted.
+    """Rebuild coverage from all receipts, after it was lost or damaged, or to check it.
 
     :raises CleverLandingError: the destination cannot be read or written; or no receipt can be read although coverage
         has taken some in, so that all it knows would be gone.

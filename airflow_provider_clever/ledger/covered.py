@@ -218,7 +218,7 @@ class Coverage:
     :param district_id: the district.
     :param timezone: IANA name of the zone that its days are reckoned in.
     :param schools: by id.
-    :param listed_on: the last date on which we asked which schools it shares, and could believe the answer.
+    :param listed_on: the last date on which we asked which schools it shares, and could trust the answer.
     :param newest_day: the newest attendance date that any pull has seen.
     :param last_sync: the newest sync that a pull has seen, by when the pull was.
     :param watermark: the sync up to which everything is covered; None: not everything is covered yet.
@@ -250,7 +250,7 @@ class Coverage:
 
     @property
     def listed_schools(self) -> set[str]:
-        """The schools that the last list which could be believed has named."""
+        """The schools that the last list that could be trusted has named."""
         return {id_ for id_, school in self.schools.items() if school.listed_on and school.unlisted_on is None}
 
     def list_schools(self, names: Mapping[str, str], today: date, *, is_believed: bool = True) -> None:

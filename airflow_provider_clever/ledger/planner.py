@@ -185,7 +185,7 @@ def plan(
     :param last_sync: the district's last attendance sync, as ``syncs.sync_text`` writes it.
     :param settings: how the district is to be pulled.
     :param rows_per_weekday: of schools that coverage cannot tell it for, by id.
-    :param asked: days that somebody asked for, as a backfill does: these and no others are due, covered or not.
+    :param asked: days that a person asked for, as a backfill does: these and no others are due, covered or not.
     :param within: look at these days only. Default: everything that Clever still has.
     """
     span = asked or within or DateRange(first_retained(today), today)
@@ -204,7 +204,7 @@ def plan(
 
 
 def _worth_asking(span: DateRange, today: date) -> DateRange:
-    # Nobody says to the day when Clever purges (clever-api.md O11), so what somebody asks for is tried a little longer.
+    # Nobody says to the day when Clever purges (clever-api.md O11), so what a person asks for is tried a little longer.
     return DateRange(max(span.first, first_retained(today) - timedelta(days=LAST_CHANCE_DAYS)), min(span.last, today))
 
 

@@ -64,7 +64,7 @@ def _try_facts(one: Try, today: date) -> PullFacts:
 
 
 def _pulled_at(pull: Receipt | Try, today: date) -> str:
-    """When a pull ended, as far as its worker's clock can be believed.
+    """When a pull ended, as far as its worker's clock can be trusted.
 
     It cannot have ended after the present day, or a day before the sync that it saw. A moment from the future would
     outdo every later pull; one from long ago would count days as lost that Clever had forgotten before we came.

@@ -58,7 +58,7 @@ def record_run(
     :param planned: what the run was to pull.
     :param receipts: where its pulls have left their receipts, relative to the destination.
     :param is_whole: whether the run was to pull all that is due.
-    :param left_out: the schools that the plan's own list left out so that it could not be believed. Default: it could.
+    :param left_out: the schools that the plan's own list left out so that it could not be trusted. Default: it could.
     :raises CleverLandingError: the destination cannot be read or written.
     """
     paths = list(receipts)

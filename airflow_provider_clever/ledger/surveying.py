@@ -27,7 +27,7 @@ class Survey:
     """A district as it is now, and what is due of it.
 
     :param schools: names of the schools that it shares, by id.
-    :param left_out: the schools that its list leaves out so that it cannot be believed; None: it can.
+    :param left_out: the schools that its list leaves out so that it cannot be trusted; None: it can.
     """
 
     district: District
@@ -92,7 +92,7 @@ def survey(
 
 
 def schools_left_out(objects: Objects, coverage: Coverage, schools: Collection[str]) -> list[str] | None:
-    """The schools that a list leaves out if it leaves out so many that it cannot be believed; None: it can.
+    """The schools that a list leaves out if it leaves out so many that it cannot be trusted; None: it can.
 
     :param schools: those that the list names.
     :raises CleverLandingError: the destination cannot be read.

@@ -1,4 +1,4 @@
-"""A question that is asked in a thread of its own, while whoever wants the answer has other work to end."""
+"""A question that is asked in a thread of its own, while the caller still has other work."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class LateAnswer(Generic[T]):
-    """One answer, asked for when somebody says so, and waited for no longer than it may be.
+    """One answer, requested on demand, and awaited for a limited time.
 
     :param question: gives the answer, or raises what :meth:`wait` shall raise.
     :param stop: set it to end the waiting.

@@ -52,7 +52,7 @@ class Stage:
         self.reset(self.first_plan, self.first_knobs)
 
     def reset(self, plan: WorldPlan, knobs: Knobs) -> None:
-        """Build the world anew, and forget requests, windows and faults."""
+        """Rebuild the world, and forget requests, windows and faults."""
         self.world = World(plan, knobs)
         self.world.turn(knobs)
         self.limiter, self.faults, self.journal = RateLimiter(), FaultQueue(), Journal()

@@ -115,7 +115,7 @@ def _district_facts(district: District) -> Body:
 
 
 def _reset(stage: Stage, body: Body) -> Body:
-    """Build the world anew: what the body does not name is as it was at the start of the sandbox."""
+    """Rebuild the world. What the body does not name is as at the start of the sandbox."""
     knobs = stage.first_knobs.changed(body.pop("knobs", {}))
     changes = dict(body)
     if "today" in changes:

@@ -224,7 +224,7 @@ class World:
         return block
 
     def forget_block(self, school: School, day: str) -> None:
-        """Drop a rendered day, so that it is written anew."""
+        """Drop a rendered day, so that it is rendered again."""
         block = self._blocks.pop((school.id, day), None)
         if block is not None:
             self._rows_held -= len(block.keys)

@@ -115,7 +115,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Poke, and wait in the way of the mode.
 
-        :raises AirflowFailException: waiting on is pointless until somebody fixes something.
+        :raises AirflowFailException: waiting on is pointless until a person fixes something.
         :raises AirflowSensorTimeout: there was no advance within ``timeout``.
         :raises AirflowTaskTimeout: there was none within ``execution_timeout``.
         """

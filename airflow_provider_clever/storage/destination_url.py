@@ -131,7 +131,7 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _CONN_ID: Final = re.compile(r"[\w.-]+", re.ASCII)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EMPTIED: Final = frozenset({"none", "null", "undefined", "nan"})
-"""What templates, JSON and tables of data write for nothing; in any case of letters."""
+"""What templates, JSON and tables of data write for nothing; in upper or lower case."""
 _OURS: Final = re.compile(r"/(?:attendance(?:_by_month)?/district=|_clever(?:/|$))")
 
 _DECOMPOSED: Final = (

@@ -148,7 +148,7 @@ class MissingRows:
             deleted = self._days(school_id, "deleted")
             if not any(found.fresh for found in deleted.values()):
                 continue
-            # Somebody has said that these are deleted, so no bound holds; but a passing answer is still no deletion.
+            # A person has said that these are deleted, so no bound holds; but a passing answer is still no deletion.
             together = judge({**undecided[school_id], **deleted}, self._rules, is_confirmed=False)
             if together is Verdict.CONFIRM and school_id not in self._confirmed:
                 self.verdicts[school_id] = Verdict.CONFIRM

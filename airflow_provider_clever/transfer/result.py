@@ -89,7 +89,7 @@ def problem_of(
 
     :param quarantined: how many rows were set aside for the first time.
     :param withheld: as the summary shows it.
-    :param left_out: the schools that a list left out which cannot be believed; None: the list can be, or there is none.
+    :param left_out: the schools that a list left out that cannot be trusted; None: the list can be, or there is none.
     """
     bad = _in_state(schools, "failed")
     if schools and len(_in_state(schools, "gone")) == len(schools):

@@ -1,6 +1,6 @@
 """One question to Clever, answered as a list of rows or landed at a destination. Without Airflow.
 
-This is what the operator does, for whoever has no Airflow at hand: a test, a notebook, a command line.
+This is what the operator does, for code without Airflow: a test, a notebook, a command line.
 """
 
 import logging

@@ -177,7 +177,7 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
     The payload is ``{"district_id": ..., "last_attendance_sync": ..., "previous": ...}``, instants as ISO-8601 UTC.
     The watch begins with the first poll; from then on its cursor lies in Airflow's asset state store, so that an
     advance during an outage is not lost. A crash may repeat an event: the same district with the same value. Airflow
-    3.1 and 3.2 have no such store: there each start of the triggerer begins the watch anew.
+    3.1 and 3.2 have no such store: there each start of the triggerer begins the watch again.
 
     All districts of a connection with the same interval share one poll loop: one small request per district and
     interval, spread over the interval. Airflow 3.1 and 3.2 have no shared loops: there each trigger polls for itself,

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _POLLS_AT_ONCE: Final = 16
 _SLOWEST: Final = 12
-"""A district that needs somebody to fix it (a refused token) is polled ever more rarely, at last each 12th interval."""
+"""A district that needs a person (its token is refused) is polled less and less often, down to every 12th interval."""
 
 
 @dataclass(eq=False)
@@ -189,7 +189,7 @@ class SyncStream(SharedStreamProducer):
 
     async def _follow_members(self) -> None:
         while True:
-            members = _GROUPS.setdefault(self._key, _Members())  # anew: the last to leave takes its group along
+            members = _GROUPS.setdefault(self._key, _Members())  # again: the last to leave takes its group along
             members.changed.clear()
             for watch in [watch for watch in self._tasks if watch not in members.watches]:
                 self._tasks.pop(watch).cancel()
@@ -213,7 +213,7 @@ class SyncStream(SharedStreamProducer):
             await asyncio.sleep(self._poll_seconds * min(2**watch.failures, _SLOWEST))
 
     async def _poll_on(self, watch: Watch, start: float, changes: ChangeLog) -> None:
-        """Poll, interval after interval, until somebody has to fix something."""
+        """Poll at each interval, until a person has to fix something."""
         async with self._slots:
             if not watch.known:
                 await watch.load()

@@ -46,7 +46,7 @@ FEATURES: Final = {
     ),
     "asset state store": (
         "a watcher goes on from its cursor after an outage",
-        "each start of the triggerer begins the watch anew: what synced meanwhile starts no run by itself",
+        "each start of the triggerer begins the watch again: what synced meanwhile starts no run by itself",
     ),
     "task state store": (
         "a rescheduled wait keeps its baseline and what it has said",

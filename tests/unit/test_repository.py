@@ -1,10 +1,14 @@
 """The repository's own rules: pins, links, the README's commands, and what a wheel carries."""
 
+import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +67,41 @@ def test_every_decision_has_its_number_and_its_status_in_the_list() -> None:
     )
     written = [(file.name[:4], file.name, file.read_text().splitlines()[0]) for file in sorted(folder.glob("0*.md"))]
     assert [(number, name, f"# {number}: {title}") for number, name, title in listed] == written
+
+
+GLOSSARY = ROOT / "docs/reference/glossary.md"
+PACKAGE = sorted((ROOT / "airflow_provider_clever").rglob("*.py"))
+
+
+def words_to_avoid() -> re.Pattern[str]:
+    section = GLOSSARY.read_text().partition("## Words to avoid")[2]
+    rows = re.findall(r"^\| (?!avoid)([a-z][^|]*?) \|", section, re.MULTILINE)
+    words = [word for row in rows for word in row.split(", ")]
+    assert words
+    return re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE)
+
+
+def prose_of(file: Path) -> Iterator[str]:
+    """What a file says to its readers: the paragraphs of a page; the docstrings and comments of a module."""
+    text = file.read_text()
+    if file.suffix == ".md":
+        yield FENCED.sub("", text)
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    yield from (token.string for token in tokens if token.type == tokenize.COMMENT)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in (*PACKAGE, *PAGES) if file != GLOSSARY and file.parent.name != "decisions"],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
+def test_no_prose_has_a_word_that_the_glossary_avoids(file: Path) -> None:
+    avoided = words_to_avoid()
+    assert [found.group() for text in prose_of(file) for found in avoided.finditer(text)] == []
 
 
 def pins(file: Path) -> list[str]:
