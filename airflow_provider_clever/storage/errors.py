@@ -49,7 +49,7 @@ def _facts(error: BaseException) -> set[str]:
 
 
 def is_permanent(error: BaseException) -> bool:
-    """Whether the same call would fail again until somebody changes something."""
+    """Whether the same call would fail again until a person changes something."""
     facts = _facts(error)
     return any(facts & kinds for kinds, _ in _NEXT_STEPS)
 
