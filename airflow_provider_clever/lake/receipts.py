@@ -88,8 +88,8 @@ class SchoolReceipt:
 
     def then(self, later: "SchoolReceipt") -> "SchoolReceipt":
         """This one with the partitions that were written or compared later."""
-        # A day that one try wrote and a later one found unchanged was written; if its hash differs, another writer wrote
-        # it in between, and the later try speaks.
+        # A day that one try wrote and a later one found unchanged counts as written. If its hash differs, another
+        # writer wrote it in between, and the later try counts.
         kept = {
             day: entry
             for day, entry in self.written.items()
