@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 from airflow_provider_clever.exceptions import CleverSettingsError
@@ -19,6 +19,10 @@ EDGE_DAYS: Final = 14
 
 LAST_CHANCE_DAYS: Final = EDGE_DAYS
 """How long before Clever forgets a day it counts as about to be lost."""
+
+Weekday: TypeAlias = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: Final[tuple[Weekday, ...]] = get_args(Weekday)
+"""In the order in which Python numbers them."""
 
 ONE_DAY: Final = timedelta(days=1)
 

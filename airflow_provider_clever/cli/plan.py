@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
+from airflow_provider_clever.dates import WEEKDAYS
 
 if TYPE_CHECKING:
     from airflow_provider_clever.dates import DateRange
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 HELP: Final = "what is due of a district, why, and what it takes to pull it"
 
 _SHOWN_SCHOOLS: Final = 40
-_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--timezone", default="", metavar="ZONE", help="the district's zone (default: as last recorded)"
     )
     arguments.add_lookback(parser)
-    parser.add_argument("--sweep-weekday", default="sunday", choices=(*_WEEKDAYS, "never"), metavar="DAY")
+    parser.add_argument("--sweep-weekday", default="sunday", choices=(*WEEKDAYS, "never"), metavar="DAY")
     arguments.add_connection(parser)
     parser.add_argument("--all", action="store_true", help=f"show every school, not only {_SHOWN_SCHOOLS} that are due")
     arguments.add_today(parser)
@@ -66,7 +66,7 @@ def _surveyed(options: Namespace) -> "Survey":
         span = _looked_at(options, today)
         plan_settings = PlanSettings(
             corrections=CorrectionRules(timezone=zone, lookback_days=options.lookback_days),
-            sweep_weekday=None if options.sweep_weekday == "never" else _WEEKDAYS.index(options.sweep_weekday),
+            sweep_weekday=None if options.sweep_weekday == "never" else WEEKDAYS.index(options.sweep_weekday),
             requests_per_minute=BUDGET_PER_MINUTE * settings.budget_share,
         )
         return survey(client, objects, today=today, settings=plan_settings, within=span)

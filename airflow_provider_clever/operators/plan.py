@@ -1,10 +1,11 @@
 """The operator that works out what is due of a district."""
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
+from airflow_provider_clever.dates import WEEKDAYS
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.operators.ledger import LedgerOperator
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_clever.dates import DateRange
     from airflow_provider_clever.ledger.planner import Plan
     from airflow_provider_clever.ledger.surveying import Survey
-
-WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class CleverAttendancePlanOperator(LedgerOperator):

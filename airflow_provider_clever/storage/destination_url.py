@@ -108,13 +108,14 @@ def destination_url(given: object, *, single_writer: bool = False) -> Destinatio
     raise CleverSettingsError(f"destination {_shown(given)} cannot be used: {problem}. {HOW_TO_WRITE_ONE}.")
 
 
-def check_before_rendering(given: str) -> None:
+def check_before_rendering(given: str, *, single_writer: bool = False) -> None:
     """Refuse a destination that is wrong already where a DAG is made; a template is judged once it is rendered.
 
+    :param single_writer: as of :func:`destination_url`.
     :raises CleverSettingsError: as :func:`destination_url`.
     """
     if not _TEMPLATE.search(given):
-        destination_url(given)
+        destination_url(given, single_writer=single_writer)
 
 
 def path_as_url(given: str) -> str:

@@ -59,6 +59,26 @@ def test_a_district_may_wait_for_its_sync_first_and_goes_on_without_one() -> Non
     assert dag.get_task("plan").trigger_rule == "all_done"
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_what_is_promised_of_a_district_reaches_each_task_that_asks(given: bool) -> None:
+    district = {"district_id": A, "single_writer": given, "fail_on_quarantine": given, **LAKE}
+    (dag,) = attendance_dags([district]).values()
+    pull = dag.get_task("pull").partial_kwargs
+    assert (pull["single_writer"], pull["fail_on_quarantine"]) == (given, given)
+    assert [dag.get_task(name).single_writer for name in ("plan", "record")] == [given, given]
+
+
+def test_every_key_of_a_district_is_documented() -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "scale-out.md"
+    rows = [line.split("|")[1] for line in page.read_text().splitlines() if line.startswith("| `")]
+    assert set(DistrictDag.model_fields) == {key.strip(" `") for row in rows for key in row.split(",")}
+
+
+def test_a_store_without_compare_and_swap_takes_a_promise() -> None:
+    (dag,) = attendance_dags([{"district_id": A, "destination": "hdfs://lake/clever", "single_writer": True}]).values()
+    assert dag.get_task("plan").destination == "hdfs://lake/clever"
+
+
 @pytest.mark.timing
 def test_three_hundred_districts_parse_cheaply_without_network_and_spread_over_the_night(
     tmp_path: Path,

@@ -29,6 +29,12 @@ WRONG = {
     "no list": ("defaults: {}", "districts: must be a list"),
     "a word for a list": ("districts: none", "districts: must be a list"),
     "a word for a district": ("districts: [none]", "district 1: must be keys and values"),
+    "a word for a promise": (ONE + "    single_writer: 'yes'\n", "district 1: single_writer"),
+    "a store without compare-and-swap": (
+        ONE.replace("s3://aws_default@lake", "hdfs://lake"),
+        "district 1: destination",
+    ),
+    "a number for a flag": (ONE + "    fail_on_quarantine: 0\n", "district 1: fail_on_quarantine"),
     "no pull at once": (ONE + "    parallel_pulls: 0\n", "district 1: parallel_pulls"),
     "fewer than no requests": (ONE + "    max_concurrency: -1\n", "district 1: max_concurrency"),
     "a wait for ever": (ONE + "    wait_hours: .inf\n", "district 1: wait_hours"),

@@ -1,0 +1,146 @@
+"""How one district is pulled: the keys of a list of districts, and what each may be."""
+
+import hashlib
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+
+from airflow_provider_clever.attendance.values import CleverId, Text
+from airflow_provider_clever.compat import CronTriggerTimetable
+from airflow_provider_clever.dates import Weekday, zone_named
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.hooks import arguments
+from airflow_provider_clever.operators.attendance import LONGEST_SPAN_DAYS, MOST_CONCURRENCY
+from airflow_provider_clever.storage.destination_url import check_before_rendering
+from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
+
+LONGEST_WAIT_HOURS: Final = 7 * 24
+"""A run that waits holds back the next one, and with it everything that is due."""
+
+_NIGHT: Final = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
+
+
+def _zone(name: str) -> str:
+    try:
+        zone_named(name)
+    except CleverSettingsError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+    return name
+
+
+def _place(text: str, info: ValidationInfo) -> str:
+    try:
+        check_before_rendering(text, single_writer=info.data.get("single_writer", False))
+    except CleverSettingsError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+    return text
+
+
+def _schedule(cron: str) -> str:
+    if cron:
+        from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]  # Airflow's own, without types
+
+        try:
+            CronTriggerTimetable(cron, timezone="UTC").validate()
+        except Exception as error:  # noqa: BLE001 - Airflow's kinds for this differ from version to version
+            raise ValueError(f"{cron!r} is no cron expression such as '0 3 * * *' ({type(error).__name__})") from None
+        try:
+            if not cron.startswith("@"):
+                croniter(cron).get_next()  # Airflow takes 30 February, and its scheduler then finds no such day
+        except CroniterBadDateError:
+            raise ValueError(f"{cron!r} names a day that never comes") from None
+    return cron
+
+
+def _name(text: str) -> str:
+    # Airflow keeps it in a database, which takes no NUL, and shows it on pages.
+    if problem := arguments.optional_text(text):
+        raise ValueError(problem)
+    return text
+
+
+def _id(text: str) -> str:
+    if problem := arguments.text(text):
+        raise ValueError(problem)
+    return text
+
+
+class DistrictDag(BaseModel):
+    """How one district is pulled. Each field is a key of the YAML file, too.
+
+    :param district_id: Clever's id of the district.
+    :param destination: where attendance lands, such as ``s3://aws_default@my-lake/clever``.
+    :param name: shown in the UI. Default: the id.
+    :param dag_id: default ``clever_attendance_<district id>``.
+    :param clever_conn_id: the connection; default ``clever_default``.
+    :param timezone: IANA name of the district's zone; it decides which day it is. Default ``UTC``.
+    :param schedule: a cron expression in that zone. Default: daily, at a minute of the night that the district's id
+        picks, so that many districts do not start at once.
+    :param night: from when to when runs may start, in that zone. Default ``03:00-06:00``, which no clock
+        change touches.
+    :param lookback_days: for how many days after a day corrections to it are expected. Default 14.
+    :param sweep_weekday: when everything that Clever still has is pulled again; default ``sunday``. None: never.
+    :param wait_for_sync: wait for the district's upload first, in the triggerer. Default False.
+    :param wait_hours: for how long, 168 (a week) at most; then the run goes on without. Default 4.
+    :param pool: Airflow pool for the pulling tasks. Default: Airflow's own.
+    :param parallel_pulls: pulling tasks of one run at once. Default 2: they share the token's budget.
+    :param max_concurrency: requests side by side in each of them, 1 to 256. Default 16.
+    :param page_limit: rows of a page, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
+    :param max_span_days: days that one question to Clever may have. Default: no limit; halved while Clever refuses it.
+    :param file_format: ``parquet`` (default) or ``jsonl``.
+    :param single_writer: promise that nobody else writes to the destination at the same time, which allows stores that
+        cannot compare and swap. Default False.
+    :param fail_on_quarantine: fail a pulling task, after its good rows have landed, when rows were set aside that had
+        not been before. Default True.
+    :param write_changes: also write the correction feed. Default False.
+    :param most_missing_percent: how much of a school's landed rows may not come back for that to be taken for a
+        deletion. Default 10; more is walked again, and then withheld.
+    :param most_missing_percent_of_run: the same for all schools of a pulling task together. Default 5.
+    :param most_missing_students: rows of so many students may go whatever part of a school that is. Default 2.
+    :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    district_id: CleverId
+    single_writer: bool = False  # before the destination, whose check depends on it
+    destination: Annotated[Text, AfterValidator(_place)]
+    name: Annotated[str, StringConstraints(max_length=200), AfterValidator(_name)] = ""
+    dag_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]*$", max_length=250)] = ""
+    clever_conn_id: Annotated[str, AfterValidator(_id)] = "clever_default"
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    schedule: Annotated[str, AfterValidator(_schedule)] = ""
+    night: Annotated[str, StringConstraints(pattern=_NIGHT.pattern)] = "03:00-06:00"
+    lookback_days: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_DAYS)] = 14
+    sweep_weekday: Weekday | None = "sunday"
+    wait_for_sync: bool = False
+    wait_hours: Annotated[float, Field(gt=0, le=LONGEST_WAIT_HOURS)] = 4.0
+    pool: Annotated[str, AfterValidator(_name)] | None = None
+    parallel_pulls: Annotated[int, Field(ge=1)] = 2
+    max_concurrency: Annotated[int, Field(ge=1, le=MOST_CONCURRENCY)] = 16
+    page_limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    max_span_days: Annotated[int, Field(ge=1, le=LONGEST_SPAN_DAYS)] | None = None
+    file_format: Literal["parquet", "jsonl"] = "parquet"
+    fail_on_quarantine: bool = True
+    write_changes: bool = False
+    most_missing_percent: Annotated[float, Field(ge=0, le=100, strict=False)] = 10.0
+    most_missing_percent_of_run: Annotated[float, Field(ge=0, le=100, strict=False)] = 5.0
+    most_missing_students: Annotated[int, Field(ge=0)] = 2
+    confirm_seconds: Annotated[float, Field(ge=0, le=3600, strict=False)] = 10.0
+
+    @property
+    def id_of_dag(self) -> str:
+        """The DAG's id."""
+        return self.dag_id or f"clever_attendance_{self.district_id}"
+
+    def cron(self) -> str:
+        """When it runs: what was given, else the minute of the night that the id picks, the same in every process."""
+        if self.schedule:
+            return self.schedule
+        from_hour, from_minute, to_hour, to_minute = map(int, _NIGHT.fullmatch(self.night).groups())  # type: ignore[union-attr]  # checked when it was read
+        start = from_hour * 60 + from_minute
+        length = (to_hour * 60 + to_minute - start) % (24 * 60) or 1
+        picked = int.from_bytes(hashlib.sha256(self.district_id.encode()).digest()[:8])
+        hour, minute = divmod((start + picked % length) % (24 * 60), 60)
+        return f"{minute} {hour} * * *"

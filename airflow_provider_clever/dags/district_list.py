@@ -1,0 +1,107 @@
+"""A list of districts: read from a file or a Variable, and checked whole before anything is made of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from airflow_provider_clever.dags.district_dag import DistrictDag
+from airflow_provider_clever.exceptions import CleverSettingsError
+
+
+def districts_from_variable(name: str) -> list[dict[str, Any]]:
+    """Give the districts that an Airflow Variable lists as JSON, for :func:`attendance_dags`.
+
+    It is looked up each time the DAG file is parsed, which is one call to the metadata database (or secrets backend)
+    every 30 seconds; a file costs nothing.
+
+    :param name: of the Variable.
+    :raises CleverSettingsError: there is no such Variable, or it is no list.
+    """
+    from airflow.sdk import Variable
+
+    try:
+        found = Variable.get(name, default=None, deserialize_json=True)
+    except (ImportError, ValueError, RecursionError):
+        # It is no JSON at all, or too deep; or, in the first 3.1s and outside of Airflow's services, there is none.
+        found = None
+    if not isinstance(found, list):
+        raise CleverSettingsError(
+            f'The Variable {name} holds no list of districts. Set it: airflow variables set {name} \'[{{"district_id": '
+            '"…", "destination": "s3://…"}]\''
+        )
+    return found
+
+
+def district_dags(
+    districts: str | Path | Sequence[Mapping[str, Any]], defaults: Mapping[str, Any] | None
+) -> list[DistrictDag]:
+    """Read and check a list of districts.
+
+    :param districts: a YAML file, or the list itself.
+    :param defaults: what holds for every district that does not say otherwise; it wins over the file's own.
+    :raises CleverSettingsError: naming everything that is wrong with the list.
+    """
+    read, read_defaults = _read_file(Path(districts)) if isinstance(districts, str | Path) else (districts, {})
+    if not isinstance(read_defaults, Mapping) or not isinstance(defaults or {}, Mapping):
+        raise CleverSettingsError("The list of districts cannot be used. defaults: must be keys and values.")
+    return _checked(read, {**read_defaults, **(defaults or {})})
+
+
+def _read_file(path: Path) -> tuple[object, object]:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML in which a key that stands twice is a mistake: the first one's districts would be dropped."""
+
+    def mapping(loader: Loader, node: yaml.MappingNode) -> dict[object, object]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        doubled = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if doubled:
+            raise CleverSettingsError(f"{path} has a key twice in one place: {', '.join(doubled)}.")
+        return loader.construct_mapping(node, deep=True)
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise CleverSettingsError(f"{path} cannot be read as YAML: {error.problem or 'it is broken'}{where}.") from None
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise CleverSettingsError(f"{path} cannot be read as YAML ({type(error).__name__}).") from None
+    if isinstance(found, list):
+        return found, {}
+    if not isinstance(found, dict):
+        raise CleverSettingsError(f"{path} holds neither a list of districts nor `districts:` beside `defaults:`.")
+    unknown = sorted(map(str, found.keys() - {"districts", "defaults"}))
+    if unknown:
+        raise CleverSettingsError(
+            f"{path} has keys that mean nothing: {', '.join(unknown)}. On its own level there are `districts:` and "
+            "`defaults:` alone; what holds for every district stands below `defaults:`."
+        )
+    return found.get("districts"), found.get("defaults") or {}
+
+
+def _checked(districts: object, defaults: Mapping[str, Any]) -> list[DistrictDag]:
+    if not isinstance(districts, Sequence) or isinstance(districts, str | bytes):
+        raise CleverSettingsError("The list of districts cannot be used. districts: must be a list.")
+    if not districts:
+        raise CleverSettingsError("The list of districts is empty, so there is no DAG. Name at least one district.")
+    problems: list[str] = []
+    settings: dict[str, DistrictDag] = {}
+    for number, given in enumerate(districts, start=1):
+        if not isinstance(given, Mapping):
+            problems.append(f"district {number}: must be keys and values, such as `district_id: 65e0…`")
+            continue
+        try:
+            one = DistrictDag.model_validate({**defaults, **given})
+        except ValidationError as error:
+            found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False))
+            problems += [f"district {number}: {text}" for text in found]
+        else:
+            problems += [f"district {number}: {one.id_of_dag} stands in the list already"] * (one.id_of_dag in settings)
+            settings[one.id_of_dag] = one
+    if problems:
+        raise CleverSettingsError("The list of districts cannot be used. " + "; ".join(problems) + ".")
+    return list(settings.values())

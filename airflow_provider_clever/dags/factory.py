@@ -1,0 +1,134 @@
+"""One DAG per district, made from a list of districts that is known without asking anybody."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pendulum
+from airflow.sdk import DAG, TriggerRule
+
+from airflow_provider_clever.compat import CronTriggerTimetable
+from airflow_provider_clever.dags.district_dag import DistrictDag
+from airflow_provider_clever.dags.district_list import district_dags
+from airflow_provider_clever.dags.run_params import answer_params, range_params
+from airflow_provider_clever.operators.attendance import CleverAttendanceOperator
+from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageOperator
+from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
+from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
+
+_RETRIES: Final[dict[str, Any]] = {
+    "retries": 3,
+    "retry_delay": timedelta(minutes=5),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(hours=1),
+}
+
+_SINCE: Final = "{{ '' if dag_run.run_type == 'scheduled' else '1970-01-01T00:00:00Z' }}"
+"""The sensor's baseline: a scheduled run waits for what the watermark does not know; any other one goes on at once."""
+
+_LISTED_AT: Final = "{{ (ti.xcom_pull(task_ids='plan', key='summary') or {}).get('planned_at', '') }}"
+"""When the plan fetched the list of schools, so that the pull need not fetch it again before it marks rows."""
+
+_TASK_NAME: Final = "{{ task.date_range_start }} to {{ task.date_range_end }}, {{ task.school_ids | length }} schools"
+
+_DOC: Final = """\
+Attendance of district `{district_id}` to `{destination}`: work out what is due, pull it, record what is covered.
+
+A run that failed needs nothing but its cause fixed: the next night asks again for whatever is missing.
+
+To pull certain days, trigger the DAG with both dates, or backfill it (the last date is the day after the last day):
+`airflow backfill create --dag-id {dag_id} --from-date … --to-date …`
+"""
+
+
+def attendance_dags(
+    districts: str | Path | Sequence[Mapping[str, Any]], *, defaults: Mapping[str, Any] | None = None
+) -> dict[str, DAG]:
+    """Give one DAG per district, by DAG id: ``globals().update(attendance_dags(...))`` in a DAG file.
+
+    Each: (wait for the sync) -> plan -> pull, mapped -> record. They are scheduled, backfilled and paused one by one.
+
+    :param districts: a YAML file (a list of districts, or ``districts`` beside ``defaults``), or the list itself. The
+        keys are the fields of :class:`DistrictDag`.
+    :param defaults: what holds for every district that does not say otherwise.
+    :raises CleverSettingsError: naming everything that is wrong with the list.
+    """
+    return {dag.dag_id: dag for dag in map(_dag, district_dags(districts, defaults))}
+
+
+def _dag(settings: DistrictDag) -> DAG:
+    ledger: dict[str, Any] = {
+        "destination": settings.destination,
+        "district_id": settings.district_id,
+        "clever_conn_id": settings.clever_conn_id,
+        "lookback_days": settings.lookback_days,
+        "timezone": settings.timezone,
+        "single_writer": settings.single_writer,
+    }
+    with DAG(
+        dag_id=settings.id_of_dag,
+        dag_display_name=f"Clever attendance: {settings.name or settings.district_id}",
+        doc_md=_DOC.format(
+            district_id=settings.district_id, destination=settings.destination, dag_id=settings.id_of_dag
+        ),
+        # A trigger timetable: the run of a day is named after that day, and its data interval is that instant, so a
+        # backfill run asks for one day. A data-interval timetable at 03:17 would touch two.
+        schedule=CronTriggerTimetable(settings.cron(), timezone=settings.timezone),
+        # Long ago, because nothing older can be backfilled; without catchup it starts nothing.
+        start_date=pendulum.datetime(2020, 1, 1, tz=settings.timezone),
+        catchup=False,
+        max_active_runs=1,
+        default_args=_RETRIES,
+        params=range_params() | answer_params(),
+        tags=["clever", "attendance"],
+    ) as dag:
+        plan = CleverAttendancePlanOperator(
+            task_id="plan",
+            sweep_weekday=settings.sweep_weekday,
+            # A night without a sync still has gaps, sweeps and last chances to see to.
+            trigger_rule=TriggerRule.ALL_DONE,
+            **ledger,
+        )
+        pull = CleverAttendanceOperator.partial(
+            task_id="pull",
+            district_id=settings.district_id,
+            clever_conn_id=settings.clever_conn_id,
+            destination=settings.destination,
+            file_format=settings.file_format,
+            write_changes=settings.write_changes,
+            max_concurrency=settings.max_concurrency,
+            page_limit=settings.page_limit,
+            max_span_days=settings.max_span_days,
+            most_missing_percent=settings.most_missing_percent,
+            most_missing_percent_of_run=settings.most_missing_percent_of_run,
+            most_missing_students=settings.most_missing_students,
+            confirm_seconds=settings.confirm_seconds,
+            fail_on_quarantine=settings.fail_on_quarantine,
+            single_writer=settings.single_writer,
+            # The recording task reports what is withheld: when it is new or has grown, and not every night again.
+            fail_on_withheld=False,
+            listed_at=_LISTED_AT,
+            max_active_tis_per_dagrun=settings.parallel_pulls,
+            map_index_template=_TASK_NAME,
+            **({"pool": settings.pool} if settings.pool else {}),
+        ).expand_kwargs(plan.output)
+        pull >> CleverAttendanceCoverageOperator(task_id="record", **ledger)
+        if settings.wait_for_sync:
+            _wait(settings) >> plan
+    return dag
+
+
+def _wait(settings: DistrictDag) -> CleverAttendanceSyncSensor:
+    return CleverAttendanceSyncSensor(
+        task_id="wait_for_sync",
+        district_id=settings.district_id,
+        clever_conn_id=settings.clever_conn_id,
+        destination=settings.destination,
+        since=_SINCE,
+        deferrable=True,
+        poke_interval=600,
+        timeout=settings.wait_hours * 3600,
+        soft_fail=True,
+        on_paused="skip",
+    )
