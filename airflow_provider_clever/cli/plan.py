@@ -53,9 +53,9 @@ def _surveyed(options: Namespace) -> "Survey":
     from airflow_provider_clever.cli.destinations import objects_at
     from airflow_provider_clever.dates import zone_named
     from airflow_provider_clever.ledger.coverage_store import read_coverage
-    from airflow_provider_clever.ledger.covered import CorrectionRules
     from airflow_provider_clever.ledger.planner import BUDGET_PER_MINUTE, PlanSettings
     from airflow_provider_clever.ledger.surveying import survey
+    from airflow_provider_clever.ledger.watermark import CorrectionRules
 
     objects = objects_at(options.destination)
     settings = settings_of(options.conn_id, options.district)

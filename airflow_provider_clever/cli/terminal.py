@@ -15,7 +15,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from airflow_provider_clever.lake.verify import VerifyReport
-    from airflow_provider_clever.ledger.planner import Plan
+    from airflow_provider_clever.ledger.planner import DistrictPlan
     from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays
     from airflow_provider_clever.ledger.surveying import Survey
 
@@ -68,7 +68,7 @@ def show_plan(survey: "Survey", *, most_schools: int | None) -> None:
     _name(console, "lost: Clever has forgotten these days, and they were never covered", lost_days(plan), "red")
 
 
-def _minutes(requests: int | None, plan: "Plan") -> str:
+def _minutes(requests: int | None, plan: "DistrictPlan") -> str:
     if not requests:
         return _number(requests)
     minutes = requests / plan.requests_per_minute

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.dates import ONE_DAY, DateRange, date_from_text
-from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage, WithheldDays
+from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.receipt_facts import RowCounts, WithheldDays
 from airflow_provider_clever.syncs import sync_text
 
 SCHEMA_VERSION: Final = 1
@@ -23,36 +24,23 @@ class NewerCoverageError(CoverageFormatError):
     """A newer version of this package wrote it."""
 
 
-class Tally(NamedTuple):
-    """What receipts counted, in rows."""
-
-    missing: int = 0
-    returned: int = 0
-    quarantined: int = 0
-
-
-def total(tallies: Iterable[Tally]) -> Tally:
-    """The sum."""
-    return Tally(*(sum(column) for column in zip(*tallies, strict=True)))
-
-
 @dataclass(frozen=True, slots=True)
 class FoldedMonth:
     """The receipts of one month's folder that have been taken in.
 
-    :param names: what each of them counted; None once the month is old and only sums are kept.
+    :param names: by name what each of them counted; None once the month is old and only sums are kept.
     :param count: how many there are.
-    :param tally: what they counted.
+    :param counts: what they counted.
     """
 
-    names: Mapping[str, Tally] | None
+    names: Mapping[str, RowCounts] | None
     count: int
-    tally: Tally
+    counts: RowCounts
 
     @classmethod
-    def of(cls, names: Mapping[str, Tally]) -> "FoldedMonth":
+    def of(cls, names: Mapping[str, RowCounts]) -> "FoldedMonth":
         """A month whose receipts are known by name."""
-        return cls(dict(names), len(names), total(names.values()))
+        return cls(dict(names), len(names), RowCounts.sum(names.values()))
 
 
 @dataclass(slots=True)
@@ -66,9 +54,9 @@ class CoverageFile:
     receipts: dict[str, FoldedMonth] = field(default_factory=dict)
 
     @property
-    def tally(self) -> Tally:
+    def counts(self) -> RowCounts:
         """What all receipts counted together."""
-        return total(month.tally for month in self.receipts.values())
+        return RowCounts.sum(month.counts for month in self.receipts.values())
 
 
 def to_json(file: CoverageFile) -> bytes:
@@ -152,8 +140,8 @@ def _withheld(found: WithheldDays | None) -> list[Any] | None:
 
 def _month(folded: FoldedMonth) -> dict[str, Any]:
     if folded.names is None:
-        return {"count": folded.count, "tally": list(folded.tally)}
-    return {"names": {name: list(tally) for name, tally in sorted(folded.names.items())}}
+        return {"count": folded.count, "tally": list(folded.counts)}
+    return {"names": {name: list(counts) for name, counts in sorted(folded.names.items())}}
 
 
 def _file(document: Mapping[str, Any]) -> CoverageFile:
@@ -216,8 +204,8 @@ def _read_withheld(facts: Any) -> WithheldDays | None:
 
 def _read_month(facts: Mapping[str, Any]) -> FoldedMonth:
     if "names" in facts:
-        return FoldedMonth.of({name: Tally(*tally) for name, tally in facts["names"].items()})
-    return FoldedMonth(None, int(facts["count"]), Tally(*facts["tally"]))
+        return FoldedMonth.of({name: RowCounts(*counts) for name, counts in facts["names"].items()})
+    return FoldedMonth(None, int(facts["count"]), RowCounts(*facts["tally"]))
 
 
 def _text(day: date | None) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
@@ -22,10 +22,10 @@ from airflow_provider_clever.ledger.coverage_json import (
     NewerCoverageError,
     from_json,
     to_json,
-    total,
 )
-from airflow_provider_clever.ledger.covered import CorrectionRules, Coverage, watermark
-from airflow_provider_clever.ledger.receipt_facts import Told, told_by
+from airflow_provider_clever.ledger.covered import Coverage
+from airflow_provider_clever.ledger.receipt_facts import PullFacts, RowCounts, pull_facts
+from airflow_provider_clever.ledger.watermark import CorrectionRules, watermark
 from airflow_provider_clever.storage.objects import Objects
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,10 @@ _WATCHED_DAYS: Final = 250
 A run of such a month that is cleared names its own receipts, and those are read."""
 
 _REBUILD: Final = "make it again from the receipts with `clever-attendance status DESTINATION --rebuild`"
+
+
+FactsByMonth: TypeAlias = dict[str, dict[str, PullFacts]]
+"""What receipts say, by the month of their folder and their name in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +156,7 @@ class _DamagedCoverageError(CleverLandingError):
     """Nothing to fix: what the receipts say counts, and the file is written again by the next record."""
 
 
-def _all_receipts(objects: Objects, district_id: str, today: date) -> dict[str, dict[str, Told]]:
+def _all_receipts(objects: Objects, district_id: str, today: date) -> FactsByMonth:
     folders = objects.names(layout.our_path(district_id, "receipts"))
     return {_last_part(folder): _read_all(objects, objects.names(folder), district_id, today) for folder in folders}
 
@@ -180,12 +184,12 @@ def _parsed(data: bytes | None, district_id: str) -> CoverageFile:
     return file
 
 
-def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[str]) -> dict[str, dict[str, Told]]:
+def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[str]) -> FactsByMonth:
     """The receipts to take in, by month and name."""
     district_id = file.coverage.district_id
     oldest = (today - timedelta(days=_WATCHED_DAYS)).strftime("%Y-%m")
     months_again = {path.rsplit("/", 2)[-2] for path in again}
-    found: dict[str, dict[str, Told]] = {}
+    found: FactsByMonth = {}
     for folder in objects.names(layout.our_path(district_id, "receipts")):
         month = _last_part(folder)
         if month < oldest and month not in months_again:
@@ -200,9 +204,9 @@ def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[
     return found
 
 
-def _read_all(objects: Objects, paths: Iterable[str], district_id: str, today: date) -> dict[str, Told]:
+def _read_all(objects: Objects, paths: Iterable[str], district_id: str, today: date) -> dict[str, PullFacts]:
     receipts = read_receipts(objects, district_id, paths, damaged=_leave_out)
-    return {_last_part(receipt.path): told_by(receipt, today) for receipt in receipts}
+    return {_last_part(receipt.path): pull_facts(receipt, today) for receipt in receipts}
 
 
 def _leave_out(path: str, error: Exception) -> None:
@@ -214,7 +218,7 @@ def _write(
     objects: Objects,
     district_id: str,
     listing: Listing,
-    months: Mapping[str, Mapping[str, Told]],
+    months: FactsByMonth,
     *,
     keep: bool,
 ) -> CoverageFile:
@@ -249,15 +253,15 @@ def _start(data: bytes | None, district_id: str, *, keep: bool) -> CoverageFile:
     return CoverageFile(new)
 
 
-def _fold(file: CoverageFile, month: str, receipts: Mapping[str, Told]) -> None:
-    for told in receipts.values():
-        file.coverage.fold(told.facts)
+def _fold(file: CoverageFile, month: str, receipts: Mapping[str, PullFacts]) -> None:
+    for facts in receipts.values():
+        file.coverage.fold(facts)
     known = file.receipts.get(month)
-    tallies = {name: told.tally for name, told in receipts.items()}
+    counts = {name: facts.counts for name, facts in receipts.items()}
     if known is None or known.names is not None:
-        file.receipts[month] = FoldedMonth.of({**(known.names or {} if known else {}), **tallies})
-    elif len(tallies) >= known.count:  # an old month was read again, whole
-        file.receipts[month] = FoldedMonth(None, len(tallies), total(tallies.values()))
+        file.receipts[month] = FoldedMonth.of({**(known.names or {} if known else {}), **counts})
+    elif len(counts) >= known.count:  # an old month was read again, whole
+        file.receipts[month] = FoldedMonth(None, len(counts), RowCounts.sum(counts.values()))
 
 
 def _finish(file: CoverageFile, listing: Listing) -> None:
@@ -268,7 +272,7 @@ def _finish(file: CoverageFile, listing: Listing) -> None:
     coverage.watermark = watermark(coverage, listing.today, listing.rules)
     for month in sorted(file.receipts)[:-_NAMED_MONTHS]:
         folded = file.receipts[month]
-        file.receipts[month] = FoldedMonth(None, folded.count, folded.tally)
+        file.receipts[month] = FoldedMonth(None, folded.count, folded.counts)
 
 
 def _last_part(path: str) -> str:

@@ -6,12 +6,12 @@ or whether one comes twice: the outcome is the same.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, timedelta, tzinfo
-from functools import lru_cache
+from datetime import date
 from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.dates import ONE_DAY, DateRange, date_ranges, first_retained, forgotten_on
+from airflow_provider_clever.dates import ONE_DAY, DateRange, date_ranges, first_retained
+from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull, WithheldDays
 
 NEVER_SYNCED: Final = ""
 """The sync of a district that has not synced yet, or does not say when."""
@@ -28,67 +28,6 @@ class Cover(NamedTuple):
     is_settled: bool
     pulled_at: str
     sync: str
-
-
-class WithheldDays(NamedTuple):
-    """Days of which landed rows did not come back, and nothing was concluded. Of two, the later one counts.
-
-    :param at: when the pull ended that found it.
-    :param rows: how many rows did not come back.
-    :param of: of how many.
-    :param since: when a pull first found it.
-    :param days: the days of these rows. They stand in the lake.
-    """
-
-    at: str
-    rows: int
-    of: int
-    since: str
-    days: tuple[DateRange, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchoolPull:
-    """What one pull did for one school.
-
-    :param covered: the stretches of days that came out complete.
-    :param rows_per_weekday: how many rows a weekday has; None: the pull was too short to tell.
-    :param name: as the pull saw it.
-    :param failure: why the rest of what was asked for is missing; empty: nothing is.
-    :param is_bare: Clever had no row, and none stood in the lake.
-    :param has_rows: Clever had rows, or some stood in the lake.
-    :param is_open: nothing was concluded, because rows that had landed did not come back.
-    :param withheld: which rows these are, if enough is known to call it withheld.
-    """
-
-    school_id: str
-    covered: tuple[DateRange, ...] = ()
-    rows_per_weekday: float | None = None
-    name: str = ""
-    failure: str = ""
-    is_bare: bool = False
-    has_rows: bool = False
-    is_open: bool = False
-    withheld: WithheldDays | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullFacts:
-    """What one pull did; instants are UTC text as ``syncs.sync_text`` writes it.
-
-    :param sync_before: the district's last sync before the first page, None if it had none.
-    :param sync_after: the same after the last page.
-    :param is_settled: whether no sync landed in between.
-    :param tries: if it took several, what each of them covered, as pulls of their own; then ``schools`` cover nothing.
-    """
-
-    finished_at: str
-    sync_before: str | None
-    sync_after: str | None
-    is_settled: bool
-    schools: tuple[SchoolPull, ...]
-    newest_day: date | None = None
-    tries: tuple["PullFacts", ...] = ()
 
 
 @dataclass(slots=True)
@@ -320,71 +259,3 @@ def _fold_outcome(school: SchoolCoverage, pull: SchoolPull, finished_at: str) ->
             school.measured_at, school.rows_per_weekday = max(
                 (school.measured_at, school.rows_per_weekday or 0.0), measured
             )
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectionRules:
-    """For how long a day may still change after it was covered.
-
-    :param timezone: the zone that decides which date an instant falls on.
-    :param lookback_days: a day is done once it was covered at a sync that came so many days after it.
-    """
-
-    timezone: tzinfo = UTC
-    lookback_days: int = 14
-
-    def local_date(self, instant: str) -> date:
-        """The date of an instant in the district."""
-        return _local_date(instant, self.timezone)
-
-    def is_done(self, day: date, cover: Cover) -> bool:
-        """Whether a later sync is no longer expected to change this day.
-
-        It is the sync that counts, not the calendar: while a district's uploads fail, or ours do, no day gets old. A
-        sync cannot be younger than the pull that saw it, so a stamp from the future counts as the pull's own moment.
-        """
-        if cover.sync == NEVER_SYNCED:
-            return False
-        return self.local_date(min(cover.sync, cover.pulled_at)) >= day + timedelta(days=self.lookback_days)
-
-
-def watermark(coverage: Coverage, today: date, rules: CorrectionRules) -> str | None:
-    """The sync up to which every shared school is covered; None if one is not.
-
-    A school that fails holds it back, so that the next run asks again even if no sync comes for two months.
-    """
-    syncs = [_covered_up_to(school, today, rules) for school in coverage.shared_schools().values()]
-    return min(filter(None, syncs), default=None) if all(syncs) else None
-
-
-def _covered_up_to(school: SchoolCoverage, today: date, rules: CorrectionRules) -> str | None:
-    floor = first_retained(today)
-    retained = {day: cover for day, cover in school.days.items() if day >= floor and cover.is_settled}
-    if not retained:
-        return None
-    # The newest pull says how far the school should reach: to the day of the sync that it saw.
-    newest = max(retained.values())
-    if newest.sync == NEVER_SYNCED:
-        return None
-    last = min(today, rules.local_date(newest.sync))
-    if any(day not in retained for day in DateRange(floor, last)):
-        return None
-    open_syncs = {cover.sync for day, cover in retained.items() if day <= last and not rules.is_done(day, cover)}
-    return min(open_syncs | {newest.sync}) or None
-
-
-def about_to_be_lost(school: SchoolCoverage, today: date, within_days: int) -> tuple[DateRange, ...]:
-    """The days that no settled pull has covered and that Clever forgets within so many days.
-
-    Of a day on which a first pull found nothing there is nothing to lose, as far as anybody knows.
-    """
-    floor = first_retained(today)
-    days = (floor + timedelta(days=offset) for offset in range(within_days + 4))
-    return school.unlanded(
-        day for day in days if (forgotten_on(day) - today).days <= within_days and day not in school.bare
-    )
-
-
-@lru_cache(maxsize=4096)
-def _local_date(instant: str, zone: tzinfo) -> date:
-    return moment_from_text(instant).astimezone(zone).date()

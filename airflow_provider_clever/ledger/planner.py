@@ -19,15 +19,9 @@ from airflow_provider_clever.dates import (
     first_retained,
     forgotten_on,
 )
-from airflow_provider_clever.ledger.covered import (
-    NEVER_SYNCED,
-    CorrectionRules,
-    Cover,
-    Coverage,
-    SchoolCoverage,
-    about_to_be_lost,
-)
+from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.task_sizing import PullTask, SchoolSpan, batched, expected_requests
+from airflow_provider_clever.ledger.watermark import CorrectionRules, about_to_be_lost
 
 BUDGET_PER_MINUTE: Final = 1200
 """Requests that a token may make in a minute (clever-api.md 4)."""
@@ -112,7 +106,7 @@ class SchoolPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DistrictPlan:
     """What is due of a district.
 
     :param span: the days looked at; those before ``first_retained`` are gone.
@@ -176,7 +170,7 @@ def plan(
     rows_per_weekday: Mapping[str, float] | None = None,
     asked: DateRange | None = None,
     within: DateRange | None = None,
-) -> Plan:
+) -> DistrictPlan:
     """Give what is due.
 
     :param coverage: what has been covered.
@@ -200,7 +194,7 @@ def plan(
         plans.append(school_plan)
         wanted += [SchoolSpan(school_id, one, rows or 0.0) for one in school_plan.asked]
     tasks = batched(wanted, task_requests=settings.task_requests, most_tasks=settings.most_tasks)
-    return Plan(today, span, first_retained(today), tuple(plans), tuple(tasks), settings.requests_per_minute)
+    return DistrictPlan(today, span, first_retained(today), tuple(plans), tuple(tasks), settings.requests_per_minute)
 
 
 def _worth_asking(span: DateRange, today: date) -> DateRange:

@@ -1,37 +1,98 @@
-"""What one receipt tells the ledger: which days a pull covered, when, at which sync, and how it went. Pure."""
+"""What one receipt says about coverage: which days a pull covered, when, at which sync, and how it went. Pure."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final, NamedTuple
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.dates import ONE_DAY
+from airflow_provider_clever.dates import ONE_DAY, DateRange
 from airflow_provider_clever.lake.answers import Withheld
 from airflow_provider_clever.lake.receipts import Receipt, SchoolReceipt, Try
-from airflow_provider_clever.ledger.coverage_json import Tally
-from airflow_provider_clever.ledger.covered import PullFacts, SchoolPull, WithheldDays
 from airflow_provider_clever.syncs import sync_moment, sync_text
 
 _TOO_SHORT_WEEKDAYS: Final = 5
 """A pull of fewer weekdays may have met a holiday, and says little about how many rows a school has."""
 
 
-class Told(NamedTuple):
-    """What one receipt says: which days were covered, and what was counted."""
+class RowCounts(NamedTuple):
+    """How many rows receipts counted, by what became of them."""
 
-    facts: PullFacts
-    tally: Tally
+    missing: int = 0
+    returned: int = 0
+    quarantined: int = 0
+
+    @classmethod
+    def sum(cls, counts: Iterable["RowCounts"]) -> "RowCounts":
+        """Add them up."""
+        return cls(*(sum(column) for column in zip(*counts, strict=True)))
 
 
-def told_by(receipt: Receipt, today: date) -> Told:
-    """What a receipt says.
+class WithheldDays(NamedTuple):
+    """Days of which landed rows did not come back, and nothing was concluded. Of two, the later one counts.
 
-    :param today: the date in the district.
+    :param at: when the pull ended that found it.
+    :param rows: how many rows did not come back.
+    :param of: of how many.
+    :param since: when a pull first found it.
+    :param days: the days of these rows. They stand in the lake.
     """
-    return Told(pull_facts(receipt, today), _tally(receipt))
+
+    at: str
+    rows: int
+    of: int
+    since: str
+    days: tuple[DateRange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchoolPull:
+    """What one pull did for one school.
+
+    :param covered: the stretches of days that came out complete.
+    :param rows_per_weekday: how many rows a weekday has; None: the pull was too short to tell.
+    :param name: as the pull saw it.
+    :param failure: why the rest of what was asked for is missing; empty: nothing is.
+    :param is_bare: Clever had no row, and none stood in the lake.
+    :param has_rows: Clever had rows, or some stood in the lake.
+    :param is_open: nothing was concluded, because rows that had landed did not come back.
+    :param withheld: which rows these are, if enough is known to call it withheld.
+    """
+
+    school_id: str
+    covered: tuple[DateRange, ...] = ()
+    rows_per_weekday: float | None = None
+    name: str = ""
+    failure: str = ""
+    is_bare: bool = False
+    has_rows: bool = False
+    is_open: bool = False
+    withheld: WithheldDays | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullFacts:
+    """What one pull did; instants are UTC text as ``syncs.sync_text`` writes it.
+
+    :param sync_before: the district's last sync before the first page, None if it had none.
+    :param sync_after: the same after the last page.
+    :param is_settled: whether no sync landed in between.
+    :param tries: if it took several, what each of them covered, as pulls of their own; then ``schools`` cover nothing.
+    :param counts: what it counted.
+    """
+
+    finished_at: str
+    sync_before: str | None
+    sync_after: str | None
+    is_settled: bool
+    schools: tuple[SchoolPull, ...]
+    newest_day: date | None = None
+    tries: tuple["PullFacts", ...] = ()
+    counts: RowCounts = RowCounts()  # noqa: RUF009 - immutable
 
 
 def pull_facts(receipt: Receipt, today: date) -> PullFacts:
-    """What a receipt says about coverage.
+    """Give what a receipt says about coverage.
 
     :param today: the date in the district.
     """
@@ -50,6 +111,7 @@ def pull_facts(receipt: Receipt, today: date) -> PullFacts:
         ),
         newest_day=date.fromisoformat(newest) if newest else None,
         tries=tuple(_try_facts(one, today) for one in receipt.tries) if receipt.asked.whole else (),
+        counts=RowCounts(*(int(receipt.totals.get(name, 0)) for name in RowCounts._fields)),
     )
 
 
@@ -111,10 +173,6 @@ def _rows_per_weekday(school: SchoolReceipt, weekdays: int) -> float | None:
     rows = [partition.rows for partition in school.written.values()]
     partitions = len(rows) + len(school.unchanged)
     return partitions * sum(rows) / len(rows) / weekdays if rows else None
-
-
-def _tally(receipt: Receipt) -> Tally:
-    return Tally(*(int(receipt.totals.get(name, 0)) for name in Tally._fields))
 
 
 def _canonical(instant: str | None) -> str | None:

@@ -7,7 +7,6 @@ from datetime import date, tzinfo
 from airflow_provider_clever.attendance.absence import list_in_doubt
 from airflow_provider_clever.dates import zone_name
 from airflow_provider_clever.ledger.coverage_store import Listing, read_coverage, receipts_at, record_coverage
-from airflow_provider_clever.ledger.covered import CorrectionRules
 from airflow_provider_clever.ledger.reporting import (
     DistrictReport,
     PlannedPull,
@@ -18,6 +17,7 @@ from airflow_provider_clever.ledger.reporting import (
     problems,
 )
 from airflow_provider_clever.ledger.surveying import schools_left_out
+from airflow_provider_clever.ledger.watermark import CorrectionRules
 from airflow_provider_clever.storage.objects import Objects
 
 

@@ -18,8 +18,9 @@ from airflow_provider_clever.dates import (
 from airflow_provider_clever.lake.answers import HOW_TO_ANSWER
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
-from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, SchoolCoverage, about_to_be_lost
-from airflow_provider_clever.ledger.planner import Plan
+from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.planner import DistrictPlan
+from airflow_provider_clever.ledger.watermark import about_to_be_lost
 
 _NAMED_SCHOOLS: Final = 10
 """How many schools a message names; the summary has them all."""
@@ -44,7 +45,7 @@ class SchoolDays:
         return {"school_id": self.school_id, "name": self.name, "days": days, "words": self.words}
 
 
-def lost_days(plan: Plan) -> list[SchoolDays]:
+def lost_days(plan: DistrictPlan) -> list[SchoolDays]:
     """The days, school by school, that Clever has forgotten and that were never covered."""
     return [SchoolDays(school.school_id, school.name, school.lost) for school in plan.schools if school.lost]
 
@@ -114,7 +115,7 @@ class DistrictReport:
 
 def district_report(file: CoverageFile, today: date) -> DistrictReport:
     """How a district stands on a date in its zone."""
-    coverage, tally = file.coverage, file.tally
+    coverage, counts = file.coverage, file.counts
     shared = coverage.shared_schools()
     retained = DateRange(first_retained(today), today - ONE_DAY)
     gaps = {school_id: school.gaps(retained) for school_id, school in shared.items()}
@@ -149,8 +150,8 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
             for school_id, school in sorted(shared.items())
             if (found := school.open_withheld)
         ),
-        missing=tally.missing - tally.returned,
-        quarantined=tally.quarantined,
+        missing=counts.missing - counts.returned,
+        quarantined=counts.quarantined,
     )
 
 

@@ -13,7 +13,7 @@ from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError,
 from airflow_provider_clever.lake.answers import read_answers
 from airflow_provider_clever.ledger.coverage_store import read_coverage
 from airflow_provider_clever.ledger.covered import Coverage
-from airflow_provider_clever.ledger.planner import Plan, PlanSettings, plan
+from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, plan
 from airflow_provider_clever.models import District
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import last_sync_text
@@ -33,7 +33,7 @@ class Survey:
     district: District
     schools: Mapping[str, str]
     coverage: Coverage
-    plan: Plan
+    plan: DistrictPlan
     left_out: list[str] | None = None
 
     @property
@@ -66,7 +66,7 @@ def survey(
     last_sync = last_sync_text(district)
     left_out = schools_left_out(objects, coverage, schools)
 
-    def planned(rows_per_weekday: Mapping[str, float]) -> Plan:
+    def planned(rows_per_weekday: Mapping[str, float]) -> DistrictPlan:
         return plan(
             coverage,
             schools,

@@ -12,7 +12,7 @@ from airflow_provider_clever.operators.district import DistrictOperator
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS, YEARS, RunFacts
 
 if TYPE_CHECKING:
-    from airflow_provider_clever.ledger.covered import CorrectionRules
+    from airflow_provider_clever.ledger.watermark import CorrectionRules
     from airflow_provider_clever.storage.objects import Objects
 
 
@@ -69,7 +69,7 @@ class LedgerOperator(DistrictOperator):
         return today
 
     def _rules(self, zone: tzinfo) -> "CorrectionRules":
-        from airflow_provider_clever.ledger.covered import CorrectionRules
+        from airflow_provider_clever.ledger.watermark import CorrectionRules
 
         return CorrectionRules(timezone=zone, lookback_days=self.lookback_days)
 

@@ -15,7 +15,7 @@ from airflow_provider_clever.windows import BACKFILL, RunFacts, WindowSource, ru
 
 if TYPE_CHECKING:
     from airflow_provider_clever.dates import DateRange
-    from airflow_provider_clever.ledger.planner import Plan
+    from airflow_provider_clever.ledger.planner import DistrictPlan
     from airflow_provider_clever.ledger.surveying import Survey
 
 
@@ -116,7 +116,7 @@ class CleverAttendancePlanOperator(LedgerOperator):
                 max(span.last for span in spans),
             )
 
-    def _tell(self, plan: "Plan") -> None:
+    def _tell(self, plan: "DistrictPlan") -> None:
         from airflow_provider_clever.ledger.reporting import lost_days, named
 
         reasons = ", ".join(f"{days:,} {reason}" for reason, days in plan.reasons.items())

@@ -119,7 +119,7 @@ def test_what_was_recorded_night_by_night_is_what_a_rebuild_makes_of_all_receipt
     rebuilt = ledger.rebuild_coverage(objects, DISTRICT, ledger.Listing(today=TODAY, schools={"a": "Alder"}))
     assert rebuilt.coverage == nightly.coverage
     assert rebuilt.receipts == nightly.receipts
-    assert nightly.tally.missing == 360
+    assert nightly.counts.missing == 360
 
 
 def test_coverage_holds_ranges_and_stays_small() -> None:
@@ -161,7 +161,7 @@ def test_a_receipt_that_turns_up_in_an_old_month_is_found() -> None:
     assert file.coverage.schools["a"].is_settled(date(2026, 8, 2))
     assert file.receipts["2026-08"].names is None
     assert file.receipts["2026-08"].count == 2
-    assert file.tally.missing == 15
+    assert file.counts.missing == 15
 
 
 def test_a_receipt_that_cannot_be_read_does_not_stop_the_others() -> None:

@@ -10,15 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.dates import DateRange, date_ranges, first_retained, forgotten_on
-from airflow_provider_clever.ledger.covered import (
-    CorrectionRules,
-    Cover,
-    Coverage,
-    PullFacts,
-    SchoolCoverage,
-    SchoolPull,
-)
-from airflow_provider_clever.ledger.planner import Plan, PlanSettings, Reason, plan
+from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, Reason, plan
+from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull
+from airflow_provider_clever.ledger.watermark import CorrectionRules
 from airflow_provider_clever.syncs import sync_text
 
 TODAY = date(2026, 11, 23)  # a Monday
@@ -48,7 +43,7 @@ def pulled(coverage: Coverage, span: DateRange, *, sync: date, on: date | None =
     )
 
 
-def planned(coverage: Coverage, *, today: date = TODAY, sync: date | None = TODAY, **options: object) -> Plan:
+def planned(coverage: Coverage, *, today: date = TODAY, sync: date | None = TODAY, **options: object) -> DistrictPlan:
     options.setdefault("settings", NO_SWEEP)
     return plan(coverage, {"a": "Alder"}, today=today, last_sync=sync and evening(sync), **options)  # type: ignore[arg-type]  # as above
 

@@ -1,0 +1,77 @@
+"""Up to which sync a district is covered, and which of its days are about to be lost. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta, tzinfo
+from functools import lru_cache
+
+from airflow_provider_clever.attendance.values import moment_from_text
+from airflow_provider_clever.dates import DateRange, first_retained, forgotten_on
+from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Cover, Coverage, SchoolCoverage
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionRules:
+    """For how long a day may still change after it was covered.
+
+    :param timezone: the zone that decides which date an instant falls on.
+    :param lookback_days: a day is done once it was covered at a sync that came so many days after it.
+    """
+
+    timezone: tzinfo = UTC
+    lookback_days: int = 14
+
+    def local_date(self, instant: str) -> date:
+        """The date of an instant in the district."""
+        return _local_date(instant, self.timezone)
+
+    def is_done(self, day: date, cover: Cover) -> bool:
+        """Whether a later sync is no longer expected to change this day.
+
+        It is the sync that counts, not the calendar: while a district's uploads fail, or ours do, no day gets old. A
+        sync cannot be younger than the pull that saw it, so a stamp from the future counts as the pull's own moment.
+        """
+        if cover.sync == NEVER_SYNCED:
+            return False
+        return self.local_date(min(cover.sync, cover.pulled_at)) >= day + timedelta(days=self.lookback_days)
+
+
+def watermark(coverage: Coverage, today: date, rules: CorrectionRules) -> str | None:
+    """The sync up to which every shared school is covered; None if one is not.
+
+    A school that fails holds it back, so that the next run asks again even if no sync comes for two months.
+    """
+    syncs = [_covered_up_to(school, today, rules) for school in coverage.shared_schools().values()]
+    return min(filter(None, syncs), default=None) if all(syncs) else None
+
+
+def _covered_up_to(school: SchoolCoverage, today: date, rules: CorrectionRules) -> str | None:
+    floor = first_retained(today)
+    retained = {day: cover for day, cover in school.days.items() if day >= floor and cover.is_settled}
+    if not retained:
+        return None
+    # The newest pull says how far the school should reach: to the day of the sync that it saw.
+    newest = max(retained.values())
+    if newest.sync == NEVER_SYNCED:
+        return None
+    last = min(today, rules.local_date(newest.sync))
+    if any(day not in retained for day in DateRange(floor, last)):
+        return None
+    open_syncs = {cover.sync for day, cover in retained.items() if day <= last and not rules.is_done(day, cover)}
+    return min(open_syncs | {newest.sync}) or None
+
+
+def about_to_be_lost(school: SchoolCoverage, today: date, within_days: int) -> tuple[DateRange, ...]:
+    """The days that no settled pull has covered and that Clever forgets within so many days.
+
+    Of a day on which a first pull found nothing there is nothing to lose, as far as anybody knows.
+    """
+    floor = first_retained(today)
+    days = (floor + timedelta(days=offset) for offset in range(within_days + 4))
+    return school.unlanded(
+        day for day in days if (forgotten_on(day) - today).days <= within_days and day not in school.bare
+    )
+
+
+@lru_cache(maxsize=4096)
+def _local_date(instant: str, zone: tzinfo) -> date:
+    return moment_from_text(instant).astimezone(zone).date()
