@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.dates import ONE_DAY, DateRange, date_from_text
-from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.receipt_facts import RowCounts, WithheldDays
 from airflow_provider_clever.syncs import sync_text
 

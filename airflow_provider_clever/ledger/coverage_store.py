@@ -15,6 +15,7 @@ from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
+from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import (
     CoverageFile,
     CoverageFormatError,
@@ -23,7 +24,6 @@ from airflow_provider_clever.ledger.coverage_json import (
     from_json,
     to_json,
 )
-from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, RowCounts, pull_facts
 from airflow_provider_clever.ledger.watermark import CorrectionRules, watermark
 from airflow_provider_clever.storage.objects import Objects

@@ -19,7 +19,7 @@ from airflow_provider_clever.dates import (
     first_retained,
     forgotten_on,
 )
-from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.coverage import NEVER_SYNCED, Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.task_sizing import PullTask, SchoolSpan, batched, expected_requests
 from airflow_provider_clever.ledger.watermark import CorrectionRules, about_to_be_lost
 

@@ -17,8 +17,8 @@ from airflow_provider_clever.dates import (
 )
 from airflow_provider_clever.lake.answers import HOW_TO_ANSWER
 from airflow_provider_clever.lake.receipts import Receipt
+from airflow_provider_clever.ledger.coverage import NEVER_SYNCED, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
-from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.planner import DistrictPlan
 from airflow_provider_clever.ledger.watermark import about_to_be_lost
 

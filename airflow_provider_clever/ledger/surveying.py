@@ -11,8 +11,8 @@ from airflow_provider_clever.attendance.absence import unlisted
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError, CleverProtocolError
 from airflow_provider_clever.lake.answers import read_answers
+from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import read_coverage
-from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, plan
 from airflow_provider_clever.models import District
 from airflow_provider_clever.storage.objects import Objects

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.dates import DateRange, first_retained, forgotten_on
-from airflow_provider_clever.ledger.covered import NEVER_SYNCED, Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.coverage import NEVER_SYNCED, Cover, Coverage, SchoolCoverage
 
 
 @dataclass(frozen=True, slots=True)

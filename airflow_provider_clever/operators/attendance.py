@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
     from airflow_provider_clever.lake.store import Destination
-    from airflow_provider_clever.ledger.covered import Coverage
+    from airflow_provider_clever.ledger.coverage import Coverage
     from airflow_provider_clever.pull.question import Question
     from airflow_provider_clever.transfer.result import TransferResult
     from airflow_provider_clever.transfer.transfer import Transfer

@@ -8,7 +8,7 @@ from airflow_provider_clever.dates import zone_named
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 if TYPE_CHECKING:
-    from airflow_provider_clever.ledger.covered import Coverage
+    from airflow_provider_clever.ledger.coverage import Coverage
 
 log = logging.getLogger(__name__)
 

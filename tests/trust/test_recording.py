@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.ledger.coverage_store import coverage_path
-from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.operators.clever import (
     CleverAttendanceCoverageOperator,
     CleverAttendanceOperator,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
-from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.syncs import sync_moment, sync_text
 from tests.support.waits import MODES, Instance, Outcome, TaskState, meanwhile, wait, wait_for_looks

@@ -19,8 +19,8 @@ from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import Listing, read_coverage, record_coverage
-from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.planner import PlanSettings
 from airflow_provider_clever.ledger.surveying import Survey, survey
 from airflow_provider_clever.pull.question import Question

@@ -18,8 +18,8 @@ from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt, WrittenPartition
 from airflow_provider_clever.ledger import coverage_store as ledger
 from airflow_provider_clever.ledger import receipt_facts
+from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, from_json, to_json
-from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.storage.compressed import gzipped_json
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import sync_text

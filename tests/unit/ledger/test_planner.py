@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.dates import DateRange, date_ranges, first_retained, forgotten_on
-from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, Reason, plan
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull
 from airflow_provider_clever.ledger.watermark import CorrectionRules

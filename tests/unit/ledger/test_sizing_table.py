@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from airflow_provider_clever.dates import DateRange, first_retained
-from airflow_provider_clever.ledger.covered import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.planner import PlanSettings, plan
 from airflow_provider_clever.syncs import sync_text
 
