@@ -62,8 +62,8 @@ class SyncObservation:
     def __str__(self) -> str:
         text = _WORDS[self.condition].format(
             district=self.district_id,
-            baseline=sync_text(self.baseline) if self.baseline else "none known",
-            found=sync_text(self.found) if self.found else "none",
+            baseline=moment_text(self.baseline) if self.baseline else "none known",
+            found=moment_text(self.found) if self.found else "none",
         )
         return f"{text} {_PAUSED}" if self.paused and not self.advanced else text
 
@@ -116,14 +116,14 @@ def _day(moment: date | datetime) -> date:
     return moment.astimezone(UTC).date() if moment.tzinfo else moment.date()
 
 
-def sync_text(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
     """Give an instant as ISO-8601 UTC with six digits, so that comparing the text compares the instants."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def last_sync_text(district: District) -> str | None:
-    """Give a district's last attendance sync as :func:`sync_text` writes it; None if it never synced."""
-    return None if district.last_attendance_sync is None else sync_text(district.last_attendance_sync)
+    """Give a district's last attendance sync as :func:`moment_text` writes it; None if it never synced."""
+    return None if district.last_attendance_sync is None else moment_text(district.last_attendance_sync)
 
 
 def sync_moment(text: object) -> datetime | None:
@@ -197,8 +197,8 @@ class WaitMemory:
     def as_note(self) -> dict[str, Any]:
         """Give it as plain JSON values."""
         return {
-            "reported": [sync_text(moment) for moment in self.reported],
-            "lower": sync_text(self.lower) if self.lower else None,
+            "reported": [moment_text(moment) for moment in self.reported],
+            "lower": moment_text(self.lower) if self.lower else None,
             "lower_polls": self.lower_polls,
             "troubled_polls": self.troubled_polls,
         }

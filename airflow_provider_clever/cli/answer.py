@@ -75,7 +75,7 @@ def _give_answer(objects: "Objects", district_id: str, options: Namespace) -> Ex
     from airflow_provider_clever.exceptions import CleverSettingsError
     from airflow_provider_clever.lake.answers import to_json
     from airflow_provider_clever.lake.giving_answers import give_answer
-    from airflow_provider_clever.syncs import sync_text
+    from airflow_provider_clever.syncs import moment_text
 
     said = give_answer(
         objects,
@@ -83,7 +83,7 @@ def _give_answer(objects: "Objects", district_id: str, options: Namespace) -> Ex
         tuple(options.schools or ()),
         options.word,
         by=options.by or _user(),
-        at=sync_text(datetime.now(UTC)),
+        at=moment_text(datetime.now(UTC)),
         first=options.first,
         last=options.last,
     )

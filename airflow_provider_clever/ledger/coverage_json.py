@@ -11,7 +11,7 @@ from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.dates import ONE_DAY, DateRange, date_from_text
 from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.receipt_facts import RowCounts, WithheldDays
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 
 SCHEMA_VERSION: Final = 1
 
@@ -234,7 +234,7 @@ def _moment(text: object) -> str:
     moment = moment_from_text(text)
     if moment.year not in _YEARS:
         raise ValueError("no instant of our time")
-    return sync_text(moment)
+    return moment_text(moment)
 
 
 def _rows(number: object) -> float:

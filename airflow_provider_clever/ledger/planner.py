@@ -176,7 +176,7 @@ def plan(
     :param coverage: what has been covered.
     :param schools: the names of the schools that the district shares now, by id.
     :param today: the date in the district.
-    :param last_sync: the district's last attendance sync, as ``syncs.sync_text`` writes it.
+    :param last_sync: the district's last attendance sync, as ``syncs.moment_text`` writes it.
     :param settings: how the district is to be pulled.
     :param rows_per_weekday: of schools that coverage cannot tell it for, by id.
     :param asked: days that a person asked for, as a backfill does: these and no others are due, covered or not.

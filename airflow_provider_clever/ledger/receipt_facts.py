@@ -9,7 +9,7 @@ from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.dates import ONE_DAY, DateRange
 from airflow_provider_clever.lake.answers import Withheld
 from airflow_provider_clever.lake.receipts import Receipt, SchoolReceipt, Try
-from airflow_provider_clever.syncs import sync_moment, sync_text
+from airflow_provider_clever.syncs import moment_text, sync_moment
 
 _TOO_SHORT_WEEKDAYS: Final = 5
 """A pull of fewer weekdays may have met a holiday, and says little about how many rows a school has."""
@@ -72,7 +72,7 @@ class SchoolPull:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullFacts:
-    """What one pull did; instants are UTC text as ``syncs.sync_text`` writes it.
+    """What one pull did; instants are UTC text as ``syncs.moment_text`` writes it.
 
     :param sync_before: the district's last sync before the first page, None if it had none.
     :param sync_after: the same after the last page.
@@ -136,7 +136,7 @@ def _pulled_at(pull: Receipt | Try, today: date) -> str:
     latest = datetime.combine(today + ONE_DAY, time(12), UTC)
     if sync is not None and sync <= latest and sync - moment > ONE_DAY:
         moment = sync
-    return sync_text(min(moment, latest))
+    return moment_text(min(moment, latest))
 
 
 def _school_pull(
@@ -177,4 +177,4 @@ def _rows_per_weekday(school: SchoolReceipt, weekdays: int) -> float | None:
 
 def _canonical(instant: str | None) -> str | None:
     moment = sync_moment(instant)
-    return None if moment is None else sync_text(moment)
+    return None if moment is None else moment_text(moment)

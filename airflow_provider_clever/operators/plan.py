@@ -56,12 +56,12 @@ class CleverAttendancePlanOperator(LedgerOperator):
         from airflow_provider_clever.ledger.planner import BUDGET_PER_MINUTE, PlanSettings
         from airflow_provider_clever.ledger.reporting import lost_days
         from airflow_provider_clever.ledger.surveying import survey
-        from airflow_provider_clever.syncs import sync_text
+        from airflow_provider_clever.syncs import moment_text
 
         facts = facts_from_context(context)
         zone, asked = self._zone(facts), asked_days(facts)
         objects = self._objects()  # before Clever is asked anything
-        planned_at = sync_text(datetime.now(UTC))
+        planned_at = moment_text(datetime.now(UTC))
         with self._hook.get_conn() as client:
             settings = PlanSettings(
                 corrections=self._rules(zone),

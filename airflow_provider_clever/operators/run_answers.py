@@ -32,7 +32,7 @@ def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
     if word in (None, "", "None"):
         return
     from airflow_provider_clever.lake.giving_answers import give_answer
-    from airflow_provider_clever.syncs import sync_text
+    from airflow_provider_clever.syncs import moment_text
 
     run = context["dag_run"]
     began = run.start_date
@@ -43,9 +43,9 @@ def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
         _ids(params.get(SCHOOLS_PARAM)),
         str(word),  # type: ignore[arg-type]  # it is checked there
         by=f"{user}, run {run.run_id}" if user else f"run {run.run_id}",
-        at=sync_text(datetime.now(UTC)),
+        at=moment_text(datetime.now(UTC)),
         once=True,
-        asked_before=sync_text(began) if began else None,
+        asked_before=moment_text(began) if began else None,
     )
     if not said:
         log.info("missing_rows=%s adds nothing here: no school waited when the run began, or the run has said it", word)

@@ -35,7 +35,7 @@ from airflow_provider_clever.pull.checks import WalkCheck
 from airflow_provider_clever.pull.days import DayAssembler
 from airflow_provider_clever.pull.progress import Progress
 from airflow_provider_clever.pull.threads import WalkingThreads
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 
 ENDS_THE_PULL: Final = (CleverDataError, CleverSettingsError, CleverStoppedError)
 """Errors that no other school can escape. Any other one ends its own school's walk alone."""
@@ -131,7 +131,7 @@ class _Walk:
     def take(self, response: Response) -> None:
         """Note what an answer tells besides its rows."""
         if not self._is_begun:
-            self.days.asked_at = sync_text(response.instant) if response.instant else ""
+            self.days.asked_at = moment_text(response.instant) if response.instant else ""
             self._is_begun = True
         if not response.matches_request:
             self.days.doubt()

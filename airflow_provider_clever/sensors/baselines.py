@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks.destinations import open_destination
-from airflow_provider_clever.syncs import WaitMemory, sync_moment, sync_text
+from airflow_provider_clever.syncs import WaitMemory, moment_text, sync_moment
 
 NOTE_KEY: Final = "clever_attendance_sync_wait"
 
@@ -53,7 +53,7 @@ def seen_key(district_id: str) -> str:
 
 def seen(sync: str) -> dict[str, str]:
     """Give the XCom that says that a sync was found now."""
-    return {"sync": sync, "at": sync_text(datetime.now(UTC))}
+    return {"sync": sync, "at": moment_text(datetime.now(UTC))}
 
 
 def given_baseline(since: str | datetime | None) -> datetime | None:
@@ -126,7 +126,7 @@ def remember(context: Mapping[str, Any], question: WaitQuestion, baseline: Basel
             NOTE_KEY,
             {
                 "question": _text(question),
-                "sync": sync_text(baseline.moment) if baseline.moment else None,
+                "sync": moment_text(baseline.moment) if baseline.moment else None,
                 "moved": baseline.moved,
                 "logged": baseline.logged,
                 "memory": baseline.memory,

@@ -34,7 +34,7 @@ from airflow_provider_clever.sensors.baselines import (
     sync_key,
 )
 from airflow_provider_clever.storage.destination_url import destination_url
-from airflow_provider_clever.syncs import ChangeLog, WaitMemory, observe, sync_text
+from airflow_provider_clever.syncs import ChangeLog, WaitMemory, moment_text, observe
 
 if TYPE_CHECKING:
     from airflow.triggers.base import StartTriggerArgs
@@ -172,12 +172,12 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         self._changes.observed(observed)
         if observed.advanced and observed.found is not None:
             return PokeReturnValue(
-                is_done=True, xcom_value=self._succeed(context, observed.district_id, sync_text(observed.found))
+                is_done=True, xcom_value=self._succeed(context, observed.district_id, moment_text(observed.found))
             )
         has_moved = self._baseline.moved or observed.next_baseline != self._baseline.moment
         if has_moved and observed.next_baseline is not None:
             # Whatever becomes of this wait, later runs are to go on from the value that went back.
-            context["ti"].xcom_push(seen_key(observed.district_id), seen(sync_text(observed.next_baseline)))
+            context["ti"].xcom_push(seen_key(observed.district_id), seen(moment_text(observed.next_baseline)))
         self._keep(context, Baseline(observed.next_baseline, has_moved, self._changes.logged, self._memory.as_note()))
         if observed.paused:
             self._end_if_paused_ends(str(observed))
@@ -282,7 +282,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         return CleverAttendanceSyncTrigger(
             clever_conn_id=self.clever_conn_id,
             district_id=self.district_id,
-            since=sync_text(baseline) if isinstance(baseline, datetime) else baseline,
+            since=moment_text(baseline) if isinstance(baseline, datetime) else baseline,
             poke_seconds=self.poke_interval,
             exponential_backoff=bool(self.exponential_backoff),
             max_wait_seconds=self.max_wait.total_seconds() if self.max_wait else None,

@@ -18,7 +18,7 @@ from airflow_provider_clever.models import District
 from airflow_provider_clever.pull.late_answers import LateAnswer
 from airflow_provider_clever.pull.run import PullResult, ScopeResult
 from airflow_provider_clever.pull.stopping import stopped
-from airflow_provider_clever.syncs import last_sync_text, sync_text
+from airflow_provider_clever.syncs import last_sync_text, moment_text
 from airflow_provider_clever.transfer.asking import Asking
 from airflow_provider_clever.transfer.landing import Landing
 from airflow_provider_clever.transfer.missing_rows import MissingRows, mark_all
@@ -95,7 +95,7 @@ class LandedDays:
             district_after.ask()
         mark_all(landing, missing, asking.stop)
         _uncover(result, landing, missing)
-        now = sync_text(self._clock())
+        now = moment_text(self._clock())
         believed = None if left_out is not None else listed
         withheld = self._note(idempotency_key, missing, names, now, believed)
         after = district_after.wait()

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
-from airflow_provider_clever.syncs import ChangeLog, SyncObservation, WaitMemory, observe, sync_moment, sync_text
+from airflow_provider_clever.syncs import ChangeLog, SyncObservation, WaitMemory, moment_text, observe, sync_moment
 from airflow_provider_clever.triggers.cursors import cursors_of
 from airflow_provider_clever.triggers.polling import POLL_POLICY, phase, share_of
 from airflow_provider_clever.triggers.watch import SyncChange, SyncStream, Watch, joined, keep
@@ -140,8 +140,8 @@ def event_payload(observed: SyncObservation) -> dict[str, Any]:
     return {
         "status": "advanced",
         "district_id": observed.district_id,
-        "last_attendance_sync": sync_text(observed.found),
-        "previous": sync_text(observed.baseline) if observed.baseline else None,
+        "last_attendance_sync": moment_text(observed.found),
+        "previous": moment_text(observed.baseline) if observed.baseline else None,
     }
 
 

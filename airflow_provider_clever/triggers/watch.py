@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_clever.compat import SharedStreamProducer
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.hooks.clever import CleverHook
-from airflow_provider_clever.syncs import ChangeLog, SyncObservation, WaitMemory, observe, sync_moment, sync_text
+from airflow_provider_clever.syncs import ChangeLog, SyncObservation, WaitMemory, moment_text, observe, sync_moment
 from airflow_provider_clever.triggers.cursors import Cursor
 from airflow_provider_clever.triggers.polling import POLL_POLICY, phase
 
@@ -72,7 +72,7 @@ class Watch:
             if not self.unsaved:
                 return
             value = {
-                "last_attendance_sync": sync_text(self.stored) if self.stored else None,
+                "last_attendance_sync": moment_text(self.stored) if self.stored else None,
                 "memory": self.memory.as_note(),
             }
             for cursor in self.cursors:
@@ -104,8 +104,8 @@ def change_of(watch: Watch, observed: SyncObservation) -> SyncChange | None:
     if not watch.known:
         return SyncChange(watch, observed, payload=None)
     if observed.advanced and observed.found is not None:
-        previous = sync_text(observed.baseline) if observed.baseline else None
-        sync = sync_text(observed.found)
+        previous = moment_text(observed.baseline) if observed.baseline else None
+        sync = moment_text(observed.found)
         return SyncChange(
             watch, observed, {"district_id": observed.district_id, "last_attendance_sync": sync, "previous": previous}
         )

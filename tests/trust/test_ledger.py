@@ -34,7 +34,7 @@ from airflow_provider_clever.ledger.planner import PlanSettings, plan
 from airflow_provider_clever.ledger.reporting import district_report
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.storage.objects import Objects
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 
 DISTRICT, OTHER = "65e000000000000000000001", "65e000000000000000000002"
 TODAY = date(2026, 11, 23)
@@ -43,7 +43,7 @@ FIRST = date(2026, 5, 24)
 
 
 def at(day: date, hour: int = 23) -> str:
-    return sync_text(datetime.combine(day, time(hour), UTC))
+    return moment_text(datetime.combine(day, time(hour), UTC))
 
 
 def receipt(day: date, first: date, last: date, *, number: int = 0, month: date | None = None, **more: Any) -> Receipt:

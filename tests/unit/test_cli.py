@@ -20,11 +20,11 @@ from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt
 from airflow_provider_clever.ledger.coverage_store import Listing, coverage_path, record_coverage
 from airflow_provider_clever.storage.compressed import gzipped_json
 from airflow_provider_clever.storage.objects import Objects
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 
 DISTRICT = "65e000000000000000000001"
 TODAY = date(2026, 11, 23)
-EVENING = sync_text(datetime.combine(TODAY, time(22, 45), UTC))
+EVENING = moment_text(datetime.combine(TODAY, time(22, 45), UTC))
 Told = tuple[int, str, str]
 
 

@@ -25,9 +25,9 @@ from airflow_provider_clever.syncs import (
     WaitMemory,
     ends_the_wait,
     is_paused,
+    moment_text,
     observe,
     sync_moment,
-    sync_text,
 )
 
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
@@ -88,9 +88,9 @@ def test_only_a_later_instant_is_an_advance(baseline: datetime | None, found: da
 @given(moments, st.integers(-12, 12))
 def test_text_and_instant_go_back_and_forth_and_sort_alike(moment: datetime, hours: int) -> None:
     elsewhere = moment.astimezone(timezone(timedelta(hours=hours)))
-    assert sync_moment(sync_text(elsewhere)) == moment
+    assert sync_moment(moment_text(elsewhere)) == moment
     later = moment + timedelta(microseconds=1)
-    assert sync_text(moment) < sync_text(later)
+    assert moment_text(moment) < moment_text(later)
 
 
 @pytest.mark.parametrize("blank", [None, "", "  ", "None"])

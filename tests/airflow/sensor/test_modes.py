@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.sandbox.testing import Sandbox
-from airflow_provider_clever.syncs import sync_moment, sync_text
+from airflow_provider_clever.syncs import moment_text, sync_moment
 from tests.support.waits import MODES, Instance, Outcome, TaskState, meanwhile, wait, wait_for_looks
 from tests.unit.test_syncs import SEQUENCES
 
@@ -58,7 +58,7 @@ def test_a_course_of_stamps_ends_the_wait_exactly_when_it_advances(
         )
 
     if "advanced" in conditions:
-        assert outcome == Outcome("success", sync_text(sync_moment(stamps[-1])))  # type: ignore[arg-type]  # it is none
+        assert outcome == Outcome("success", moment_text(sync_moment(stamps[-1])))  # type: ignore[arg-type]  # it is none
     else:
         assert outcome.state == "failed"
 

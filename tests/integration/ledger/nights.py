@@ -27,7 +27,7 @@ from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.transfer.transfer import Transfer
 
 
@@ -119,7 +119,7 @@ class Nights:
             assert data is not None
             receipt = Receipt.from_json(read_gzipped_json(data))
             now = datetime.fromisoformat(self.sandbox.now)
-            return gzipped_json(replace(receipt, finished_at=sync_text(now)).to_json())
+            return gzipped_json(replace(receipt, finished_at=moment_text(now)).to_json())
 
         path = f"_clever/district={self.district_id}/receipts/{work.month}/{work.id}.json.gz"
         self.objects.update(path, on_the_sandboxs_clock)

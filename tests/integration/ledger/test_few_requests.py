@@ -13,7 +13,7 @@ from airflow_provider_clever.ledger.planner import Reason
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.versions import ABSENT
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 from tests.integration.ledger.nights import Nights
 
 TODAY = date(2026, 11, 23)
@@ -22,7 +22,7 @@ TODAY = date(2026, 11, 23)
 def cover(nights: Nights, until: date) -> None:
     """Write down that everything has been pulled until a day."""
     coverage = Coverage(nights.district_id)
-    sync = sync_text(datetime.combine(until, time(22, 45), UTC))
+    sync = moment_text(datetime.combine(until, time(22, 45), UTC))
     span = DateRange(first_retained(until), until)
     schools = tuple(
         SchoolPull(school_id=school_id, covered=(span,), rows_per_weekday=240.0)

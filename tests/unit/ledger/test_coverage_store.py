@@ -22,14 +22,14 @@ from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, from_json, to_json
 from airflow_provider_clever.storage.compressed import gzipped_json
 from airflow_provider_clever.storage.objects import Objects
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 
 TODAY = date(2026, 11, 23)
 DISTRICT = "65e000000000000000000001"
 
 
 def at(day: date, hour: int = 23) -> str:
-    return sync_text(datetime.combine(day, time(hour), UTC))
+    return moment_text(datetime.combine(day, time(hour), UTC))
 
 
 def receipt(

@@ -14,24 +14,24 @@ from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCover
 from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, Reason, plan
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull
 from airflow_provider_clever.ledger.watermark import CorrectionRules
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 
 TODAY = date(2026, 11, 23)  # a Monday
 NO_SWEEP = PlanSettings(sweep_weekday=None)
 
 
 def evening(day: date) -> str:
-    return sync_text(datetime.combine(day, time(22, 45), UTC))
+    return moment_text(datetime.combine(day, time(22, 45), UTC))
 
 
 def night_after(day: date) -> str:
-    return sync_text(datetime.combine(day + timedelta(days=1), time(4), UTC))
+    return moment_text(datetime.combine(day + timedelta(days=1), time(4), UTC))
 
 
 def pulled(coverage: Coverage, span: DateRange, *, sync: date, on: date | None = None, **school: object) -> None:
     """Fold in a pull of school ``a`` that ended on the evening of a day, by default the sync's."""
     facts = SchoolPull(school_id="a", covered=(span,), **school)  # type: ignore[arg-type]  # a builder
-    finished_at = sync_text(datetime.combine(on or sync, time(23, 30), UTC))
+    finished_at = moment_text(datetime.combine(on or sync, time(23, 30), UTC))
     coverage.fold(
         PullFacts(
             finished_at=finished_at,
@@ -179,7 +179,7 @@ def test_a_district_that_does_not_say_when_it_syncs_is_pulled_every_night() -> N
     yesterday = TODAY - timedelta(days=1)
     coverage = Coverage("d")
     facts = SchoolPull(school_id="a", covered=(DateRange(first_retained(yesterday), yesterday),))
-    finished_at = sync_text(datetime.combine(yesterday, time(23), UTC))
+    finished_at = moment_text(datetime.combine(yesterday, time(23), UTC))
     coverage.fold(
         PullFacts(finished_at=finished_at, sync_before=None, sync_after=None, is_settled=True, schools=(facts,))
     )
@@ -189,7 +189,7 @@ def test_a_district_that_does_not_say_when_it_syncs_is_pulled_every_night() -> N
 
 def test_the_districts_zone_decides_which_day_a_sync_was_on() -> None:
     # 03:00 in UTC is still the evening before in Denver: the day is 13 days older than its sync, not 14.
-    sync = sync_text(datetime(2026, 11, 16, 3, tzinfo=UTC))
+    sync = moment_text(datetime(2026, 11, 16, 3, tzinfo=UTC))
     cover = Cover(True, sync, sync)
     assert CorrectionRules(timezone=UTC).is_done(date(2026, 11, 2), cover)
     assert not CorrectionRules(timezone=ZoneInfo("America/Denver")).is_done(date(2026, 11, 2), cover)

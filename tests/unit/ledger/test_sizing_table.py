@@ -6,7 +6,7 @@ from pathlib import Path
 from airflow_provider_clever.dates import DateRange, first_retained
 from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.planner import PlanSettings, plan
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 
 PAGE = Path(__file__).parents[3] / "docs/how-to/scale-out.md"
 TODAY = date(2026, 11, 24)  # a Tuesday: no sweep
@@ -20,8 +20,8 @@ def sizes() -> list[str]:
 
 def _line(schools: int, rows: int) -> str:
     names = {f"s{number:03d}": "" for number in range(schools)}
-    yesterday = sync_text(datetime.combine(TODAY - timedelta(days=1), time(23), UTC))
-    today = sync_text(datetime.combine(TODAY, time(23), UTC))
+    yesterday = moment_text(datetime.combine(TODAY - timedelta(days=1), time(23), UTC))
+    today = moment_text(datetime.combine(TODAY, time(23), UTC))
     cover = Cover(is_settled=True, pulled_at=yesterday, sync=yesterday)
     covered = dict.fromkeys(DateRange(first_retained(TODAY), TODAY - timedelta(days=1)), cover)
     nightly = Coverage("d", schools={name: SchoolCoverage(days=covered, rows_per_weekday=rows) for name in names})
