@@ -51,6 +51,20 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     assert [link for link in links if "://" not in link and is_dead(page, link)] == []
 
 
+MODULE = re.compile(r"`([a-z_]+(?:/[a-z_]+)*/[a-z_]+\.py)`")
+DOTTED = re.compile(r"`((?:attendance|storage|api|pull|lake|transfer|ledger)\.(?!clever)[a-z_]+)\.[a-z_.]+`")
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.parent.name != "decisions"], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_every_module_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text()
+    named = [*MODULE.findall(text), *(f"{name.replace('.', '/')}.py" for name in DOTTED.findall(text))]
+    roots = (ROOT, ROOT / "airflow_provider_clever")
+    assert [name for name in named if not any((root / name).exists() for root in roots)] == []
+
+
 def test_the_index_of_the_documentation_leads_to_every_page() -> None:
     index = ROOT / "docs/index.md"
     linked = {(index.parent / link.partition("#")[0]).resolve() for link in LINK.findall(index.read_text())}
