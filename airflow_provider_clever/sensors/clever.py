@@ -7,14 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+from airflow.sdk import BaseOperator, Context, PokeReturnValue
 
 from airflow_provider_clever.compat import (
     AirflowFailException,
-    AirflowRescheduleException,
-    AirflowSensorTimeout,
     AirflowSkipException,
-    AirflowTaskTimeout,
     TaskDeferralTimeout,
     conf,
 )
@@ -33,6 +30,7 @@ from airflow_provider_clever.sensors.baselines import (
     seen_key,
     sync_key,
 )
+from airflow_provider_clever.sensors.modes import ModeIndependentSensor
 from airflow_provider_clever.storage.destination_url import destination_url
 from airflow_provider_clever.syncs import ChangeLog, WaitMemory, moment_text, observe
 
@@ -54,7 +52,7 @@ _WAIT: Final = arguments.WHOSE | {"since": arguments.moment}
 """The rules of what templates fill in; of the destination its opening judges."""
 
 
-class CleverAttendanceSyncSensor(BaseSensorOperator):
+class CleverAttendanceSyncSensor(ModeIndependentSensor):
     """Waits until a district has synced attendance that was not known before.
 
     Succeeds when ``last_attendance_sync`` is later than the baseline: ``since``, else the watermark recorded at
@@ -119,7 +117,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         :raises AirflowSensorTimeout: there was no advance within ``timeout``.
         :raises AirflowTaskTimeout: there was none within ``execution_timeout``.
         """
-        with self._same_in_all_modes(), self._waiting(context):
+        with self._ending_alike(), self._waiting(context):
             if self.deferrable:
                 return self._poke_then_defer(context)
             self.timeout = self._limit_seconds()
@@ -127,7 +125,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral. One that timed out pokes once more, as the other modes do at their deadline."""
-        with self._same_in_all_modes():
+        with self._ending_alike():
             try:
                 # Not the sensor base class', which lets soft_fail skip what fails in the other modes.
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
@@ -147,7 +145,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             case {"status": "advanced", "district_id": str(district_id), "last_attendance_sync": str(sync)}:
                 return self._succeed(context, district_id, sync)
             case {"status": "paused", "message": str(message)}:
-                self._end_if_paused_ends(message)
+                self._end_because_paused(message)
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)
         with failing_for_good():
@@ -180,7 +178,7 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             context["ti"].xcom_push(seen_key(observed.district_id), seen(moment_text(observed.next_baseline)))
         self._keep(context, Baseline(observed.next_baseline, has_moved, self._changes.logged, self._memory.as_note()))
         if observed.paused:
-            self._end_if_paused_ends(str(observed))
+            self._end_because_paused(str(observed))
         return PokeReturnValue(is_done=False)
 
     # --- one wait -------------------------------------------------------------------------------------------------
@@ -214,13 +212,11 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
         context["ti"].xcom_push(seen_key(district_id), seen(sync))
         return sync
 
-    def _end_if_paused_ends(self, message: str) -> None:
+    def _end_because_paused(self, message: str) -> None:
         if self.on_paused == "skip":
             raise AirflowSkipException(message)
         if self.on_paused == "fail":
             raise AirflowFailException(message)
-
-    # --- the same in all modes --------------------------------------------------------------------------------------
 
     def _poke_then_defer(self, context: Context) -> Any:
         start = time.monotonic()
@@ -234,47 +230,6 @@ class CleverAttendanceSyncSensor(BaseSensorOperator):
             method_name="execute_complete",
             timeout=timedelta(seconds=left_seconds),
         )
-
-    def _poke_quietly(self, context: Context) -> PokeReturnValue:
-        try:
-            return self.poke(context)
-        except (AirflowFailException, AirflowSkipException):
-            raise
-        except Exception:
-            if not self.silent_fail:
-                raise
-            self.log.exception("The look at the district failed; silent_fail says to look again.")
-            return PokeReturnValue(is_done=False)
-
-    @contextmanager
-    def _same_in_all_modes(self) -> Iterator[None]:
-        """End a wait alike in all modes: Airflow's own base class lets ``soft_fail`` and ``never_fail`` differ."""
-        try:
-            yield
-        except (AirflowRescheduleException, AirflowSkipException):
-            raise
-        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as end:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped by soft_fail or never_fail: {end}") from end
-            if isinstance(end, AirflowSensorTimeout) and self._is_bounded_by_execution_timeout():
-                raise AirflowTaskTimeout(str(end)) from None
-            raise
-        except Exception as trouble:
-            if self.never_fail:
-                raise AirflowSkipException(f"Skipped by never_fail: {trouble}") from trouble
-            raise
-
-    def _is_bounded_by_execution_timeout(self) -> bool:
-        limit = self.execution_timeout
-        return limit is not None and limit.total_seconds() <= self.timeout
-
-    def _limit_seconds(self) -> float:
-        if self.execution_timeout is not None and self._is_bounded_by_execution_timeout():
-            return self.execution_timeout.total_seconds()
-        return self.timeout
-
-    def _timed_out(self) -> AirflowSensorTimeout:
-        return AirflowSensorTimeout(f"The district has not synced attendance anew within {self._limit_seconds():g} s.")
 
     def _trigger(self, baseline: str | datetime | None, logged: str = "") -> "CleverAttendanceSyncTrigger":
         from airflow_provider_clever.triggers.clever import CleverAttendanceSyncTrigger
