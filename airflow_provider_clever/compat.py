@@ -1,8 +1,8 @@
-"""What newer Airflows have and older ones keep elsewhere, or lack: every difference between 3.1, 3.2 and 3.3 is here.
+"""Every difference between Airflow 3.1, 3.2 and 3.3 that matters here: what older versions lack or keep elsewhere.
 
-Features are looked for, versions are never compared: an Airflow with patches of its own, or the next one, answers for
-itself. Airflow's own ``common.compat`` provider is asked where it knows a name. The rest is imported when it is first
-asked for, so that a DAG file with an operator alone does not pay for what sensors and triggers need.
+Features are detected, versions are never compared, so that a patched or a future Airflow works too. Names that
+Airflow's own ``common.compat`` provider has come from there. The rest is imported on first use, so that a DAG file with
+just an operator does not pay for what sensors and triggers need.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from airflow_provider_clever.storage.destination_url import check_before_renderi
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
 
 LONGEST_WAIT_HOURS: Final = 7 * 24
-"""A run that waits holds back the next one, and with it everything that is due."""
+"""A run that waits delays the next one, and everything that is due with it."""
 
 _NIGHT: Final = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 
@@ -71,18 +71,17 @@ class DistrictDag(BaseModel):
 
     :param district_id: Clever's id of the district.
     :param destination: where attendance lands, such as ``s3://aws_default@my-lake/clever``.
-    :param name: shown in the UI. Default: the id.
+    :param name: shown in the UI. Default: the district's id.
     :param dag_id: default ``clever_attendance_<district id>``.
     :param clever_conn_id: the connection; default ``clever_default``.
     :param timezone: IANA name of the district's zone; it decides which day it is. Default ``UTC``.
     :param schedule: a cron expression in that zone. Default: daily, at a minute of the night that the district's id
         picks, so that many districts do not start at once.
-    :param night: from when to when runs may start, in that zone. Default ``03:00-06:00``, which no clock
-        change touches.
+    :param night: when runs may start, in that zone. Default ``03:00-06:00``, which no change of the clock touches.
     :param lookback_days: for how many days after a day corrections to it are expected. Default 14.
     :param sweep_weekday: when everything that Clever still has is pulled again; default ``sunday``. None: never.
     :param wait_for_sync: wait for the district's upload first, in the triggerer. Default False.
-    :param wait_hours: for how long, 168 (a week) at most; then the run goes on without. Default 4.
+    :param wait_hours: hours to wait, 168 (a week) at most; then the run goes on without the upload. Default 4.
     :param pool: Airflow pool for the pulling tasks. Default: Airflow's own.
     :param parallel_pulls: pulling tasks of one run at once. Default 2: they share the token's budget.
     :param max_concurrency: requests side by side in each of them, 1 to 256. Default 16.
@@ -94,11 +93,11 @@ class DistrictDag(BaseModel):
     :param fail_on_quarantine: fail a pulling task, after its good rows have landed, when rows were set aside that had
         not been before. Default True.
     :param write_changes: also write the correction feed. Default False.
-    :param most_missing_percent: how much of a school's landed rows may not come back for that to be taken for a
-        deletion. Default 10; more is walked again, and then withheld.
-    :param most_missing_percent_of_run: the same for all schools of a pulling task together. Default 5.
-    :param most_missing_students: rows of so many students may go whatever part of a school that is. Default 2.
-    :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
+    :param most_missing_percent: the share of a school's landed rows, in percent, that may be absent from a pull and
+        count as deleted. Default 10; if more are absent, the school is walked again, and then withheld.
+    :param most_missing_percent_of_run: the same for all schools of a pulling task together, in percent. Default 5.
+    :param most_missing_students: rows of this many students may be absent, whatever share they are. Default 2.
+    :param confirm_seconds: seconds to wait before a doubtful school is walked again. Default 10.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -135,10 +134,10 @@ class DistrictDag(BaseModel):
         return self.dag_id or f"clever_attendance_{self.district_id}"
 
     def cron(self) -> str:
-        """When it runs: what was given, else the minute of the night that the id picks, the same in every process."""
+        """The cron expression: the one given, else a minute of the night that the district's id picks."""
         if self.schedule:
             return self.schedule
-        from_hour, from_minute, to_hour, to_minute = map(int, _NIGHT.fullmatch(self.night).groups())  # type: ignore[union-attr]  # checked when it was read
+        from_hour, from_minute, to_hour, to_minute = map(int, _NIGHT.fullmatch(self.night).groups())  # type: ignore[union-attr]  # validated with the field
         start = from_hour * 60 + from_minute
         length = (to_hour * 60 + to_minute - start) % (24 * 60) or 1
         picked = int.from_bytes(hashlib.sha256(self.district_id.encode()).digest()[:8])

@@ -1,7 +1,7 @@
-"""What an argument may be, told in words before it is used: templates and settings files give other types than meant.
+"""What each argument may be. It is checked before it is used, because templates give other types than expected.
 
-A template that is rendered to native objects (``render_template_as_native_obj``) makes a number of the id 65000, and
-None of an empty place in a list. Python's own errors about them name no argument, and Airflow tries them again.
+A template that is rendered to native objects (``render_template_as_native_obj``) turns the id 65000 into a number, and
+an empty place in a list into None. Python's own errors about them name no argument, and Airflow would retry the task.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -11,37 +11,37 @@ from typing import Final, TypeAlias
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 Rule: TypeAlias = Callable[[object], str | None]
-"""Says what is wrong with a value, to follow its name; None: nothing."""
+"""Gives what is wrong with a value, in words that follow its name; None: nothing is."""
 
 
 def check(holder: object, rules: Mapping[str, Rule]) -> None:
-    """Hold the arguments that an object keeps to their rules.
+    """Check the arguments that an object holds.
 
     :param holder: an operator or a sensor; each argument is an attribute of the same name.
     :param rules: by argument.
     :raises CleverSettingsError: naming every argument that is wrong.
     """
-    told = ((name, rule(getattr(holder, name))) for name, rule in rules.items())
-    if problems := [f"{name} {problem}" for name, problem in told if problem]:
+    found = ((name, rule(getattr(holder, name))) for name, rule in rules.items())
+    if problems := [f"{name} {problem}" for name, problem in found if problem]:
         raise CleverSettingsError("; ".join(problems) + ".")
 
 
 def text(value: object) -> str | None:
-    """Text that says something."""
+    """Text that is not blank."""
     if isinstance(value, str) and not value.strip():
         return "is empty: a template may have come out empty"
     return _no_text(value) if value is None else optional_text(value)
 
 
 def optional_text(value: object) -> str | None:
-    """Text, or nothing."""
+    """Text, or None."""
     if value is None or (isinstance(value, str) and value.isprintable()):
         return None
     return "holds an invisible character" if isinstance(value, str) else _no_text(value)
 
 
 def flag(value: object) -> str | None:
-    """True or False, which the text "False" is not."""
+    """True or False; the text "False" is neither."""
     return None if isinstance(value, bool) else f"is {_shown(value)}, and must be True or False"
 
 
@@ -67,26 +67,26 @@ def number(least: float, most: float) -> Rule:
 
 
 def optional(rule: Rule) -> Rule:
-    """What a rule says, or nothing."""
+    """The same rule, which None passes too."""
     return lambda value: None if value is None else rule(value)
 
 
 def day(value: object) -> str | None:
-    """A date, or text that may be one; or nothing."""
+    """A date, text that may be one, or None."""
     if isinstance(value, datetime):
         return "is a moment, not a date: give the date that you mean, as YYYY-MM-DD"
     return None if value is None or isinstance(value, str | date) else f"is {_shown(value)}, no date: write YYYY-MM-DD"
 
 
 def moment(value: object) -> str | None:
-    """A moment, or text that may be one; or nothing."""
+    """An instant, text that may be one, or None."""
     if value is None or isinstance(value, str | datetime):
         return None
     return f"is {_shown(value)}, no moment: give ISO-8601, such as 2026-11-20T04:00:00Z"
 
 
 def ids(value: object) -> str | None:
-    """One id, or several; or nothing. What came out empty must not mean every school."""
+    """One id, several, or None. An empty result of a template must not mean every school."""
     if value is None or isinstance(value, str):
         return _EMPTY_ID if value in _NO_ID else None
     # A generator, which a native template gives for `ids | select`, would be used up here and come out empty later.
@@ -118,7 +118,7 @@ def _no_text(value: object, wanted: str = "text") -> str:
 
 
 def _shown(value: object) -> str:
-    """The value, if it is short and plain; else its type: anything may stand in an argument."""
+    """The value if it is short and plain, else its type: an argument may hold anything."""
     if value is None or isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 128):
         return repr(value)
     return f"of type {type(value).__name__}"

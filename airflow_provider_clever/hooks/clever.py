@@ -30,7 +30,7 @@ class CleverHook(BaseHook):
     Making a hook costs nothing: the connection is looked up when something is asked for.
 
     :param clever_conn_id: the connection. Default ``clever_default``.
-    :param district_id: the district that is meant. Default: the connection's own, else the only one connected.
+    :param district_id: the district. Default: the connection's, else the only one that is connected.
     """
 
     conn_name_attr = "clever_conn_id"
@@ -179,7 +179,7 @@ class CleverHook(BaseHook):
         return records()
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether attendance can be read over this connection; if not, why, and what to do.
+        """Say whether attendance can be read over this connection; if not, why, and what to do.
 
         Airflow shows the text as it is, so it holds no secret.
         """
@@ -193,7 +193,7 @@ class CleverHook(BaseHook):
 
 
 def keep_out_of_logs(secret: str) -> None:
-    """Have Airflow mask a secret in whatever it logs from now on."""
+    """Have Airflow mask a secret in everything that it logs from now on."""
     from airflow.sdk.log import mask_secret
 
     mask_secret(secret)

@@ -1,8 +1,8 @@
-"""Where attendance lands, opened: the one way for operators, sensor and command line.
+"""Opens a destination, for operators, sensor and command line alike.
 
-A path on this machine needs no Airflow, which is why Airflow is imported where it is used. Everything else is opened by
-what Airflow's provider packages register for its scheme (``filesystems`` in their provider info), with the connection
-that the URL names.
+A path on this machine needs no Airflow, so Airflow is imported only where it is used. Any other store is opened by what
+Airflow's provider packages register for its scheme (``filesystems`` in their provider info), over the connection that
+the URL names.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,7 +46,7 @@ def open_destination(given: object, *, single_writer: bool = False) -> OpenDesti
 
 
 def _check_connection(url: DestinationUrl, conn_id: str) -> None:
-    """Make sure that the connection is there and fits: if not, Amazon's provider goes on as the machine itself."""
+    """Check that the connection exists and fits. If not, Amazon's provider would use the machine's own credentials."""
     from airflow_provider_clever.compat import AirflowNotFoundException, get_connection
 
     try:
@@ -75,7 +75,7 @@ def _file_system(url: DestinationUrl) -> "AbstractFileSystem":
             return get_fs(url.scheme, url.conn_id)
     except ImportError:
         pass
-    except (ValueError, TypeError, LookupError, AttributeError) as error:  # what is no use in a connection's fields
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # useless fields of a connection
         raise CleverSettingsError(
             f"destination {url}: {_user(url)} cannot be used for {url.kind.name} ({type(error).__name__}). Look at "
             "its fields."

@@ -1,4 +1,4 @@
-"""What an error of ours means to Airflow, in one place."""
+"""What an error of ours means to Airflow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from airflow_provider_clever.exceptions import CleverError
 
 @contextmanager
 def failing_for_good() -> Iterator[None]:
-    """Fail the task without another try when trying again cannot help; let every other error take its retries.
+    """Fail the task at once if a retry cannot help; leave every other error to Airflow's retries.
 
-    :raises AirflowFailException: a permanent :class:`~airflow_provider_clever.exceptions.CleverError` came out.
+    :raises AirflowFailException: instead of a permanent :class:`~airflow_provider_clever.exceptions.CleverError`.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The connection's form as Airflow 3.1 asks the hook for it. From 3.2 on the provider's metadata is read instead."""
+"""The connection's form for Airflow 3.1, which asks the hook. Since 3.2 Airflow reads the provider's metadata."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from airflow_provider_clever.get_provider_info import get_provider_info
 
 
 def field_behaviour() -> dict[str, Any]:
-    """Give what the metadata says of the standard fields, by the names that hooks use."""
+    """Give what the metadata says of the standard fields, under the names that hooks use."""
     return {name.replace("-", "_"): said for name, said in _declared()["ui-field-behaviour"].items()}
 
 
 def form_widgets() -> dict[str, Any]:
     """Give the metadata's extra fields as the text fields that 3.1 can show.
 
-    :raises ImportError: there is no form library. Airflow 3.1 then shows no provider's fields, and says so in its log.
+    :raises ImportError: no form library is installed. Airflow 3.1 then shows no provider's fields, and logs that.
     """
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from wtforms import StringField

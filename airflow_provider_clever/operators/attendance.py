@@ -49,14 +49,13 @@ class CleverAttendanceOperator(DistrictOperator):
     only ever replaced as a whole: rows are added, replaced by newer versions or marked as missing, never removed. The
     task then returns a summary of counts. The summary is always under the XCom key ``summary``.
 
-    It pulls the days of its own window and no others, and watches over nothing: days that a failed run left out, or for
-    which there was no run, are not asked for again, and months before its first run are not fetched. A DAG made by
-    :func:`~airflow_provider_clever.dags.attendance_dags` does all that; take this operator by itself if you know which
-    days you want. If the destination has a coverage ledger with days that are about to be lost, the log warns of them.
+    It pulls its own window and nothing else: it does not ask again for days that a failed run left out or for which
+    there was no run, and does not fetch the months before its first run. A DAG of
+    :func:`~airflow_provider_clever.dags.attendance_dags` does; use this operator by itself if you know which days you
+    want. If the destination has a coverage ledger with days that are about to be lost, the log warns of them.
 
     :param date_range_start: first attendance date, inclusive, ``YYYY-MM-DD`` or a date. Default: the run's own window
-        (params, partition key, asset event, data interval, logical date, the moment for which it was made; in the DAG's
-        time zone).
+        (params, partition key, asset event, data interval, logical date, else ``run_after``; in the DAG's time zone).
     :param date_range_end: last attendance date, inclusive. Give both dates or neither.
     :param lookback_days: days before the run's own window that are pulled again, because districts upload late and
         correct what they uploaded. Default 14. Not used with explicit dates or in backfill runs.
@@ -78,15 +77,16 @@ class CleverAttendanceOperator(DistrictOperator):
     :param fail_on_quarantine: fail, after the good rows have landed, when rows were set aside that had not been before.
         Default True.
     :param fail_on_withheld: fail, after everything has landed, when rows that had landed did not come back and nothing
-        can be concluded from it. Default True. The factory says False: there the recording task tells it, once.
-    :param most_missing_percent: how much of a school's landed rows in the window may not come back for that to be taken
-        for a deletion; more is walked again, and then withheld: nothing is marked. Default 10.
-    :param most_missing_percent_of_run: the same for all schools of the task together. Default 5.
-    :param most_missing_students: rows of so many students may go whatever part of a school that is. Default 2.
-    :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
+        can be concluded from it. Default True. The factory passes False: its recording task reports it, once.
+    :param most_missing_percent: the share of a school's landed rows in the window, in percent, that may be absent from
+        a pull and count as deleted. If more are absent, the school is walked again; if they still are, nothing is
+        marked, and the school is withheld. Default 10.
+    :param most_missing_percent_of_run: the same for all schools of the task together, in percent. Default 5.
+    :param most_missing_students: rows of this many students may be absent, whatever share they are. Default 2.
+    :param confirm_seconds: seconds to wait before a doubtful school is walked again. Default 10.
     :param listed_at: when this run fetched the list of schools that ``school_ids`` are from, ISO-8601; the
-        factory takes it from the plan. Default: not; then the list is fetched if there is anything to mark.
-    :param write_changes: also write what changed in each file, before and after. Default False.
+        factory takes it from the plan. Default: unknown; the list is then fetched if there is anything to mark.
+    :param write_changes: also write the correction feed: each changed row, before and after. Default False.
     :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
     """
@@ -105,7 +105,7 @@ class CleverAttendanceOperator(DistrictOperator):
     )
     ui_color = "#d7e3fc"
     argument_rules = arguments.WHOSE | {
-        # Of what nothing else judges: run_window() judges the dates, opening it judges the destination.
+        # run_window() checks the dates, and opening the destination checks that.
         "school_ids": arguments.ids,
         "section_ids": arguments.ids,
         "attendance_status": arguments.optional_text,
@@ -176,7 +176,7 @@ class CleverAttendanceOperator(DistrictOperator):
         self.single_writer = single_writer
 
     def _run(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
-        # It may be there, and set: Airflow passes a SIGTERM on as soon as it reads the task, before it executes it.
+        # Set already if SIGTERM came early: Airflow calls on_kill as soon as the task is loaded, before it is executed.
         self._stop = self._stop or threading.Event()
         try:
             question = self._question(context)
@@ -191,7 +191,7 @@ class CleverAttendanceOperator(DistrictOperator):
         return answer.rows if self.destination is None else answer.summary
 
     def on_kill(self) -> None:
-        """End the pull at once; what had landed is intact."""
+        """Stop the pull at once; what has landed stays intact."""
         self._stop = self._stop or threading.Event()
         self._stop.set()
 
@@ -296,18 +296,18 @@ class CleverAttendanceOperator(DistrictOperator):
 
 
 def _ids(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """The ids as a tuple; None if there are none given."""
+    """The ids as a tuple; None if none were given."""
     return None if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _is_planned(context: Context) -> bool:
-    """Whether a plan has given the task its days; then another task watches over what is left out."""
+    """Whether a plan chose the task's days; another task then sees to what is left out."""
     task = context.get("task")
     return any(isinstance(one, CleverAttendancePlanOperator) for one in getattr(task, "upstream_list", ()))
 
 
 def _unanswerable(question: "Question") -> CleverError | None:
-    """What to say of a question that Clever answered with no row, and could not have answered otherwise."""
+    """The error for a question to which no row can be the answer, because all its days are out of reach; else None."""
     from airflow_provider_clever.dates import DateRange
     from airflow_provider_clever.ledger.reporting import out_of_reach
 
@@ -318,7 +318,7 @@ def _unanswerable(question: "Question") -> CleverError | None:
 
 
 def _moment(name: str, given: str | datetime | None) -> datetime | None:
-    """An instant that was given, None if there is none."""
+    """The instant that was given; None if none was."""
     try:
         return sync_moment(given)
     except ValueError:

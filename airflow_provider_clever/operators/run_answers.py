@@ -1,4 +1,4 @@
-"""What the person who started a run has said about rows that did not come back: the run's params."""
+"""Takes the answer in a run's params: what became of rows that did not come back."""
 
 import logging
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ SCHOOLS_PARAM: Final = "missing_rows_school_ids"
 
 
 def take_answer(objects: "Objects", district_id: str, context: Context) -> None:
-    """Write down what the run's params say, once for all its tasks and tries.
+    """Record the answer in the run's params, once for all its tasks and tries.
 
     ``missing_rows`` is ``deleted``, ``kept`` or ``unshared``; ``missing_rows_school_ids`` names the schools, by default
-    all that waited for a word when the run began.
+    all that waited for an answer when the run began.
 
-    :raises CleverSettingsError: the word is none.
+    :raises CleverSettingsError: the answer is none of these.
     :raises CleverLandingError: the destination cannot be read or written.
     """
     params: Mapping[str, Any] = context.get("params") or {}

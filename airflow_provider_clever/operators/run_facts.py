@@ -1,4 +1,4 @@
-"""A run's facts, found in an Airflow task context."""
+"""Reads a run's facts from Airflow's task context."""
 
 from datetime import UTC, tzinfo
 from typing import Any
@@ -11,9 +11,9 @@ from airflow_provider_clever.windows import RunFacts
 
 
 def facts_from_context(context: Context) -> RunFacts:
-    """Give what a run says about itself, so that :func:`~airflow_provider_clever.windows.run_window` can decide.
+    """Give the facts of a run from which :func:`~airflow_provider_clever.windows.run_window` chooses its window.
 
-    :param context: the task's context. Airflow leaves out what a run does not have; so does the answer.
+    :param context: the task's context. What Airflow leaves out stays None.
     """
     run = context.get("dag_run")
     return RunFacts(

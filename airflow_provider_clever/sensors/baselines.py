@@ -1,4 +1,4 @@
-"""What a wait is compared with: found once, before the first poke, and kept while the wait goes on."""
+"""The baseline of a wait: found once, before the first poke, and kept until the wait ends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ NOTE_KEY: Final = "clever_attendance_sync_wait"
 
 
 class WaitQuestion(NamedTuple):
-    """What says which baseline a wait has.
+    """What a wait's baseline depends on.
 
     :param since: the baseline itself, if it was given.
-    :param destination: where a watermark is recorded, if anywhere.
-    :param district_id: the district; None if ``since`` makes it unimportant.
+    :param destination: where a watermark may be recorded.
+    :param district_id: the district; None if ``since`` is given.
     """
 
     since: str | datetime | None
@@ -27,12 +27,12 @@ class WaitQuestion(NamedTuple):
 
 @dataclass(slots=True)
 class Baseline:
-    """The sync that a wait goes beyond.
+    """The sync that a wait has to get past.
 
     :param moment: the sync; None: any sync at all is an advance.
     :param moved: whether the district's value went back during this wait.
-    :param logged: the condition that was logged last in this wait, by another process.
-    :param memory: what the wait remembers besides, as :meth:`WaitMemory.as_note` gives it.
+    :param logged: the condition that another process of this wait logged last.
+    :param memory: what else the wait remembers, as :meth:`WaitMemory.as_note` gives it.
     """
 
     moment: datetime | None
@@ -42,22 +42,22 @@ class Baseline:
 
 
 def sync_key(district_id: str) -> str:
-    """Name the XCom that holds the sync which a wait has found."""
+    """Give the XCom key of the sync that a wait found."""
     return f"last_attendance_sync_{district_id}"
 
 
 def seen_key(district_id: str) -> str:
-    """Name the XCom that tells when a sync was found: a value that went back is newer than a later one before it."""
+    """Give the XCom key that also says when a sync was found: a value that went back is the newer find."""
     return f"last_attendance_sync_{district_id}_seen"
 
 
 def seen(sync: str) -> dict[str, str]:
-    """Give the XCom that says that a sync was found now."""
+    """Give the XCom value for a sync found now."""
     return {"sync": sync, "at": moment_text(datetime.now(UTC))}
 
 
 def given_baseline(since: str | datetime | None) -> datetime | None:
-    """Give the baseline that was given; None if none was.
+    """Give the baseline named by ``since``; None if there is none.
 
     :raises CleverSettingsError: it is not a timestamp.
     """
@@ -90,7 +90,7 @@ def _watermark(destination: str, district_id: str) -> str | None:
 
 
 def _newest_pushed(ti: Any, district_id: str) -> datetime | None:
-    """Give what earlier runs pushed last. Without map indexes: a district may change its place in a mapping."""
+    """What earlier runs pushed last, whatever their map index: a district may change its place in a mapping."""
 
     def pulled(key: str) -> list[Any]:
         found = ti.xcom_pull(task_ids=ti.task_id, key=key, include_prior_dates=True)
@@ -104,9 +104,9 @@ def _newest_pushed(ti: Any, district_id: str) -> datetime | None:
 
 
 def remembered(context: Mapping[str, Any], question: WaitQuestion) -> Baseline | None:
-    """Give the baseline of a wait that goes on in this process; None if there is none, or of another question.
+    """Give the baseline of a wait that continues in this process; None if there is none for this question.
 
-    Airflow clears a task's XComs whenever it starts again, so it lies in the task state store (from Airflow 3.3 on).
+    It is kept in the task state store (Airflow 3.3), because Airflow clears a task's XComs whenever it starts again.
     """
     store = context.get("task_state_store")
     note = store.get(NOTE_KEY) if store is not None else None
@@ -119,7 +119,7 @@ def remembered(context: Mapping[str, Any], question: WaitQuestion) -> Baseline |
 
 
 def remember(context: Mapping[str, Any], question: WaitQuestion, baseline: Baseline) -> None:
-    """Keep the baseline for the process in which the wait goes on."""
+    """Keep the baseline for the process in which the wait continues."""
     store = context.get("task_state_store")
     if store is not None:
         store.set(

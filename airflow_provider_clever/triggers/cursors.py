@@ -17,7 +17,7 @@ class Cursor:
         self._store = store
 
     async def load(self, district_id: str) -> dict[str, Any] | None:
-        """Give what was stored; None: nothing, or nothing of ours."""
+        """Give the stored cursor; None if there is none, or something else."""
         value = await self._call("get", _key(district_id))
         return value if isinstance(value, dict) and "last_attendance_sync" in value else None
 
@@ -37,10 +37,10 @@ def _key(district_id: str) -> str:
 
 
 def cursors_of(stores: Any) -> list[Cursor]:
-    """Give the cursors for what Airflow injects as ``asset_state_store``; none where it does not exist.
+    """Give the cursors for what Airflow injects as ``asset_state_store``; none where Airflow has no such store.
 
-    Airflow names no public way to list the assets of a trigger that several of them share. Should its private one be
-    gone, the public way to the only asset is left; a trigger of several assets then keeps no cursor, and says so.
+    Airflow has no public way to list the assets that share a trigger. If its private one is gone, a trigger of one
+    asset still has the public accessor; a trigger of several then keeps no cursor, and logs that.
     """
     if stores is None:
         return []
@@ -49,12 +49,12 @@ def cursors_of(stores: Any) -> list[Cursor]:
 
 
 class _OnlyCursor(Cursor):
-    """The cursor in the store of the one asset, if there is just one."""
+    """The cursor of a trigger that watches exactly one asset."""
 
     async def _call(self, name: str, *arguments: Any) -> Any:
         try:
             return await super()._call(name, *arguments)
-        except ValueError as error:  # so Airflow says that there are several
+        except ValueError as error:  # Airflow's way to say that there are several assets
             if not self._has_warned:
                 log.warning("How far the district has been told is not kept, so a restart may miss a sync: %s", error)
             self._has_warned = True

@@ -1,8 +1,8 @@
-"""The one poll loop that all watched districts of a connection share, and the cursors that it moves on.
+"""The poll loop that all watched districts of a connection share, and the cursors that it advances.
 
-Airflow starts a trigger that raised again every two seconds, for ever; so nothing here lets an error out. Airflow has
-stored an event only some seconds after it was yielded; so a cursor is written when the shared stream says that the
-event is stored, and not before (decision 0010).
+Airflow restarts a trigger that raised every two seconds, for ever, so no error gets out of here. Airflow stores an
+event only some seconds after it was yielded, so a cursor is written once the shared stream says that its event is
+stored, and not before (decision 0010).
 """
 
 import asyncio
@@ -33,11 +33,11 @@ _SLOWEST: Final = 12
 
 @dataclass(eq=False)
 class Watch:
-    """One trigger's interest in one district.
+    """One trigger's watch over one district.
 
     :param clever_conn_id: the connection.
     :param district_id: the district.
-    :param cursors: where the cursor is kept: Airflow's state store of each watched asset. Empty: nowhere.
+    :param cursors: the cursor's places: Airflow's state store of each watched asset. Empty: it is not kept.
     """
 
     clever_conn_id: str
@@ -82,11 +82,11 @@ class Watch:
 
 @dataclass(eq=False)
 class SyncChange:
-    """Something to be remembered about a watched district, and the event that tells of it.
+    """A change of a watched district's sync: a cursor to move, and perhaps an event.
 
     :param watch: whose.
     :param observed: what the poll found.
-    :param payload: of the event; None: nothing to tell, only to be remembered.
+    :param payload: of the event; None: there is no event, only a cursor to move.
     :param yielded: whether the watch's trigger has passed the event on.
     """
 
@@ -159,14 +159,14 @@ class SyncStream(SharedStreamProducer):
         self._joins = 0
 
     async def open_stream(self) -> AsyncGenerator[tuple[SyncChange, SyncChange], None]:
-        """Yield each change, twice: for the triggers, and for :meth:`advance`."""
+        """Yield each change twice: once for the triggers, once for :meth:`advance`."""
         self._slots = asyncio.Semaphore(_POLLS_AT_ONCE)
         keeper = asyncio.create_task(self._follow_members())
         try:
             while True:
                 change = await self._changes.get()
                 yield change, change
-                await asyncio.sleep(0)  # a queue that is full would be emptied in one go, for all triggers at once
+                await asyncio.sleep(0)  # else a full queue would be emptied in one go
         finally:
             for task in (keeper, *self._tasks.values()):
                 task.cancel()
@@ -208,7 +208,7 @@ class SyncStream(SharedStreamProducer):
             except CleverError as error:
                 watch.failures += 1
                 changes.trouble(error, "Watching on, ever more rarely, until somebody has mended this.")
-            except Exception as error:  # noqa: BLE001 - let out, it would end the whole group, again and again
+            except Exception as error:  # noqa: BLE001 - an error would end the whole group
                 changes.trouble(error, f"Watching district {watch.district_id} on.")
             await asyncio.sleep(self._poll_seconds * min(2**watch.failures, _SLOWEST))
 
@@ -245,7 +245,7 @@ class SyncStream(SharedStreamProducer):
             return
         watch.known, watch.baseline = True, observed.next_baseline
         if change.payload is None and not watch.unstored:
-            await keep(change)  # nobody need hear of it: the stream would wake every trigger of the group
+            await keep(change)  # without an event there is no need to wake every trigger of the group
         else:
             watch.unstored += 1
             self._changes.put_nowait(change)
@@ -255,5 +255,5 @@ async def keep(change: SyncChange) -> None:
     """Move the cursor to what was found. If the store fails, it is written before the next poll."""
     try:
         await change.watch.keep(change.observed.next_baseline)
-    except Exception as error:  # noqa: BLE001 - let out, it would end the whole group; the event itself is stored
+    except Exception as error:  # noqa: BLE001 - the event is stored; an error would end the group
         log.warning("The cursor of district %s could not be stored; trying again. %s", change.watch.district_id, error)
