@@ -4,10 +4,12 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date
 
 
-def add_destination(parser: ArgumentParser) -> None:
+def add_destination(parser: ArgumentParser, *, is_required: bool = True) -> None:
     """Add the destination."""
     parser.add_argument(
-        "destination", help="such as s3://aws_default@my-lake/clever, file:///data/clever or /data/clever"
+        "destination",
+        nargs=None if is_required else "?",
+        help="such as s3://aws_default@my-lake/clever, file:///data/clever or /data/clever",
     )
 
 

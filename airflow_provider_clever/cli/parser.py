@@ -4,7 +4,7 @@ from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from airflow_provider_clever.cli import answer, plan, status, verify
+from airflow_provider_clever.cli import answer, doctor, plan, status, verify
 from airflow_provider_clever.cli.exit_codes import ExitCode
 
 
@@ -22,7 +22,13 @@ class Verb(Protocol):
         """Do it."""
 
 
-VERBS: Final[Mapping[str, Verb]] = {"plan": plan, "status": status, "answer": answer, "verify": verify}
+VERBS: Final[Mapping[str, Verb]] = {
+    "doctor": doctor,
+    "plan": plan,
+    "status": status,
+    "answer": answer,
+    "verify": verify,
+}
 """In the order in which ``--help`` lists them."""
 
 

@@ -28,7 +28,7 @@ def run(options: Namespace) -> ExitCode:
     """Show how districts stand; a district that cannot be read is named, and the others are shown."""
     from airflow_provider_clever.cli.destinations import chosen_districts, objects_at
     from airflow_provider_clever.cli.errors import complain
-    from airflow_provider_clever.exceptions import CleverError
+    from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 
     objects = objects_at(options.destination)
     reports, problems = [], []
@@ -36,7 +36,13 @@ def run(options: Namespace) -> ExitCode:
         try:
             if options.rebuild:
                 _rebuild(objects, district_id, options.today)
-            reports.append(report_of(objects, options.destination, district_id, options.today))
+            report = report_of(objects, district_id, options.today)
+            if report is None:
+                raise CleverSettingsError(
+                    f"Nothing is known of district {district_id} at {options.destination}: there is no receipt of a "
+                    "pull. Pull it, or restore its folder below _clever/."
+                )
+            reports.append(report)
         except CleverError as error:
             problems.append(str(error))
     if options.json:
@@ -52,29 +58,22 @@ def run(options: Namespace) -> ExitCode:
     return ExitCode.FOUND if any(report.about_to_be_lost for report in reports) else ExitCode.OK
 
 
-def report_of(objects: "Objects", destination: str, district_id: str, today: date | None) -> "DistrictReport":
-    """How one district stands, the receipts that no run has recorded yet among it.
+def report_of(objects: "Objects", district_id: str, today: date | None = None) -> "DistrictReport | None":
+    """How one district stands, receipts that no run has recorded yet among it; None: there is no receipt of a pull.
 
     :param objects: the destination.
-    :param destination: as it was typed.
     :param district_id: the district.
-    :param today: the date to reckon with; None: the present one in the district's zone.
-    :raises CleverError: it cannot be read, or nothing is known of the district.
+    :param today: the date to reckon with. Default: the present one in the district's zone.
+    :raises CleverError: it cannot be read.
     """
     from airflow_provider_clever.dates import zone_named
-    from airflow_provider_clever.exceptions import CleverSettingsError
     from airflow_provider_clever.ledger.coverage_store import Listing, current_coverage, read_coverage
     from airflow_provider_clever.ledger.reporting import district_report
 
     zone = zone_named(read_coverage(objects, district_id).coverage.timezone)
     day = today or datetime.now(zone).date()
     file = current_coverage(objects, district_id, Listing(today=day))
-    if not file.coverage.schools:
-        raise CleverSettingsError(
-            f"Nothing is known of district {district_id} at {destination}: there is no receipt of a pull. "
-            "Pull it, or restore its folder below _clever/."
-        )
-    return district_report(file, day)
+    return district_report(file, day) if file.coverage.schools else None
 
 
 def _rebuild(objects: "Objects", district_id: str, today: date | None) -> None:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from airflow_provider_clever.cli.diagnosis import Finding
     from airflow_provider_clever.lake.verify import VerifyReport
     from airflow_provider_clever.ledger.planner import DistrictPlan
     from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _PLAN_COLUMNS: Final = ("gone", "retained", "expiring", "landed", "due", "requests", "minutes")
 _COUNTED: Final = ("retained", "expiring", "covered", "due_days")
+_CHECK_WIDTH: Final = 36
+"""Of the longest name of a check."""
 _STATUS_COLUMNS: Final = ("gaps", "days left", "lost", "missing", "quarantined")
 
 
@@ -133,6 +136,19 @@ def show_findings(report: "VerifyReport", details: Path | None) -> None:
     console.print(table)
     where = f"which: {details}" if details else "which: ask again with --details FILE (it will hold ids; keep it safe)"
     console.print("[green]All is as it was landed.[/green]" if report.ok else f"[red]Something is wrong[/red]; {where}")
+
+
+def show_check(finding: "Finding") -> None:
+    """One line of ``doctor``, as soon as its check has ended."""
+    from airflow_provider_clever.cli.diagnosis import State
+
+    styles = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.NOT_CHECKED: "dim"}
+    line = Table.grid(padding=(0, 2, 0, 0))
+    for width in (max(map(len, State)), _CHECK_WIDTH):
+        line.add_column(min_width=width)
+    line.add_column(overflow="fold")
+    line.add_row(f"[{styles[finding.state]}]{finding.state}", escape(finding.check), escape(finding.text))
+    _console().print(line)
 
 
 @contextmanager

@@ -51,4 +51,4 @@ def _details(path: Path | None) -> "Iterator[Callable[[Finding], None] | None]":
     # It names students: nobody but this user may read it, also where a file already stands that others can read.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o600)
-        yield lambda finding: print(json.dumps(asdict(finding)), file=file)
+        yield lambda finding: print(json.dumps({**asdict(finding), "words": finding.words or None}), file=file)

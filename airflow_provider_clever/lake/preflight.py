@@ -50,6 +50,16 @@ def check(objects: Objects, district_id: str, file_format: str) -> None:
         _try_to_overwrite(objects, path, marker)
 
 
+def format_at(objects: Objects, district_id: str) -> str | None:
+    """Give the format that a district is landed in; None: nothing has landed, and nothing was tried.
+
+    :raises CleverLandingError: the destination cannot be read.
+    """
+    path = marker_path(district_id)
+    found = objects.read(path)
+    return (_marked_format(path, found[0]) if found else None) or _landed_format(objects, district_id)
+
+
 def _landed_format(objects: Objects, district_id: str) -> str | None:
     for folder in objects.names(layout.landed_prefix(district_id)):
         for path in objects.names(folder):

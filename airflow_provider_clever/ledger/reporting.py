@@ -42,7 +42,7 @@ class SchoolDays:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         days = [span.to_json() for span in self.spans]
-        return {"school_id": self.school_id, "name": self.name, "days": days, "words": self.words}
+        return {"school_id": self.school_id, "name": self.name, "days": days, "words": self.words or None}
 
 
 def lost_days(plan: DistrictPlan) -> list[SchoolDays]:

@@ -65,20 +65,20 @@ def lake(tmp_path: Path) -> Path:
     return lake
 
 
-def landed(lake: Path, district: str, first: str) -> None:
+def landed(lake: Path, district: str, first: str, last: str = TODAY) -> None:
     fs = fsspec.filesystem("file")
     destination = Destination(fs, str(lake), district_id=district, file_format="jsonl")
-    covered = (DateRange.from_json((first, TODAY)),)
+    covered = (DateRange.from_json((first, last)),)
     write_receipt(
         destination.objects,
         Receipt(
             district_id=district,
             idempotency_key=IdempotencyKey("0" * 32, "2026-11"),
-            asked=Asked(date_range_start=first, date_range_end=TODAY),
+            asked=Asked(date_range_start=first, date_range_end=last),
             file_format="jsonl",
-            finished_at=f"{TODAY}T23:00:00.000000Z",
-            sync_before=f"{TODAY}T22:45:00.000000Z",
-            sync_after=f"{TODAY}T22:45:00.000000Z",
+            finished_at=f"{last}T23:00:00.000000Z",
+            sync_before=f"{last}T22:45:00.000000Z",
+            sync_after=f"{last}T22:45:00.000000Z",
             settled=True,
             schools={"a": SchoolReceipt(state="empty", name="Alder", covered=covered)},
         ),

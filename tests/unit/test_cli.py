@@ -3,16 +3,20 @@
 import gzip
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
+from importlib.metadata import version
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from airflow_provider_clever import __version__
 from airflow_provider_clever.cli.main import main
+from airflow_provider_clever.cli.parser import VERBS
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
@@ -80,7 +84,8 @@ def test_status_ends_with_1_when_a_day_is_about_to_be_lost_and_names_it(
     code, out, _ = run("status", lake.root, "--today", TODAY, "--json")
     (district,) = json.loads(out)
     assert code == 1
-    assert district["about_to_be_lost"][0]["days"] == [["2026-05-24", "2026-06-02"]]
+    (alder,) = district["about_to_be_lost"]
+    assert (alder["days"], alder["words"]) == ([["2026-05-24", "2026-06-02"]], None)
     assert (district["gaps"], district["days_to_expiry"], district["missing"]) == (10, 1, 5)
 
 
@@ -149,11 +154,21 @@ def test_a_date_that_is_none_is_refused_by_name(run: Callable[..., Told], capsys
     assert "'2026-13-01' is no date" in capsys.readouterr().err
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    out = capsys.readouterr().out
-    assert all(name in out for name in ("sandbox", "plan", "status", "verify"))
+def test_help_names_every_command_and_speaks_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], *([verb] for verb in VERBS)):
+        with pytest.raises(SystemExit):
+            main([*arguments, "--help"])
+        out = capsys.readouterr().out
+        assert arguments or all(name in out for name in ("sandbox", *VERBS))
+        assert "`" not in out
+
+
+def test_the_versions_are_those_of_provider_airflow_and_python(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    airflow, python = version("apache-airflow"), platform.python_version()
+    assert not end.value.code
+    assert capsys.readouterr().out == f"airflow-provider-clever {__version__}, Airflow {airflow}, Python {python}\n"
 
 
 def test_status_needs_no_airflow_and_sandbox_becomes_the_sandbox(lake: Objects) -> None:
