@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .app import Stage
 from .knobs import Knobs
-from .server import LOOPBACK, SandboxServer, write_ready_file
+from .server import SandboxServer, write_ready_file
 from .world import World, WorldPlan
 
 MOST_PORT = 65_535
@@ -33,21 +33,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         large_students=options.large_students,
     )
     knobs = Knobs(rate_limit=options.rate_limit, window_seconds=options.window_seconds, latency_ms=options.latency_ms)
-    try:
-        stage = Stage(plan, knobs)
-    except ValueError as problem:
-        parser.error(str(problem))
 
     def when_ready(port: int) -> None:
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        url = f"http://{host}:{port}"
+        url = url_at(options.host, port)
         if not options.quiet:
             print(greeting(url, stage.world), flush=True)
         if options.ready_file:
             write_ready_file(options.ready_file, url, port)
 
-    SandboxServer(stage, options.host, options.port, when_ready).run()
+    try:
+        stage = Stage(plan, knobs)
+        server = SandboxServer(stage, options.host, options.port, when_ready, beyond_loopback=options.beyond_loopback)
+    except ValueError as problem:
+        parser.error(str(problem))
+    server.run()
     return 0
+
+
+def url_at(host: str, port: int) -> str:
+    """Give the address under which this machine reaches a sandbox that serves at a host."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def greeting(url: str, world: World) -> str:
@@ -109,7 +115,8 @@ def _positive(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clever-sandbox", description="A stand-in for the Clever API, on loopback.")
     add = parser.add_argument
-    add("--host", default="127.0.0.1", choices=LOOPBACK, help="loopback address (default 127.0.0.1)")
+    add("--host", default="127.0.0.1", help="address to serve at (default 127.0.0.1)")
+    add("--beyond-loopback", action="store_true", help="let --host be any address, as in a container")
     add("--port", type=_whole_number(0, MOST_PORT), default=8900, help="port; 0 picks a free one (default 8900)")
     add("--seed", type=int, default=7, help="the same seed and date give the same world (default 7)")
     add("--today", type=date.fromisoformat, help="the sandbox's date, YYYY-MM-DD (default: today in UTC)")

@@ -38,16 +38,29 @@ class SandboxServer(uvicorn.Server):
     """A uvicorn server that says when it is ready and stops at once.
 
     :param stage: The sandbox's state.
-    :param host: A loopback address.
+    :param host: The address to serve at.
     :param port: The port; 0 picks a free one. uvicorn binds it itself: a socket made elsewhere would come without
         TCP_NODELAY and cost 40 ms a request.
     :param when_ready: Called with the port once requests are accepted.
+    :param beyond_loopback: True: any host will do, such as a container's ``0.0.0.0``; whatever reaches it controls the
+        sandbox. Default False.
     :raises ValueError: the host is not loopback.
     """
 
-    def __init__(self, stage: Stage, host: str, port: int, when_ready: Callable[[int], None]) -> None:
-        if host not in LOOPBACK:
-            raise ValueError(f"The sandbox serves this machine only: host must be one of {LOOPBACK}, not {host!r}.")
+    def __init__(
+        self,
+        stage: Stage,
+        host: str,
+        port: int,
+        when_ready: Callable[[int], None],
+        *,
+        beyond_loopback: bool = False,
+    ) -> None:
+        if host not in LOOPBACK and not beyond_loopback:
+            raise ValueError(
+                f"The sandbox serves this machine only: host must be one of {LOOPBACK}, not {host!r}. To serve others "
+                "as well, as in a container, add --beyond-loopback."
+            )
         super().__init__(
             uvicorn.Config(
                 CleverApp(stage, control_app(stage)),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from airflow_provider_clever.sandbox.__main__ import url_at
 from airflow_provider_clever.sandbox.app import Stage
 from airflow_provider_clever.sandbox.knobs import Knobs
 from airflow_provider_clever.sandbox.server import SandboxServer
@@ -34,6 +35,25 @@ def test_it_refuses_to_serve_other_machines(host: str) -> None:
     stage = Stage(WorldPlan(7, date(2026, 11, 23), districts=("small",)), Knobs())
     with pytest.raises(ValueError, match="this machine only"):
         SandboxServer(stage, host, 0, print)
+
+
+def test_it_serves_at_another_address_when_it_is_told_so_outright() -> None:
+    # 127.0.0.2 stands for an address of the network, and leads back to this machine all the same.
+    program = (*MODULE, "--host", "127.0.0.2", "--beyond-loopback")
+    with running_sandbox(program, today="2026-11-23", districts="small") as own:
+        assert own.url.startswith("http://127.0.0.2:")
+        assert own.today == "2026-11-23"
+        port = int(own.url.rpartition(":")[2])
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"http://127.0.0.1:{port}/_sandbox/", timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("0.0.0.0", "http://127.0.0.1:1"), ("::", "http://[::1]:1"), ("::1", "http://[::1]:1"), ("a", "http://a:1")],
+)
+def test_the_address_that_it_names_is_one_that_can_be_asked(host: str, url: str) -> None:
+    assert url_at(host, 1) == url
 
 
 @pytest.mark.timing
