@@ -7,6 +7,7 @@ from airflow_provider_clever.dates import DateRange, first_retained
 from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.planner import PlanSettings, plan
 from airflow_provider_clever.syncs import moment_text
+from tests.benchmarks import at_scale
 
 PAGE = Path(__file__).parents[3] / "docs/how-to/scale-out.md"
 TODAY = date(2026, 11, 24)  # a Tuesday: no sweep
@@ -45,3 +46,7 @@ def test_the_documented_sizes_are_the_planners() -> None:
     text = PAGE.read_text()
     for line in sizes():
         assert line in text
+
+
+def test_the_figures_of_a_whole_country_are_the_planners() -> None:
+    assert "\n".join(at_scale.table(at_scale.ROWS_A_DAY["daily"])) in at_scale.PAGE.read_text()
