@@ -60,5 +60,9 @@ FEATURES: Final = {
         "a `RetryPolicy` of yours may judge our typed errors",
         "none is needed: what no retry can help fails at once, on every Airflow",
     ),
+    "connection tests on workers": (
+        "a connection can be tested where its tasks run",
+        "the API server tests it, which has to reach Clever",
+    ),
 }
 """Which newer feature is used for what, and what happens on an Airflow that lacks it."""

@@ -461,14 +461,16 @@ class AirflowStack:
             time.sleep(0.5)
         return answer
 
-    def api(self, method: str, path: str, *, json: Any = None, **params: Any) -> Any:
+    def api(
+        self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None, **params: Any
+    ) -> Any:
         """Ask Airflow's REST API, ``/api/v2`` unless the path names another root; an error status is an error."""
         root = "" if path.startswith("/") else "/api/v2/"
         # A busy machine may keep the API server from answering for a while; only a question may be asked twice.
         for seconds in (30, 90) if method == "GET" else (120,):
             with suppress(requests.Timeout):
                 answer = self._session.request(
-                    method, f"{self.url}{root}{path}", json=json, params=params, timeout=seconds
+                    method, f"{self.url}{root}{path}", json=json, params=params, headers=headers, timeout=seconds
                 )
                 break
         else:

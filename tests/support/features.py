@@ -17,11 +17,15 @@ def found(name: str, *homes: str) -> Any:
 CronDataIntervalTimetable: Final = found("CronDataIntervalTimetable", "airflow.sdk", "airflow.timetables.interval")
 CronPartitionTimetable: Final = found("CronPartitionTimetable", "airflow.sdk")
 PartitionedAtRuntime: Final = found("PartitionedAtRuntime", "airflow.sdk")
+ExceptionRetryPolicy: Final = found("ExceptionRetryPolicy", "airflow.sdk")
+RetryAction: Final = found("RetryAction", "airflow.sdk")
+RetryRule: Final = found("RetryRule", "airflow.sdk")
 
 READS_FORM_FROM_METADATA: Final = (
     "conn-fields" in files("airflow").joinpath("provider.yaml.schema.json").read_text()  # from 3.2 on
 )
 HAS_ASSET_STATE: Final = found("AssetStateStoreAccessors", "airflow.sdk.execution_time.context") is not None
+HAS_CONNECTION_TESTS_ON_WORKERS: Final = found("ConnectionTestRequest", "airflow.models.connection_test") is not None
 HAS_SHARED_STREAMS: Final = found("SharedStreamProducer", "airflow.triggers.shared_stream") is not None
 HAS_TASK_STATE: Final = found("TaskStateStoreAccessor", "airflow.sdk.execution_time.context") is not None
 
@@ -36,5 +40,6 @@ def features() -> dict[str, bool]:
         "asset state store": HAS_ASSET_STATE,
         "task state store": HAS_TASK_STATE,
         "start from trigger": hasattr(found("TaskInstance", "airflow.models.taskinstance"), "defer_task"),
-        "retry policies": found("RetryPolicy", "airflow.sdk", "airflow.sdk.definitions.retry_policy") is not None,
+        "retry policies": ExceptionRetryPolicy is not None,
+        "connection tests on workers": HAS_CONNECTION_TESTS_ON_WORKERS,
     }
