@@ -1,12 +1,17 @@
 """Everything of ours can be imported on this Airflow and Python, and asks for nothing that they have deprecated."""
 
+import ast
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.support.features import found
 
 ROOT = Path(__file__).parents[2]
 OURS = (ROOT / "airflow_provider_clever", ROOT / "example_dags")
@@ -72,3 +77,26 @@ def test_every_module_and_every_example_can_be_imported(told: dict) -> None:
 
 def test_nothing_of_ours_asks_for_what_is_deprecated(told: dict) -> None:
     assert [warning for warning in told["warned"] if warning.startswith(tuple(map(str, OURS)))] == []
+
+
+def late_imports(node: ast.AST) -> Iterator[ast.ImportFrom]:
+    """Give what is imported when a function runs; what stands under TYPE_CHECKING never is."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.ImportFrom) and (child.module or "").partition(".")[0] == "airflow":
+            yield child
+        yield from late_imports(child)
+
+
+def test_this_airflow_has_every_name_that_a_function_of_ours_imports() -> None:
+    asked = {
+        (str(statement.module), name.name)
+        for folder in OURS
+        for file in folder.rglob("*.py")
+        for statement in late_imports(ast.parse(file.read_text()))
+        for name in statement.names
+    }
+    assert ("airflow.triggers.base", "StartTriggerArgs") in asked
+    missing = [f"{module}.{name}" for module, name in asked if found(name, module) is None]
+    assert [name for name in missing if find_spec(name) is None] == []
