@@ -1,6 +1,6 @@
 """Reads a run's facts from Airflow's task context."""
 
-from datetime import UTC, tzinfo
+from datetime import UTC, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,7 +32,13 @@ def facts_from_context(context: Context) -> RunFacts:
 def _schedule_zone(dag: DAG | None) -> tzinfo:
     # A timetable may name a zone of its own: then its intervals end at that zone's midnights, not at the start date's.
     zone = timetable_zone(getattr(dag, "timetable", None)) or getattr(dag, "timezone", None) or UTC
-    return ZoneInfo(zone) if isinstance(zone, str) else zone
+    if isinstance(zone, str):
+        return ZoneInfo(zone)
+    # As the standard library's: Airflow's are pendulum's, which have no hash before pendulum 3.3.
+    if key := getattr(zone, "key", None):
+        return ZoneInfo(key)
+    offset = zone.utcoffset(None)
+    return zone if offset is None else timezone(offset)
 
 
 def _payloads(run: Any) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.asking import due, landed
 from tests.support.features import (
@@ -15,7 +16,6 @@ from tests.support.features import (
     CronPartitionTimetable,
     ExceptionRetryPolicy,
 )
-from tests.support.sandbox import Sandbox
 
 DAY = "2026-11-18"
 WRONG_SECRET = "not-the-secret-of-this-app"

@@ -22,6 +22,7 @@ TASK = """
             "window": [str(found.start), str(found.end), str(found.source)],
             "run_type": facts.run_type,
             "zone": str(facts.timezone),
+            "zone_has_hash": bool(hash(facts.timezone)),
         }
 
     LOOKBACK_DAYS = 0
@@ -92,6 +93,15 @@ DENVER_START = 'start_date=pendulum.datetime(2026, 1, 1, tz="America/Denver")'
             ["2026-01-05", "2026-01-05", "data interval"],
             "America/Denver",
         ),
+        # 20:30 on the 5th at a fixed distance from UTC, which has no name.
+        (
+            '"0 20 * * *"',
+            "start_date=pendulum.datetime(2026, 1, 1, tz=pendulum.FixedTimezone(-7 * 3600))",
+            "2026-01-06T03:30:00+00:00",
+            None,
+            ["2026-01-05", "2026-01-05", "data interval"],
+            "UTC-07:00",
+        ),
         (
             "None",
             "",
@@ -106,6 +116,7 @@ DENVER_START = 'start_date=pendulum.datetime(2026, 1, 1, tz="America/Denver")'
         "data intervals in Denver",
         "crons in Denver",
         "assets or Denver's cron",
+        "fixed zone",
         "no logical date, dates in the conf",
     ],
 )
@@ -113,7 +124,7 @@ def test_the_facts_of_a_run_are_found(airflow_home: AirflowHome, schedule, optio
     source = dag_file(schedule, options)
     outcome = airflow_home.run_dag(source, logical_date=logical_date, run_conf=conf)
     assert outcome.state == "success"
-    assert outcome.xcom("window") == {"window": window, "run_type": "manual", "zone": zone}
+    assert outcome.xcom("window") == {"window": window, "run_type": "manual", "zone": zone, "zone_has_hash": True}
 
 
 def test_a_run_without_a_logical_date_is_about_the_day_for_which_it_was_made(airflow_home: AirflowHome):

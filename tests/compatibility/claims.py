@@ -35,8 +35,12 @@ CLAIMS: Final = (
 
 FEATURES: Final = {
     "form from the metadata": (
-        "the connection's form without importing the hook",
+        "the connection's form comes from the package's metadata",
         "the hook gives the form (3.1.0 shows it only beside the FAB provider)",
+    ),
+    "form without the hook": (
+        "the form is shown without importing the hook",
+        "the API server imports every hook before it shows a form",
     ),
     "partitions by cron": ("`CronPartitionTimetable`: a run's key names its day", "runs are dated by their interval"),
     "partitions at run time": ("`PartitionedAtRuntime`: the trigger names the day", "give both dates as params"),

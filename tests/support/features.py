@@ -24,6 +24,9 @@ RetryRule: Final = found("RetryRule", "airflow.sdk")
 READS_FORM_FROM_METADATA: Final = (
     "conn-fields" in files("airflow").joinpath("provider.yaml.schema.json").read_text()  # from 3.2 on
 )
+SHOWS_FORM_WITHOUT_HOOK: Final = hasattr(
+    found("ProvidersManager", "airflow.providers_manager"), "iter_connection_type_hook_ui_metadata"
+)
 HAS_ASSET_STATE: Final = found("AssetStateStoreAccessors", "airflow.sdk.execution_time.context") is not None
 HAS_CONNECTION_TESTS_ON_WORKERS: Final = found("ConnectionTestRequest", "airflow.models.connection_test") is not None
 HAS_SHARED_STREAMS: Final = found("SharedStreamProducer", "airflow.triggers.shared_stream") is not None
@@ -34,6 +37,7 @@ def features() -> dict[str, bool]:
     """Tell of each feature in the table of docs/reference/compatibility.md whether this Airflow has it."""
     return {
         "form from the metadata": READS_FORM_FROM_METADATA,
+        "form without the hook": SHOWS_FORM_WITHOUT_HOOK,
         "partitions by cron": CronPartitionTimetable is not None,
         "partitions at run time": PartitionedAtRuntime is not None,
         "shared streams": HAS_SHARED_STREAMS,
