@@ -158,7 +158,7 @@ def _entry(received: Received, scope: Scope) -> Entry:
 
 
 def _params(received: Received) -> dict[str, str]:
-    """Read the query string; of a parameter that stands twice, the first counts."""
+    """Read the query string. If a parameter occurs twice, the first counts."""
     params: dict[str, str] = {}
     for name, text in parse_qsl(received.query, keep_blank_values=True):
         params.setdefault(name, text)
@@ -204,7 +204,7 @@ class _Wire:
         if reply.delivery in UNANSWERED:
             await self._abort()
             return
-        # uvicorn knows of one answer a request; what is unasked goes past it.
+        # uvicorn sends one answer per request, so unsolicited bytes bypass it.
         transport: asyncio.Transport = self.scope["state"]["transport"]
         if reply.before:
             transport.write(reply.before)

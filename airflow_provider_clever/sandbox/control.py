@@ -1,4 +1,4 @@
-"""The control routes under ``/_sandbox/``: they turn knobs, order faults, move the clock, and tell what is due."""
+"""The control routes under ``/_sandbox/``: they set knobs, queue faults, move the clock, and list the rows due."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _sync(stage: Stage, body: Body) -> Body:
 
 
 def _deliver(stage: Stage, body: Body) -> Body:
-    """Load at once the rows of uploads whose stamp came first (knob ``rows_lag_seconds``)."""
+    """Deliver the rows of uploads whose stamp came first (knob ``rows_lag_seconds``)."""
     district = _district(stage.world, body["district_id"])
     loads = [load for load in stage.world.late_loads if load.district_id == district.id]
     stage.world.deliver_rows(loads)
@@ -167,7 +167,7 @@ def _deliver(stage: Stage, body: Body) -> Body:
 
 
 def _clock(stage: Stage, body: Body) -> Body:
-    """Put the clock to ``now``, or move it; with ``sync``, districts upload at the end of each day on the way."""
+    """Set the clock to ``now``, or move it. With ``sync``, districts upload at the end of each day passed."""
     world = stage.world
     synced = body.pop("sync", [])
     districts = list(world.districts.values()) if synced is True else [_district(world, one) for one in synced]
@@ -203,7 +203,7 @@ def _pause(stage: Stage, body: Body) -> Body:
 
 
 def _stamp(stage: Stage, body: Body) -> Body:
-    """Set ``last_attendance_sync`` to any moment, also back, or to null."""
+    """Set ``last_attendance_sync`` to any instant, also an earlier one, or to null."""
     district = _district(stage.world, body["district_id"])
     stamp = body["last_attendance_sync"]
     district.stamp(parse_timestamp(stamp) if stamp else None)

@@ -108,7 +108,7 @@ class Fault:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the fault will hit no more."""
+        """Whether the fault is used up."""
         return self.times > 0 and self.hits >= self.times
 
     def as_dict(self) -> dict[str, object]:
@@ -131,7 +131,7 @@ class FaultQueue:
         return fault
 
     def clear(self) -> None:
-        """Drop every fault."""
+        """Remove all faults."""
         self.faults.clear()
 
     def take(self, received: Received, token_of_district: Mapping[str, str]) -> Fault | None:

@@ -22,7 +22,7 @@ USER_TOKEN_PREFIX = "il"  # noqa: S105  # a documented prefix, no secret
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request with whose token it came and the ids in its path."""
+    """A request, with the district of its token and the ids in its path."""
 
     world: World
     district: District
@@ -143,7 +143,7 @@ def _page(ask: Ask, scope: Scope, query: AttendanceQuery) -> Answer:
 
 
 def _timed_out(knobs: Knobs) -> Answer:
-    """Answer as a gateway whose patience ended before the page was written; status 0: it hangs up."""
+    """Answer as a gateway that timed out before the page was written. With status 0, close the connection."""
     if not knobs.gateway_status:
         return Answer(504, delivery=Delivery.HANG, seconds=knobs.gateway_seconds)
     reply = html(knobs.gateway_status)

@@ -89,7 +89,7 @@ class SandboxServer(uvicorn.Server):
         self._when_ready(self.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # uvicorn's signature
-        """Stop at once: nobody waits for a sandbox."""
+        """Stop immediately, without waiting for open requests."""
         for server in self.servers:
             server.close()
         for task in [*self.server_state.tasks, *self._background]:

@@ -1,6 +1,6 @@
 """Our statement of the API, as OpenAPI at ``/openapi.json`` and as a page to read at ``/docs``.
 
-The document is written by hand and knows nothing of this sandbox's code: tests hold the one to the other.
+The document is written by hand and knows nothing of this sandbox's code: tests compare the two.
 """
 
 from __future__ import annotations

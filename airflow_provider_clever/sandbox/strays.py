@@ -22,7 +22,7 @@ def informational(answer: Answer, fault: Fault) -> Answer:
 
 
 def stray(world: World, received: Received, fault: Fault, answering: Answering) -> Answer:
-    """Send a whole answer more on the connection, ``before`` the right one or ``after`` it."""
+    """Send one more complete answer on the connection, ``before`` the right one or ``after`` it."""
     right = answering(received)
     unasked = _raw(answering(other(world, received, fault)) if _is_other(fault) else _empty_page(received))
     return replace(right, before=unasked) if fault.place == "before" else replace(right, after=unasked)

@@ -14,11 +14,11 @@ def is_named(names: tuple[str, ...], district: District, school: School) -> bool
 
 
 def shown(world: World, school: School, day: str, block: Block) -> Block:
-    """Give what of a day's rows is shown: all of them, unless a knob withholds them."""
+    """Give the rows of a day that are shown: all, unless a knob withholds some."""
     percent = _percent_withheld(world, school, day)
     if not percent:
         return block
-    # So many of every hundred, spread over the day: exact, whatever the day holds.
+    # The same part of every hundred rows, so that it is exact for any number of rows.
     kept = [
         pair for number, pair in enumerate(block.pairs()) if number * percent // 100 == (number + 1) * percent // 100
     ]

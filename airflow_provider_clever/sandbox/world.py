@@ -147,7 +147,7 @@ class World:
             self.clock.set(self.clock.now, follows_wall=knobs.clock_follows_wall)
 
     def deliver_due_rows(self) -> None:
-        """Load the rows whose moment has come, of uploads whose stamp came first."""
+        """Load the rows that are due by now, of uploads whose stamp came first."""
         self.deliver_rows([load for load in self.late_loads if load.due <= self.clock.now])
 
     def deliver_rows(self, loads: list[LateLoad]) -> None:
@@ -157,7 +157,7 @@ class World:
             load.load()
 
     def district_of_token(self, token: str) -> District | None:
-        """Find whose bearer token this is; a revoked or replaced one is nobody's."""
+        """Find the district of a bearer token; None if it was revoked or replaced."""
         if token in self.revoked:
             return None
         return next((d for d in self.districts.values() if d.token == token and d.connected), None)
