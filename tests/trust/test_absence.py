@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider_clever.attendance.absence import AbsenceRules
 from airflow_provider_clever.exceptions import CleverStoppedError, CleverWithheldError
@@ -330,7 +331,7 @@ def test_a_try_that_was_killed_half_way_through_its_marks_does_not_widen_the_bou
     assert lake.marks() == {"Elm Primary": len(first)}
 
 
-def test_a_retry_marks_what_its_first_try_left_unmarked(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_marks_what_its_first_try_left_unmarked(lake: Lake, mocker: MockerFixture) -> None:
     """Killed while it wrote marks: some partitions are marked, the rest is live, and nothing is covered."""
     rows = lake.rows("Elm Primary")
     gone = [row for number, row in enumerate(rows) if number % 10 == 3]
@@ -345,10 +346,10 @@ def test_a_retry_marks_what_its_first_try_left_unmarked(lake: Lake, monkeypatch:
                 raise OSError(28, "No space left on device")
         plain(source, target, **more)
 
-    monkeypatch.setattr(os, "rename", full_disk)
+    mocker.patch("os.rename", full_disk)
     with pytest.raises(Exception, match=r"space|written"):
         lake.pull(work="the night")
-    monkeypatch.undo()
+    mocker.stopall()
     half = lake.marks()["Elm Primary"]
     assert 0 < half < len(gone)
 

@@ -118,6 +118,29 @@ def test_no_prose_has_a_word_that_the_glossary_avoids(file: Path) -> None:
     assert [found.group() for text in prose_of(file) for found in avoided.finditer(text)] == []
 
 
+def patches_of_ours(file: Path) -> Iterator[str]:
+    """The calls by which a test would replace a part of our own code."""
+    tree = ast.parse(file.read_text())
+    ours = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airflow_provider_clever")
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        call, target = ast.unparse(node.func), node.args[0]
+        is_ours = ast.unparse(target).strip("'\"").startswith("airflow_provider_clever") or ast.unparse(target) in ours
+        if is_ours and call in {"monkeypatch.setattr", "mocker.patch", "mocker.patch.object", "patch", "patch.object"}:
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("tests/**/test_*.py")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_test_patches_our_own_code(file: Path) -> None:
+    assert list(patches_of_ours(file)) == []
+
+
 def pins(file: Path) -> list[str]:
     lines = [line.split("#")[0].strip() for line in file.read_text().splitlines()]
     return [line for line in lines if line]

@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import socket
 import subprocess
 import sys
 from datetime import date
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
+from pytest_mock import MockerFixture
 
 from airflow_provider_clever.exceptions import CleverError, CleverStoppedError
 from airflow_provider_clever.hooks.failures import failing_for_good
@@ -65,12 +65,9 @@ def test_every_argument_is_kept_as_it_was_given(operator: type[Any]):
 
 
 @OPERATORS
-def test_making_one_asks_nobody(operator: type[Any], monkeypatch: pytest.MonkeyPatch):
-    def refuse(*address: object) -> None:
-        raise AssertionError(f"somebody is asked: {address}")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+def test_making_one_asks_nobody(operator: type[Any], mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch):
+    mocker.patch("socket.socket.connect", side_effect=AssertionError("a connection is opened"))
+    mocker.patch("socket.getaddrinfo", side_effect=AssertionError("a name is looked up"))
     monkeypatch.delenv("AIRFLOW_CONN_CLEVER_DEFAULT", raising=False)
 
     assert operator(task_id="made").clever_conn_id == "clever_default"
