@@ -1,4 +1,4 @@
-"""What the facts that ``doctor`` has found mean, and the next step. Pure: facts in, verdicts out."""
+"""What the facts that ``doctor`` gathers mean, and the next step. Pure: facts in, verdicts out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -19,7 +19,7 @@ _TOKEN_SECONDS: Final = 600
 
 
 class State(StrEnum):
-    """How a check has ended, the worst last."""
+    """How a check ended, the worst last."""
 
     NOT_CHECKED = "not checked"
     OK = "ok"
@@ -28,10 +28,10 @@ class State(StrEnum):
 
 
 class Verdict(NamedTuple):
-    """What a check has found.
+    """What a check found.
 
-    :param state: how it has ended.
-    :param text: what was found, and the next step if there is one. It holds no secret and nothing of a student.
+    :param state: how it ended.
+    :param text: what was found, and the next step if there is one. It contains no secret and nothing about a student.
     """
 
     state: State
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The verdict of a check, by the check's name."""
+    """A verdict, with the name of its check."""
 
     check: str
     state: State
@@ -47,31 +47,31 @@ class Finding(NamedTuple):
 
 
 def has_failed(findings: Iterable[Finding]) -> bool:
-    """Tell whether anything is broken."""
+    """Tell whether any check failed."""
     return any(finding.state is State.FAILED for finding in findings)
 
 
 def of_what_needs(check: str) -> Verdict:
-    """What builds upon a check that has not gone well."""
+    """Give the verdict on a check that was not made, because one that it needs failed or was not made."""
     return Verdict(State.NOT_CHECKED, f"It needs the check {check}.")
 
 
 def of_silence(seconds: float) -> Verdict:
-    """What has not ended in time."""
+    """Give the verdict on a check that did not end in time."""
     return Verdict(
         State.FAILED, f"No answer within {seconds:.0f} seconds. Look at the network between this machine and the other."
     )
 
 
 def of_connection(conn_id: str, settings: "CleverSettings") -> Verdict:
-    """Where a connection leads, and as whom."""
+    """Judge a connection whose fields are in order: where it leads, and as whom."""
     who = "client id and secret" if settings.client_id else "one district's token"
     whose = f"district {settings.district_id}" if settings.district_id else "no district named"
     return Verdict(State.OK, f"{conn_id}: {settings.api_base}, {who}, {whose}.")
 
 
 def of_token(settings: "CleverSettings", district_ids: Sequence[str]) -> Verdict:
-    """Which districts the credentials open."""
+    """Judge the credentials by the districts that they give access to."""
     if settings.token:
         return Verdict(State.OK, f"The token is that of district {district_ids[0]}.")
     count = len(district_ids)
@@ -85,7 +85,7 @@ def of_token(settings: "CleverSettings", district_ids: Sequence[str]) -> Verdict
 
 
 def of_district(district: "District", *, shares_schools: bool) -> Verdict:
-    """Whether a district shares anything with the app."""
+    """Judge a district by whether it shares schools."""
     from airflow_provider_clever.api.connection_check import in_words
 
     if not shares_schools:
@@ -94,7 +94,7 @@ def of_district(district: "District", *, shares_schools: bool) -> Verdict:
 
 
 def of_attendance(district: "District") -> Verdict:
-    """Whether pulls of a district will find rows, now that Clever has answered for one school."""
+    """Judge whether pulls will find rows, once Clever has answered for one school."""
     from airflow_provider_clever.api.connection_check import in_words
 
     has_synced = district.last_attendance_sync is not None
@@ -102,7 +102,7 @@ def of_attendance(district: "District") -> Verdict:
 
 
 def of_absent_folder(path: str) -> Verdict:
-    """What it means that a local destination is not there."""
+    """Give the verdict on a local destination that does not exist."""
     return Verdict(
         State.FAILED,
         f"There is no folder {path} on this machine. Correct the destination; if it is to be new, make that folder.",
@@ -110,7 +110,7 @@ def of_absent_folder(path: str) -> Verdict:
 
 
 def of_coverage(reports: Mapping[str, "DistrictReport | None"], destination: str) -> Verdict:
-    """How the districts at a destination stand; the worst decides.
+    """Judge the districts at a destination; the one that is worst off decides.
 
     :param reports: by district; None: no pull has left a receipt there.
     :param destination: as it was typed.
@@ -163,16 +163,16 @@ class Setting(NamedTuple):
 
     :param section: of Airflow's configuration.
     :param key: its name there.
-    :param is_unwise: tells, of its text, whether it gets in the way.
-    :param why: what happens then, and the next step.
-    :param otherwise: what it means when it does not.
+    :param meaning: what a value means that does no harm.
+    :param is_harmful: tells from the value, as text, whether it gets in the way of pulls. Default: no value does.
+    :param harm: what happens then, and the next step.
     """
 
     section: str
     key: str
-    is_unwise: Callable[[str], bool]
-    why: str
-    otherwise: str
+    meaning: str
+    is_harmful: Callable[[str], bool] = lambda _: False
+    harm: str = ""
 
     def __str__(self) -> str:
         return f"[{self.section}] {self.key}"
@@ -181,8 +181,8 @@ class Setting(NamedTuple):
 def _below(least: int) -> Callable[[str], bool]:
     def is_below(text: str) -> bool:
         try:
-            return int(text) < least
-        except ValueError:  # Airflow itself will say so
+            return 0 < int(text) < least  # 0 means no limit
+        except ValueError:  # Airflow itself refuses it
             return False
 
     return is_below
@@ -192,65 +192,65 @@ SETTINGS: Final = (
     Setting(
         "core",
         "max_map_length",
+        "every plan fits",
         _below(_PLANNED_TASKS),
         f"a plan with more pulls than this fails; a large first run has up to {_PLANNED_TASKS:,}. Set that or more",
-        "every plan fits",
     ),
     Setting(
         "core",
         "parallelism",
+        "tasks at once, of all DAGs of a scheduler",
         _below(_PARALLEL_PULLS),
         "all tasks of all districts run one after another. Raise it",
-        "tasks at once, of all DAGs of a scheduler",
     ),
     Setting(
         "core",
         "max_active_tasks_per_dag",
+        "tasks at once of one DAG",
         _below(_PARALLEL_PULLS),
         "a district's pulls run one after another. Raise it",
-        "tasks at once of one DAG",
     ),
     Setting(
         "core",
         "default_timezone",
+        "the zone of DAGs that name none; attendance_dags gives each district its own",
         lambda text: text.strip().lower() == "system",
         "each machine has its own, and a DAG without a zone takes its days from it. Name a zone, such as utc",
-        "the zone of DAGs that name none; attendance_dags gives each district its own",
     ),
     Setting(
         "core",
         "test_connection",
-        lambda _: False,
-        "",
         "whether connections have a Test button; this command says the same without it",
     ),
     Setting(
         "execution_api",
         "jwt_expiration_time",
+        "seconds for which a task's own token is valid; a running task renews it",
         _below(_TOKEN_SECONDS),
         "some Airflows refuse a task that has waited for so many seconds in a queue. Set 600 or more",
-        "seconds for which a task's own token holds; a running task renews it",
     ),
 )
 """In the order in which they are shown."""
 
 
 def of_setting(setting: Setting, text: str | None) -> Verdict:
-    """Whether a setting gets in the way.
+    """Judge the value of a setting.
 
     :param text: its value; None: this Airflow does not have it.
     """
     if text is None:
         return Verdict(State.NOT_CHECKED, "This Airflow has no such setting.")
-    if setting.is_unwise(text):
-        return Verdict(State.WARNING, f"{text}: {setting.why}.")
-    return Verdict(State.OK, f"{text}: {setting.otherwise}.")
+    if setting.is_harmful(text):
+        return Verdict(State.WARNING, f"{text}: {setting.harm}.")
+    return Verdict(State.OK, f"{text}: {setting.meaning}.")
 
 
-def of_triggerer(health: Mapping[str, object]) -> Verdict:
-    """Whether a triggerer runs, as Airflow's API says at ``/api/v2/monitor/health``."""
-    triggerer = health.get("triggerer")
-    facts = triggerer if isinstance(triggerer, dict) else {}
+def of_triggerer(health: object) -> Verdict:
+    """Judge whether a triggerer is running.
+
+    :param health: what Airflow's API says about it at ``/api/v2/monitor/health``.
+    """
+    facts = health if isinstance(health, dict) else {}
     if facts.get("status") == "healthy":
         return Verdict(State.OK, "A triggerer runs.")
     seen = facts.get("latest_triggerer_heartbeat")

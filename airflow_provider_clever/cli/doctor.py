@@ -1,6 +1,7 @@
-"""``clever-attendance doctor``: asks whatever a pull relies on, one check after another, and says the next step."""
+"""``clever-attendance doctor``: checks everything that a pull relies on, and says the next step."""
 
 import json
+import sys
 import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 HELP: Final = "check connection, destination and Airflow, and say what to do; exit code 1: a check failed"
 
 _LONGEST_SECONDS: Final = 60.0
-"""How long one check may take: libraries of stores wait for minutes where nothing answers."""
+"""How long one check may take: where nothing answers, the libraries of stores wait for minutes."""
 _HEALTH_SECONDS: Final = 5.0
 
 
@@ -35,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> ExitCode:
-    """Check everything, and show each finding as it comes."""
+    """Make all checks, and show each finding as soon as it is known."""
     findings = []
     for finding in _examine(Examination(options)):
         findings.append(finding)
@@ -51,7 +52,7 @@ def run(options: Namespace) -> ExitCode:
 
 @dataclass(slots=True)
 class Examination:
-    """What was asked for, and what checks have found that later ones build upon."""
+    """What the user asked for, and what earlier checks found that later ones need."""
 
     options: Namespace
     client: "CleverClient" = field(init=False)
@@ -63,15 +64,15 @@ class Examination:
 
 
 class Check(NamedTuple):
-    """One thing to ask.
+    """One check.
 
     :param name: as it is shown.
-    :param ask: asks it; what it raises counts as failed, in the error's words.
-    :param needs: the checks that have to be well before this one can be asked.
+    :param make: makes it. If it raises an error, the check has failed, and the error's text says why.
+    :param needs: the checks without which it cannot be made.
     """
 
     name: str
-    ask: Callable[[Examination], Verdict]
+    make: Callable[[Examination], Verdict]
     needs: tuple[str, ...] = ()
 
 
@@ -79,26 +80,28 @@ def _examine(examination: Examination) -> Iterator[Finding]:
     states: dict[str, State] = {}
     for check in CHECKS:
         blocked = [name for name in check.needs if states[name] in (State.FAILED, State.NOT_CHECKED)]
-        verdict = diagnosis.of_what_needs(blocked[0]) if blocked else _asked(check, examination)
+        verdict = diagnosis.of_what_needs(blocked[0]) if blocked else _made(check, examination)
         states[check.name] = verdict.state
         yield Finding(check.name, *verdict)
 
 
-def _asked(check: Check, examination: Examination) -> Verdict:
-    """Ask in a thread of its own, because nothing else ends a library that waits. It is given up, not stopped."""
+def _made(check: Check, examination: Examination) -> Verdict:
+    """Make a check in a thread of its own: a library that waits cannot be stopped, only left behind."""
     from airflow_provider_clever.cli.errors import in_words
 
     ended: list[Verdict] = []
 
-    def ask() -> None:
+    def make() -> None:
         try:
-            ended.append(check.ask(examination))
+            ended.append(check.make(examination))
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is what the check has found
             ended.append(Verdict(State.FAILED, in_words(error)))
 
-    thread = threading.Thread(target=ask, daemon=True)
+    output = sys.stdout
+    thread = threading.Thread(target=make, daemon=True)
     thread.start()
     thread.join(_LONGEST_SECONDS)
+    sys.stdout = output  # a check that was left behind may have redirected it
     return ended[0] if ended else diagnosis.of_silence(_LONGEST_SECONDS)
 
 
@@ -205,15 +208,20 @@ def _triggerer(_: Examination) -> Verdict:
 
     from airflow_provider_clever.compat import conf
 
-    url = conf.get("api", "base_url", fallback=None)
-    if not url:
+    # Workers may know the API only by the address at which tasks report.
+    execution = conf.get("core", "execution_api_server_url", fallback=None) or ""
+    base = conf.get("api", "base_url", fallback=None) or execution.rstrip("/").removesuffix("/execution")
+    if not base:
         return Verdict(State.NOT_CHECKED, "[api] base_url does not say where Airflow's API is, which would know.")
     try:
-        answer = requests.get(f"{url.rstrip('/')}/api/v2/monitor/health", timeout=_HEALTH_SECONDS)
+        answer = requests.get(f"{base.rstrip('/')}/api/v2/monitor/health", timeout=_HEALTH_SECONDS)
+        answer.raise_for_status()
         health = answer.json()
     except (requests.RequestException, ValueError):
-        return Verdict(State.NOT_CHECKED, f"Airflow's API gives no state at [api] base_url, {url}.")
-    return diagnosis.of_triggerer(health if isinstance(health, dict) else {})
+        health = None
+    if not isinstance(health, dict) or "triggerer" not in health:
+        return Verdict(State.NOT_CHECKED, "No Airflow API that knows answers at [api] base_url.")
+    return diagnosis.of_triggerer(health["triggerer"])
 
 
 CHECKS: Final = (
@@ -229,4 +237,4 @@ CHECKS: Final = (
     *(Check(str(setting), partial(_setting, setting), needs=("airflow",)) for setting in diagnosis.SETTINGS),
     Check("triggerer", _triggerer, needs=("airflow",)),
 )
-"""In the order in which they are asked and shown. docs/reference/cli.md lists them."""
+"""In the order in which they are made and shown. docs/reference/cli.md lists them."""

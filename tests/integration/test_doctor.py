@@ -265,12 +265,16 @@ def airflow_api() -> Iterator[HTTPServer]:
 def test_a_triggerer_that_does_not_run_is_a_warning_where_airflow_can_be_asked(
     sandbox: Sandbox, airflow_api: HTTPServer
 ) -> None:
-    base = f"http://127.0.0.1:{airflow_api.server_port}/airflow/"
-    report = doctor(sandbox.connection_json("small"), AIRFLOW__API__BASE_URL=base)
+    server = f"http://127.0.0.1:{airflow_api.server_port}"
+    report = doctor(sandbox.connection_json("small"), AIRFLOW__API__BASE_URL=f"{server}/airflow/")
     assert (report.code, report.states["triggerer"]) == (0, "warning")
     assert "the last one was seen at 2026-06-01T10:00:00" in report.words["triggerer"]
-    silent = doctor(sandbox.connection_json("small"), AIRFLOW__API__BASE_URL=f"http://127.0.0.1:{refused_port()}")
-    assert silent.states["triggerer"] == "not checked"
+    tasks_report_at = f"{server}/airflow/execution/"
+    asked = doctor(sandbox.connection_json("small"), AIRFLOW__CORE__EXECUTION_API_SERVER_URL=tasks_report_at)
+    assert asked.states["triggerer"] == "warning"
+    for elsewhere in (f"{server}/elsewhere", f"http://127.0.0.1:{refused_port()}"):
+        found = doctor(sandbox.connection_json("small"), AIRFLOW__API__BASE_URL=elsewhere)
+        assert found.states["triggerer"] == "not checked"
 
 
 def test_on_a_terminal_each_check_is_a_line(
