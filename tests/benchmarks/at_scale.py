@@ -87,14 +87,15 @@ def file_bytes(rows_a_day: int) -> float:
 
 def nights(rows_a_day: int) -> tuple[Night, Night, Night]:
     """An ordinary night, the night of the weekly sweep, and the first run."""
-    plans = [(districts, schools, *_plans(schools, rows_a_day)) for districts, schools in SHAPE]
+    plans = [(districts, schools, *plans_of(schools, rows_a_day)) for districts, schools in SHAPE]
     return tuple(  # type: ignore[return-value]
-        _night([(districts, schools, plans_of[which]) for districts, schools, *plans_of in plans], rows_a_day)
+        _night([(districts, schools, found[which]) for districts, schools, *found in plans], rows_a_day)
         for which in range(3)
     )
 
 
-def _plans(schools: int, rows_a_day: int) -> Iterator[DistrictPlan]:
+def plans_of(schools: int, rows_a_day: int) -> Iterator[DistrictPlan]:
+    """What is due in a district on an ordinary night, on that of the weekly sweep, and in the first run."""
     names = {f"s{number:04d}": "" for number in range(schools)}
     for today, is_new in ((TUESDAY, False), (SUNDAY, False), (TUESDAY, True)):
         yesterday, now = (_evening(today - timedelta(days=1)), _evening(today))

@@ -49,4 +49,7 @@ def test_the_documented_sizes_are_the_planners() -> None:
 
 
 def test_the_figures_of_a_whole_country_are_the_planners() -> None:
-    assert "\n".join(at_scale.table(at_scale.ROWS_A_DAY["daily"])) in at_scale.PAGE.read_text()
+    page, schools = at_scale.PAGE.read_text(), sum(districts * each for districts, each in at_scale.SHAPE)
+    for rows_a_day in at_scale.ROWS_A_DAY.values():
+        each_night = [schools * found.requests for found in at_scale.plans_of(1, rows_a_day)]
+        assert "| requests | " + " | ".join(f"{requests:,}" for requests in each_night) + " |" in page
