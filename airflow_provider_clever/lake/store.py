@@ -26,6 +26,7 @@ from airflow_provider_clever.lake.formats import (
     require_libraries,
 )
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+from airflow_provider_clever.lake.known_partitions import Known, KnownPartitions
 from airflow_provider_clever.storage.objects import Content, swap_waits, too_contended
 from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError
 
@@ -163,6 +164,7 @@ class Destination:
         self.district_id = layout.checked_id(district_id, "district id")
         self.file_format = layout.checked_format(file_format)
         self._format = FORMATS[self.file_format]
+        self.known = KnownPartitions(self.objects, self.district_id, self.file_format)
 
     def check(self) -> None:
         """Make sure that this can be landed in, before any request is spent: a handful of small calls.
@@ -186,7 +188,10 @@ class Destination:
         path = layout.partition_path(self.district_id, day.attendance_date, day.school_id, self.file_format)
         self._refuse_strangers(day)
         pull = _pull(day.columns)
-        return self._swap(path, lambda previous: self._decide(path, day, pull, previous, context), context)
+        known, mark = self.known.of(path), Mark(pull.fresh_hash, batches.length(pull.fresh))
+        if known is not None and known.holds(mark):
+            return _same(self._outcome(path, day, pull), day, mark, context)
+        return self._swap(path, lambda previous: self._decide(path, day, pull, previous, context), context, known)
 
     def mark(
         self, school_id: str, attendance_date: str, found: DayEvidence, *, context: PullContext
@@ -217,23 +222,36 @@ class Destination:
 
         return self._swap(path, decide, context)
 
-    def _swap(self, path: str, decide: Callable[[bytes | None], "_Decision"], context: PullContext) -> PartitionOutcome:
-        """Read a partition, write what is decided of it if nobody has written it since; otherwise again."""
+    def _swap(
+        self,
+        path: str,
+        decide: Callable[[bytes | None], "_Decision"],
+        context: PullContext,
+        known: Known | None = None,
+    ) -> PartitionOutcome:
+        """Read a partition, write what is decided of it if nobody has written it since; otherwise again.
+
+        :param known: of the partition; one that is known to be absent is not read. Default: nothing.
+        """
         made: dict[str | None, PartitionOutcome] = {}
         for wait_seconds in swap_waits():
-            found = self.objects.read(path)
+            found = None if known is not None and known.version == ABSENT else self.objects.read(path)
+            known = None
             decision = decide(found and found[0])
             if decision.columns is None:
+                if found and decision.outcome.content_hash is not None:
+                    self.known.note(path, found[1], Mark(decision.outcome.content_hash, decision.outcome.rows))
                 # Our own write may have arrived although the store's answer to it got lost.
                 return made.get(decision.outcome.content_hash, decision.outcome)
             outcome = self._keep_changes(decision, context)
             made[outcome.content_hash] = outcome
             data = Content(self._format.write(decision.columns, outcome.content_hash or ""))
             try:
-                self.objects.write(path, data, found[1] if found else ABSENT)
+                version = self.objects.write(path, data, found[1] if found else ABSENT)
             except PreconditionFailedError:
                 time.sleep(wait_seconds)
             else:
+                self.known.note(path, version, Mark(outcome.content_hash or "", outcome.rows))
                 return outcome
         raise too_contended(f"{self.objects.root}/{path}")
 
@@ -261,10 +279,10 @@ class Destination:
                 )
                 raise CleverDataError(msg)
 
-    def _decide(
-        self, path: str, day: PulledDay, pull: _Pull, previous: bytes | None, context: PullContext
-    ) -> _Decision:
-        outcome = PartitionOutcome(
+    @staticmethod
+    def _outcome(path: str, day: PulledDay, pull: _Pull) -> PartitionOutcome:
+        """What is known of a day before it is compared."""
+        return PartitionOutcome(
             path=path,
             school_id=day.school_id,
             attendance_date=day.attendance_date,
@@ -275,19 +293,19 @@ class Destination:
             counts=pull.counts,
             rejected=tuple(_conflict(row) for row in pull.conflicts),
         )
+
+    def _decide(
+        self, path: str, day: PulledDay, pull: _Pull, previous: bytes | None, context: PullContext
+    ) -> _Decision:
+        outcome = self._outcome(path, day, pull)
         if previous is None:
             return _first(outcome, pull, context)
         mark = self._read(path, previous, self._format.read_mark)
-        # Past the retention edge Clever may have forgotten rows, so nothing follows from their absence.
-        expired = merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today)
-        is_telling = day.whole and not expired
         if mark == Mark(pull.fresh_hash, batches.length(pull.fresh)):
-            evidence = DayEvidence(live=mark.rows, asked_at=day.asked_at) if is_telling else None
-            same = replace(outcome, outcome="unchanged", rows=mark.rows, content_hash=mark.content_hash)
-            return _Decision(replace(same, evidence=evidence))
+            return _Decision(_same(outcome, day, mark, context))
         landed = self._read(path, previous, self._format.read)
         merged = merge.merge(landed.columns, pull.prepared)
-        if is_telling:
+        if _is_telling(day, context):
             found = merge.evidence(
                 landed.columns, merged.unseen, missing_since=context.missing_since, asked_at=day.asked_at
             )
@@ -353,6 +371,17 @@ def _merged(outcome: PartitionOutcome, merged: merge.Merged, landed: Landed) -> 
     batch = batches.as_batch(merged.columns)
     outcome = replace(outcome, outcome="written", content_hash=row_batches.content_hash(batch))
     return _Decision(outcome, batch, landed.content_hash, merged.changes)
+
+
+def _is_telling(day: PulledDay, context: PullContext) -> bool:
+    """Whether anything follows from rows that did not come: past the retention edge Clever may have forgotten them."""
+    return day.whole and not merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today)
+
+
+def _same(outcome: PartitionOutcome, day: PulledDay, mark: Mark, context: PullContext) -> PartitionOutcome:
+    """What came of a day whose rows stand there already."""
+    evidence = DayEvidence(live=mark.rows, asked_at=day.asked_at) if _is_telling(day, context) else None
+    return replace(outcome, outcome="unchanged", rows=mark.rows, content_hash=mark.content_hash, evidence=evidence)
 
 
 def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Decision:

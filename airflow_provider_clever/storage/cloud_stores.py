@@ -1,14 +1,17 @@
 """Objects in S3, Google Cloud Storage and Azure Blob Storage, through the clients that s3fs, gcsfs and adlfs hold.
 
 fsspec's own calls give bytes without the version they belong to, and only gcsfs and s3fs can create on condition; so
-each class here makes two requests of its own: a GET whose answer carries the version, and a PUT on condition of it.
-fsspec runs them in its I/O thread, so any thread may ask.
+each class here makes requests of its own: a GET whose answer carries the version, a PUT on condition of it, and a LIST
+whose answer carries the versions. fsspec runs them in its I/O thread, so any thread may ask.
 """
 
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_provider_clever.exceptions import CleverSettingsError
-from airflow_provider_clever.storage.versions import ABSENT, NothingToProbe, PreconditionFailedError, Version
+from airflow_provider_clever.storage.versions import ABSENT, PlainStore, PreconditionFailedError, Version
 
 if TYPE_CHECKING:
     from fsspec.asyn import AsyncFileSystem
@@ -18,7 +21,7 @@ ANSWER_SECONDS: Final = 120.0
 still arrives after that meets its condition, like any other late one."""
 
 
-class _CloudStore(NothingToProbe):
+class _CloudStore(PlainStore):
     """What the three have in common.
 
     :raises CleverSettingsError: the library has not what is called here, most of which it does not promise to keep.
@@ -31,20 +34,35 @@ class _CloudStore(NothingToProbe):
         if missing := [name for name in self.needs if not hasattr(fs, name)]:
             raise _not_as_known(fs, f"it has no {', '.join(missing)}")
 
+    def read(self, path: str) -> tuple[bytes, Version] | None:
+        """GET the object, and the version of the same answer."""
+        found: tuple[bytes, Version] | None = _run(self._fs, self._get, path)
+        return found
+
+    def write(self, path: str, data: bytes, expected: Version) -> Version | None:
+        """PUT the object in one request."""
+        written: Version | None = _run(self._fs, self._put, path, data, expected)
+        return written
+
+    def versions(self, prefix: str) -> list[tuple[str, Version]]:
+        """LIST the objects, a thousand or more in each request."""
+        found: list[tuple[str, Version]] = _run(self._fs, self._list, prefix)
+        return found
+
+    @abstractmethod
+    async def _get(self, path: str) -> tuple[bytes, Version] | None: ...
+
+    @abstractmethod
+    async def _put(self, path: str, data: bytes, expected: Version) -> Version | None: ...
+
+    @abstractmethod
+    async def _list(self, prefix: str) -> list[tuple[str, Version]]: ...
+
 
 class S3Store(_CloudStore):
     """S3 and what speaks its language: ``If-Match`` and ``If-None-Match`` on ETags."""
 
     needs = ("_call_s3", "split_path", "loop")
-
-    def read(self, path: str) -> tuple[bytes, Version] | None:
-        """GET the object and the ETag of the same answer."""
-        found: tuple[bytes, Version] | None = _run(self._fs, self._get, path)
-        return found
-
-    def write(self, path: str, data: bytes, expected: Version) -> None:
-        """PUT the object in one request."""
-        _run(self._fs, self._put, path, data, expected)
 
     async def _get(self, path: str) -> tuple[bytes, Version] | None:
         bucket, key, _ = self._fs.split_path(path)
@@ -55,33 +73,36 @@ class S3Store(_CloudStore):
                 raise
             return None
         async with answer["Body"] as body:
-            return await body.read(), Version(answer["ETag"])
+            return await body.read(), _etag(answer["ETag"])
 
-    async def _put(self, path: str, data: bytes, expected: Version) -> None:
+    async def _put(self, path: str, data: bytes, expected: Version) -> Version | None:
         bucket, key, _ = self._fs.split_path(path)
         condition = {"IfNoneMatch": "*"} if expected == ABSENT else {"IfMatch": _quoted(expected)}
         try:
-            await self._fs._call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
+            answer = await self._fs._call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
         except OSError as error:
             # NoSuchKey: it was to be replaced and is gone. 409: another conditional write was under way.
             if _s3_code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}:
                 raise PreconditionFailedError from None
             raise
+        return _etag(answer["ETag"]) if answer.get("ETag") else None
+
+    async def _list(self, prefix: str) -> list[tuple[str, Version]]:
+        bucket, key, _ = self._fs.split_path(prefix)
+        found: list[tuple[str, Version]] = []
+        page: dict[str, str] = {}
+        while True:
+            answer = await self._fs._call_s3("list_objects_v2", Bucket=bucket, Prefix=key, **page)
+            found += [(f"{bucket}/{one['Key']}", _etag(one["ETag"])) for one in answer.get("Contents", ())]
+            if not answer.get("IsTruncated"):
+                return found
+            page = {"ContinuationToken": answer["NextContinuationToken"]}
 
 
 class GcsStore(_CloudStore):
     """Google Cloud Storage: ``ifGenerationMatch``, where generation 0 means that there is no object."""
 
     needs = ("_call", "_location", "url", "split_path", "loop")
-
-    def read(self, path: str) -> tuple[bytes, Version] | None:
-        """GET the object and the generation of the same answer."""
-        found: tuple[bytes, Version] | None = _run(self._fs, self._get, path)
-        return found
-
-    def write(self, path: str, data: bytes, expected: Version) -> None:
-        """POST the object in one request."""
-        _run(self._fs, self._put, path, data, expected)
 
     async def _get(self, path: str) -> tuple[bytes, Version] | None:
         try:
@@ -90,10 +111,10 @@ class GcsStore(_CloudStore):
             return None
         return data, Version(headers["x-goog-generation"])
 
-    async def _put(self, path: str, data: bytes, expected: Version) -> None:
+    async def _put(self, path: str, data: bytes, expected: Version) -> Version | None:
         bucket, key, _ = self._fs.split_path(path)
         try:
-            await self._fs._call(
+            _, answer = await self._fs._call(
                 "POST",
                 f"{self._fs._location}/upload/storage/v1/b/{bucket}/o",
                 uploadType="media",
@@ -104,21 +125,33 @@ class GcsStore(_CloudStore):
             )
         except FileExistsError:  # gcsfs' word for 412
             raise PreconditionFailedError from None
+        generation = json.loads(answer).get("generation")
+        return Version(str(generation)) if generation else None
+
+    async def _list(self, prefix: str) -> list[tuple[str, Version]]:
+        bucket, key, _ = self._fs.split_path(prefix)
+        found: list[tuple[str, Version]] = []
+        page: str | None = None
+        while True:
+            answer = await self._fs._call(
+                "GET",
+                "b/{}/o",
+                bucket,
+                prefix=key,
+                fields="items(name,generation),nextPageToken",
+                pageToken=page,
+                json_out=True,
+            )
+            found += [(f"{bucket}/{one['name']}", Version(str(one["generation"]))) for one in answer.get("items", ())]
+            page = answer.get("nextPageToken")
+            if not page:
+                return found
 
 
 class AzureStore(_CloudStore):
     """Azure Blob Storage: ``If-Match`` and ``If-None-Match`` on ETags."""
 
     needs = ("service_client", "split_path", "loop")
-
-    def read(self, path: str) -> tuple[bytes, Version] | None:
-        """GET the blob and the ETag of the same answer (the client pins further ranges to it)."""
-        found: tuple[bytes, Version] | None = _run(self._fs, self._get, path)
-        return found
-
-    def write(self, path: str, data: bytes, expected: Version) -> None:
-        """PUT the blob in one request."""
-        _run(self._fs, self._put, path, data, expected)
 
     async def _get(self, path: str) -> tuple[bytes, Version] | None:
         from azure.core.exceptions import ResourceNotFoundError
@@ -130,9 +163,9 @@ class AzureStore(_CloudStore):
                 if _azure_code(error) == "ContainerNotFound":
                     raise
                 return None
-            return await answer.readall(), Version(answer.properties.etag)
+            return await answer.readall(), _etag(answer.properties.etag)
 
-    async def _put(self, path: str, data: bytes, expected: Version) -> None:
+    async def _put(self, path: str, data: bytes, expected: Version) -> Version | None:
         from azure.core import MatchConditions
         from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
@@ -141,24 +174,31 @@ class AzureStore(_CloudStore):
             condition = {"overwrite": True, "etag": _quoted(expected), "match_condition": MatchConditions.IfNotModified}
         async with self._blob(path) as blob:
             try:
-                await blob.upload_blob(data, **condition)
+                answer = await blob.upload_blob(data, **condition)
             except (ResourceExistsError, ResourceModifiedError):
                 raise PreconditionFailedError from None
             except ResourceNotFoundError as error:
                 if _azure_code(error) == "ContainerNotFound":
                     raise
                 raise PreconditionFailedError from None
+        return _etag(answer["etag"]) if answer.get("etag") else None
+
+    async def _list(self, prefix: str) -> list[tuple[str, Version]]:
+        container, name, _ = self._fs.split_path(prefix)
+        async with self._fs.service_client.get_container_client(container=container) as client:
+            blobs = client.list_blobs(name_starts_with=name)
+            return [(f"{container}/{blob.name}", _etag(blob.etag)) async for blob in blobs]
 
     def _blob(self, path: str) -> Any:
         container, name, _ = self._fs.split_path(path)
         return self._fs.service_client.get_blob_client(container=container, blob=name)
 
 
-def _run(fs: "AsyncFileSystem", coroutine: Any, *arguments: Any) -> Any:
+def _run(fs: "AsyncFileSystem", request: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
     from fsspec.asyn import sync
 
     try:
-        return sync(fs.loop, coroutine, *arguments, timeout=ANSWER_SECONDS)
+        return sync(fs.loop, request, *arguments, timeout=ANSWER_SECONDS)
     except (TypeError, AttributeError) as error:
         raise _not_as_known(fs, type(error).__name__) from None
 
@@ -178,10 +218,13 @@ def _not_as_known(fs: "AsyncFileSystem", why: str) -> CleverSettingsError:
     )
 
 
+def _etag(given: str) -> Version:
+    # Some stores, and some listings, give an ETag without the quotes that the header's grammar has.
+    return Version(given.strip('"'))
+
+
 def _quoted(version: Version) -> str:
-    # Some stores give an ETag without the quotes that the header's grammar wants back.
-    mark = str(version.mark)
-    return mark if mark.endswith('"') else f'"{mark}"'
+    return f'"{version.mark}"'
 
 
 def _s3_code(error: BaseException) -> str:

@@ -14,7 +14,13 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeAlias
 
 from airflow_provider_clever.storage import local_files, local_probe
-from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError, Version, hash_version
+from airflow_provider_clever.storage.versions import (
+    ABSENT,
+    PlainStore,
+    PreconditionFailedError,
+    Version,
+    hash_version,
+)
 
 LOCKS: Final = 64
 
@@ -43,7 +49,7 @@ class Lock(NamedTuple):
         return f"{self.folder}/{self.number:02}.tmp"
 
 
-class LocalStore:
+class LocalStore(PlainStore):
     """A local or network file system. flock must work across all its writers (NFS: version 4).
 
     :param root: the destination.
@@ -65,7 +71,7 @@ class LocalStore:
             return None
         return data, hash_version(data)
 
-    def write(self, path: str, data: bytes, expected: Version) -> None:
+    def write(self, path: str, data: bytes, expected: Version) -> Version:
         """Write and flush a temporary file, then rename it over the old one, all under the path's lock."""
         local_files.make_folder(os.path.dirname(path))  # noqa: PTH120 - as above
         with self.locked(path) as temporary:
@@ -73,6 +79,7 @@ class LocalStore:
             if (found[1] if found else ABSENT) != expected:
                 raise PreconditionFailedError
             local_files.replace_file(path, temporary, data)
+        return hash_version(data)
 
     def probe(self, root: str, folders: Sequence[str]) -> None:
         """Try all that a write relies on, before there is anything to write."""

@@ -75,13 +75,24 @@ class Objects:
         found = self._tried("read", path, lambda: self.store.read(self._full(path)))
         return found and (Content(found[0]), found[1])
 
-    def write(self, path: str, data: bytes, expected: Version) -> None:
+    def write(self, path: str, data: bytes, expected: Version) -> Version | None:
         """Write an object whole if ``expected`` is still its version.
 
+        :returns: its new version; None if the store does not say.
         :raises PreconditionFailedError: if it is not.
         :raises CleverLandingError: as :meth:`read`.
         """
-        self._tried("write", path, lambda: self.store.write(self._full(path), data, expected))
+        return self._tried("write", path, lambda: self.store.write(self._full(path), data, expected))
+
+    def versions(self, prefix: str) -> dict[str, Version] | None:
+        """The objects whose path begins with a prefix, with the version that each has now.
+
+        :param prefix: relative to the root; it may end within a name.
+        :returns: None if the store's listings say no versions.
+        :raises CleverLandingError: as :meth:`read`.
+        """
+        found = self._tried("list", prefix, lambda: self.store.versions(self._full(prefix)))
+        return None if found is None else {path[len(self.root) + 1 :]: version for path, version in found}
 
     def probe(self, *folders: str) -> None:
         """Try what writing relies on, as far as the kind of store leaves anything open.

@@ -9,8 +9,8 @@ from airflow_provider_clever.storage.cloud_stores import AzureStore, GcsStore, S
 from airflow_provider_clever.storage.local_store import LocalStore, LockFolder
 from airflow_provider_clever.storage.versions import (
     ABSENT,
-    NothingToProbe,
     ObjectStore,
+    PlainStore,
     PreconditionFailedError,
     Version,
     hash_version,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
-class MemoryStore(NothingToProbe):
+class MemoryStore(PlainStore):
     """fsspec's in-process store: for tests and trials, shared by one process' threads only."""
 
     _lock = threading.Lock()
@@ -36,16 +36,17 @@ class MemoryStore(NothingToProbe):
             return None
         return data, hash_version(data)
 
-    def write(self, path: str, data: bytes, expected: Version) -> None:
+    def write(self, path: str, data: bytes, expected: Version) -> Version:
         """Compare and write under one lock."""
         with self._lock:
             found = self.read(path)
             if (found[1] if found else ABSENT) != expected:
                 raise PreconditionFailedError
             self._fs.pipe_file(path, data)
+        return hash_version(data)
 
 
-class UnconditionalStore(NothingToProbe):
+class UnconditionalStore(PlainStore):
     """A store without conditional writes, or one that we do not know: the user has said that there is one writer."""
 
     def __init__(self, fs: "AbstractFileSystem") -> None:

@@ -37,11 +37,16 @@ class ObjectStore(Protocol):
         """The object's bytes and the version of exactly these bytes; None if there is none."""
         ...
 
-    def write(self, path: str, data: bytes, expected: Version) -> None:
+    def write(self, path: str, data: bytes, expected: Version) -> Version | None:
         """Write the object whole, or not at all.
 
+        :returns: its new version; None if the store does not say.
         :raises PreconditionFailedError: if ``expected`` is no longer the object's version.
         """
+        ...
+
+    def versions(self, prefix: str) -> list[tuple[str, Version]] | None:
+        """The paths that begin with a prefix, with their versions; None if the store's listings say none."""
         ...
 
     def probe(self, root: str, folders: Sequence[str]) -> None:
@@ -52,8 +57,12 @@ class ObjectStore(Protocol):
         ...
 
 
-class NothingToProbe:
-    """A store whose answers say all there is to know."""
+class PlainStore:
+    """A store whose listings say no versions, and whose answers leave nothing to try."""
+
+    def versions(self, prefix: str) -> list[tuple[str, Version]] | None:  # noqa: ARG002 - it has none
+        """No listing says any."""
+        return None
 
     def probe(self, root: str, folders: Sequence[str]) -> None:
         """Nothing is left open."""

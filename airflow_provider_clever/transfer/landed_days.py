@@ -68,6 +68,7 @@ class LandedDays:
         self._costs = costs
         self._answers, self._unreadable = _answers(destination, before.id)
         self._landing = Landing(destination, context, self._answers)
+        self._window = DateRange(asking.question.first_day, asking.question.last_day)
 
     def land(
         self,
@@ -81,6 +82,9 @@ class LandedDays:
         names: Mapping[str, str] = asking.school_names()
         listed = tuple(names) if asking.lists_schools else None
         left_out = None if listed is None else unlisted(set(answers.listed) - answers.unshared.keys(), listed)
+        question = asking.question
+        school_ids = None if question.section_ids else question.school_ids or names.keys()
+        self._destination.known.look_up(self._window, school_ids)
         district_after = LateAnswer(asking.client.get_district, asking.stop)
         result = asking.pull(self._before, list(names), landing.set_aside).land(
             landing.land, when_fetched=district_after.ask
@@ -94,6 +98,7 @@ class LandedDays:
             district_after = LateAnswer(asking.client.get_district, asking.stop)
             district_after.ask()
         mark_all(landing, missing, asking.stop)
+        self._destination.known.keep()
         _uncover(result, landing, missing)
         now = moment_text(self._clock())
         believed = None if left_out is not None else listed
@@ -165,10 +170,8 @@ class LandedDays:
         listed: Collection[str] | None,
     ) -> dict[str, Withheld]:
         """Write down what is withheld and what has been answered. Gives what is withheld."""
-        question = self._asking.question
-        window = DateRange(question.first_day, question.last_day)
         unmarked = {(school_id, day) for school_id, day, _ in self._landing.unmarked}
-        outcomes = missing.outcomes(window, names, now, unmarked)
+        outcomes = missing.outcomes(self._window, names, now, unmarked)
         withheld: dict[str, Withheld] = {}
         if self._unreadable is None:
             withheld = note_findings(self._destination.objects, self._answers, idempotency_key.id, outcomes, listed)

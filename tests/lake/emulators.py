@@ -64,6 +64,12 @@ class Store:
         body = json.dumps({"count": count, "status": status, "code": code, "method": method}).encode()
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/_faults", data=body), timeout=10).close()
 
+    def requests(self) -> list[tuple[str, str]]:
+        """The requests to the S3 server since this was asked last: method, and path with query."""
+        asked = urllib.request.Request(f"{self.url}/_requests", data=b"")
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return [tuple(request) for request in json.loads(answer.read())]
+
     def ignore_header(self, name: str) -> None:
         """Make the S3 server overlook a request header from now on; an empty name: none."""
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/_ignored", data=name.encode()), timeout=10).close()

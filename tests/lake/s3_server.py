@@ -4,7 +4,7 @@ Run: ``python tests/lake/s3_server.py``; it prints the port it listens on. moto 
 object in two steps, so two threads of it can both pass; S3 does not, so requests are served one by one here.
 ``POST /_faults`` with ``{"count": 3, "status": 503, "code": "SlowDown", "method": "PUT"}`` makes the next three PUTs
 fail that way; ``"PUT-AFTER"``: after they were carried out. ``POST /_ignored`` with the name of a header makes it as if
-requests never had it.
+requests never had it. ``POST /_requests`` gives the requests since it was asked last: method, and path with query.
 """
 
 import json
@@ -24,6 +24,7 @@ class OneAtATime:
         self._lock = threading.Lock()
         self._fault: dict[str, Any] = {"count": 0}
         self._ignored = ""
+        self._requests: list[tuple[str, str]] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
@@ -37,7 +38,14 @@ class OneAtATime:
                 self._fault = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
                 start_response("204 No Content", [])
                 return []
-            if self._fault["count"] > 0 and environ["REQUEST_METHOD"] == self._fault.get("method"):
+            if environ["PATH_INFO"] == "/_requests":
+                requests, self._requests = self._requests, []
+                start_response("200 OK", [("Content-Type", "application/json")])
+                return [json.dumps(requests).encode()]
+            self._requests.append((environ["REQUEST_METHOD"], f"{environ['PATH_INFO']}?{environ['QUERY_STRING']}"))
+            is_list = "list-type=2" in environ["QUERY_STRING"]
+            method = "LIST" if is_list else environ["REQUEST_METHOD"]
+            if self._fault["count"] > 0 and method == self._fault.get("method"):
                 self._fault["count"] -= 1
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
                 return self._failed(start_response)
