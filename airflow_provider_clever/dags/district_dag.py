@@ -66,6 +66,11 @@ def _id(text: str) -> str:
     return text
 
 
+def dag_id_of(district_id: object, dag_id: object) -> str:
+    """Give the id of a district's DAG: the one that was given, else one that follows from the district's."""
+    return str(dag_id or f"clever_attendance_{district_id}")
+
+
 class DistrictDag(BaseModel):
     """How one district is pulled. Each field is a key of the YAML file, too.
 
@@ -131,7 +136,7 @@ class DistrictDag(BaseModel):
     @property
     def id_of_dag(self) -> str:
         """The DAG's id."""
-        return self.dag_id or f"clever_attendance_{self.district_id}"
+        return dag_id_of(self.district_id, self.dag_id)
 
     def cron(self) -> str:
         """The cron expression: the one given, else a minute of the night that the district's id picks."""

@@ -1,12 +1,12 @@
-"""A list of districts: read from a file or a Variable, and checked whole before anything is made of it."""
+"""A list of districts: read from a file or a Variable, and checked before anything is made of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from airflow_provider_clever.dags.district_dag import DistrictDag
+from airflow_provider_clever.dags.district_dag import DistrictDag, dag_id_of
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 
@@ -34,25 +34,53 @@ def districts_from_variable(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def district_dags(
-    districts: str | Path | Sequence[Mapping[str, Any]], defaults: Mapping[str, Any] | None
-) -> list[DistrictDag]:
-    """Read and check a list of districts.
+class DistrictList:
+    """A list of districts as it was written; each is checked when it is asked for.
 
     :param districts: a YAML file, or the list itself.
     :param defaults: what holds for every district that does not say otherwise; it wins over the file's own.
-    :raises CleverSettingsError: naming everything that is wrong with the list.
+    :raises CleverSettingsError: it is no list, or an empty one.
     """
-    read, read_defaults = _read_file(Path(districts)) if isinstance(districts, str | Path) else (districts, {})
-    if not isinstance(read_defaults, Mapping) or not isinstance(defaults or {}, Mapping):
-        raise CleverSettingsError("The list of districts cannot be used. defaults: must be keys and values.")
-    return _checked(read, {**read_defaults, **(defaults or {})})
+
+    def __init__(
+        self, districts: str | Path | Sequence[Mapping[str, Any]], defaults: Mapping[str, Any] | None = None
+    ) -> None:
+        read, read_defaults = _read_file(Path(districts)) if isinstance(districts, str | Path) else (districts, {})
+        if not isinstance(read_defaults, Mapping) or not isinstance(defaults or {}, Mapping):
+            raise CleverSettingsError("The list of districts cannot be used. defaults: must be keys and values.")
+        if not isinstance(read, Sequence) or isinstance(read, str | bytes):
+            raise CleverSettingsError("The list of districts cannot be used. districts: must be a list.")
+        if not read:
+            raise CleverSettingsError("The list of districts is empty, so there is no DAG. Name at least one district.")
+        self._defaults = {**read_defaults, **(defaults or {})}
+        self._numbered = list(enumerate(read, start=1))
+
+    def all(self) -> list[DistrictDag]:
+        """Check the whole list.
+
+        :raises CleverSettingsError: naming everything that is wrong with it.
+        """
+        return _checked(self._numbered, self._defaults)
+
+    def of_dag(self, dag_id: str) -> DistrictDag | None:
+        """Check the district of one DAG, and no other: of 2,000 districts, a task is about one.
+
+        :param dag_id: the DAG's id.
+        :raises CleverSettingsError: that district is wrong, or stands in the list twice.
+        """
+        found = [(number, given) for number, given in self._numbered if self._dag_id(given) == dag_id]
+        return next(iter(_checked(found, self._defaults)), None)
+
+    def _dag_id(self, given: object) -> str | None:
+        if not isinstance(given, Mapping):
+            return None
+        return dag_id_of(*(given.get(key, self._defaults.get(key)) for key in ("district_id", "dag_id")))
 
 
 def _read_file(path: Path) -> tuple[object, object]:
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml reads six times as fast
         """YAML in which a key that stands twice is a mistake: the first one's districts would be dropped."""
 
     def mapping(loader: Loader, node: yaml.MappingNode) -> dict[object, object]:
@@ -60,7 +88,8 @@ def _read_file(path: Path) -> tuple[object, object]:
         doubled = sorted({str(key) for key in keys if keys.count(key) > 1})
         if doubled:
             raise CleverSettingsError(f"{path} has a key twice in one place: {', '.join(doubled)}.")
-        return loader.construct_mapping(node, deep=True)
+        made: dict[object, object] = loader.construct_mapping(node, deep=True)
+        return made
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:
@@ -83,14 +112,10 @@ def _read_file(path: Path) -> tuple[object, object]:
     return found.get("districts"), found.get("defaults") or {}
 
 
-def _checked(districts: object, defaults: Mapping[str, Any]) -> list[DistrictDag]:
-    if not isinstance(districts, Sequence) or isinstance(districts, str | bytes):
-        raise CleverSettingsError("The list of districts cannot be used. districts: must be a list.")
-    if not districts:
-        raise CleverSettingsError("The list of districts is empty, so there is no DAG. Name at least one district.")
+def _checked(numbered: Iterable[tuple[int, object]], defaults: Mapping[str, Any]) -> list[DistrictDag]:
     problems: list[str] = []
     settings: dict[str, DistrictDag] = {}
-    for number, given in enumerate(districts, start=1):
+    for number, given in numbered:
         if not isinstance(given, Mapping):
             problems.append(f"district {number}: must be keys and values, such as `district_id: 65e0…`")
             continue

@@ -21,6 +21,14 @@ def keep(bag: Any) -> None:
 
 def stored(dag: Any) -> Any:
     """Give a DAG as the scheduler has it: written down and read again."""
+    return _serialization().from_dict(written(dag))
+
+
+def written(dag: Any) -> Any:
+    """Give what the DAG processor writes down of a DAG."""
+    return _serialization().to_dict(dag)
+
+
+def _serialization() -> Any:
     names = importlib.import_module("airflow.serialization.serialized_objects")
-    way = getattr(names, "DagSerialization", None) or names.SerializedDAG  # the second before 3.2
-    return way.from_dict(way.to_dict(dag))
+    return getattr(names, "DagSerialization", None) or names.SerializedDAG  # the second before 3.2
