@@ -59,7 +59,7 @@ def of_what_needs(check: str) -> Verdict:
 def of_silence(seconds: float) -> Verdict:
     """Give the verdict on a check that did not end in time."""
     return Verdict(
-        State.FAILED, f"No answer within {seconds:.0f} seconds. Look at the network between this machine and the other."
+        State.FAILED, f"No answer within {seconds:g} seconds. Look at the network between this machine and the other."
     )
 
 

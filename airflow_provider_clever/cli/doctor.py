@@ -4,7 +4,7 @@ import json
 import sys
 import threading
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 HELP: Final = "check connection, destination and Airflow, and say what to do; exit code 1: a check failed"
 
-_LONGEST_SECONDS: Final = 60.0
-"""How long one check may take: where nothing answers, the libraries of stores wait for minutes."""
 _HEALTH_SECONDS: Final = 5.0
 
 
@@ -38,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> ExitCode:
     """Make all checks, and show each finding as soon as it is known."""
     findings = []
-    for finding in _examine(Examination(options)):
+    for finding in examine(Examination(options), CHECKS):
         findings.append(finding)
         if not options.json:
             from airflow_provider_clever.cli.terminal import show_check
@@ -69,16 +67,19 @@ class Check(NamedTuple):
     :param name: as it is shown.
     :param make: makes it. If it raises an error, the check has failed, and the error's text says why.
     :param needs: the checks without which it cannot be made.
+    :param seconds: how long it may take; where nothing answers, the libraries of stores wait for minutes. Default 60.
     """
 
     name: str
     make: Callable[[Examination], Verdict]
     needs: tuple[str, ...] = ()
+    seconds: float = 60.0
 
 
-def _examine(examination: Examination) -> Iterator[Finding]:
+def examine(examination: Examination, checks: Iterable[Check]) -> Iterator[Finding]:
+    """Make checks, one after another; those that need one which failed are not made."""
     states: dict[str, State] = {}
-    for check in CHECKS:
+    for check in checks:
         blocked = [name for name in check.needs if states[name] in (State.FAILED, State.NOT_CHECKED)]
         verdict = diagnosis.of_what_needs(blocked[0]) if blocked else _made(check, examination)
         states[check.name] = verdict.state
@@ -100,9 +101,9 @@ def _made(check: Check, examination: Examination) -> Verdict:
     output = sys.stdout
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
-    thread.join(_LONGEST_SECONDS)
+    thread.join(check.seconds)
     sys.stdout = output  # a check that was left behind may have redirected it
-    return ended[0] if ended else diagnosis.of_silence(_LONGEST_SECONDS)
+    return ended[0] if ended else diagnosis.of_silence(check.seconds)
 
 
 # --- Clever -----------------------------------------------------------------------------------------------------------

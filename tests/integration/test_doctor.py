@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +16,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from airflow_provider_clever.cli.connections import airflow_on_stderr
+from airflow_provider_clever.cli.diagnosis import State, Verdict
+from airflow_provider_clever.cli.doctor import Check, Examination, examine
 from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.trust.test_command_line import landed
@@ -71,15 +75,15 @@ def read(connection: str | None, code: int, out: str, err: str) -> Report:
 
 
 @pytest.fixture
-def examine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Examine]:
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Examine]:
     """Examine in this process, which has imported Airflow already; its log handlers write to closed outputs."""
 
-    def examine(connection: str, *arguments: object) -> Report:
+    def in_this_process(connection: str, *arguments: object) -> Report:
         monkeypatch.setenv("AIRFLOW_CONN_CLEVER_DEFAULT", connection)
         return read(connection, main(["doctor", "--json", *map(str, arguments)]), *capsys.readouterr())
 
     logging.disable()
-    yield examine
+    yield in_this_process
     logging.disable(logging.NOTSET)
 
 
@@ -122,8 +126,8 @@ def test_all_is_well_with_few_requests_and_no_trace_but_the_marker(sandbox: Sand
     assert doctor(sandbox.connection_json("small", mode="token"), lake).code == 0
 
 
-def test_without_a_destination_the_rest_is_checked(sandbox: Sandbox, examine: Examine) -> None:
-    report = examine(sandbox.connection_json("small"))
+def test_without_a_destination_the_rest_is_checked(sandbox: Sandbox, here: Examine) -> None:
+    report = here(sandbox.connection_json("small"))
     assert (report.code, report.of(*CLEVER), report.of(*DESTINATION)) == (0, ["ok"] * 4, ["not checked"] * 3)
 
 
@@ -150,9 +154,9 @@ def test_what_is_wrong_with_clever_fails_its_check_and_leaves_the_destination_to
     assert report.states["destination"] == "ok"
 
 
-def test_attendance_that_clever_refuses_fails_its_own_check(sandbox: Sandbox, examine: Examine) -> None:
+def test_attendance_that_clever_refuses_fails_its_own_check(sandbox: Sandbox, here: Examine) -> None:
     sandbox.knobs(attendance_withheld=True, attendance_withheld_districts=[sandbox.district("small").id])
-    report = examine(sandbox.connection_json("small"))
+    report = here(sandbox.connection_json("small"))
     assert (report.code, report.of(*CLEVER)) == (1, ["ok", "ok", "ok", "failed"])
     assert "Ask your contact at Clever to enable attendance" in report.words["attendance"]
 
@@ -162,9 +166,9 @@ def test_attendance_that_clever_refuses_fails_its_own_check(sandbox: Sandbox, ex
     [("no_attendance", "attendance", "has never synced any"), (None, "district", "Name one of them")],
 )
 def test_what_works_and_finds_nothing_is_a_warning_and_no_failure(
-    sandbox: Sandbox, examine: Examine, lake: Path, district: str | None, check: str, says: str
+    sandbox: Sandbox, here: Examine, lake: Path, district: str | None, check: str, says: str
 ) -> None:
-    report = examine(sandbox.connection_json(district), lake)
+    report = here(sandbox.connection_json(district), lake)
     assert (report.code, report.states[check]) == (0, "warning")
     assert says in report.words[check]
 
@@ -191,10 +195,10 @@ MISSPELT = {
 
 @pytest.mark.parametrize(("destination", "says"), MISSPELT.values(), ids=MISSPELT)
 def test_a_misspelt_destination_fails_and_nothing_is_made_there(
-    sandbox: Sandbox, examine: Examine, lake: Path, destination: str, says: str
+    sandbox: Sandbox, here: Examine, lake: Path, destination: str, says: str
 ) -> None:
     (lake / "file").write_text("")
-    report = examine(sandbox.connection_json("small"), destination.format(lake=lake))
+    report = here(sandbox.connection_json("small"), destination.format(lake=lake))
     assert (report.code, report.of(*DESTINATION)) == (1, ["failed", "not checked", "not checked"])
     assert says in report.words["destination"]
     assert [path.name for path in lake.parent.rglob("*")] == ["lake", "file"]
@@ -217,14 +221,14 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(
 
 
 def test_coverage_without_a_gap_is_well_and_days_about_to_be_lost_fail(
-    sandbox: Sandbox, examine: Examine, lake: Path
+    sandbox: Sandbox, here: Examine, lake: Path
 ) -> None:
     district, today = sandbox.district("small").id, datetime.now(UTC).date()
     landed(lake, district, str(today - timedelta(days=190)), str(today))
-    assert examine(sandbox.connection_json("small"), lake).states["coverage"] == "ok"
+    assert here(sandbox.connection_json("small"), lake).states["coverage"] == "ok"
     landed(lake.parent / "late", district, str(today - timedelta(days=170)), str(today))
     lake = lake.parent / "late"
-    report = examine(sandbox.connection_json("small"), lake)
+    report = here(sandbox.connection_json("small"), lake)
     assert (report.code, report.states["coverage"]) == (1, "failed")
     assert f"clever-attendance status {lake}" in report.words["coverage"]
 
@@ -285,6 +289,32 @@ def test_on_a_terminal_each_check_is_a_line(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok           versions")
     assert [line.split()[:2] for line in lines if line.startswith("failed")] == [["failed", "token"]]
+
+
+def test_a_check_that_hangs_is_left_behind_and_takes_neither_the_others_nor_the_output_with_it() -> None:
+    released = threading.Event()
+
+    def hang(_: Examination) -> Verdict:
+        with airflow_on_stderr():
+            released.wait(60)
+        return Verdict(State.OK, "too late")
+
+    def go_well(_: Examination) -> Verdict:
+        return Verdict(State.OK, "in time")
+
+    output = sys.stdout
+    checks = (
+        Check("silent", hang, seconds=0.2),
+        Check("after it", go_well, needs=("silent",)),
+        Check("other", go_well),
+    )
+    try:
+        findings = list(examine(Examination(Namespace()), checks))
+        assert sys.stdout is output
+    finally:
+        released.set()
+    assert [finding.state for finding in findings] == [State.FAILED, State.NOT_CHECKED, State.OK]
+    assert findings[0].text.startswith("No answer within 0.2 seconds")
 
 
 def test_an_argument_that_makes_no_sense_is_no_finding() -> None:
