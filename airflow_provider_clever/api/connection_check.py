@@ -19,10 +19,10 @@ _ASKED_DAYS: Final = 14
 
 
 def brisk_client(settings: CleverSettings, on_token: Callable[[str], object] = lambda _: None) -> CleverClient:
-    """Make a client that gives up soon, because a person is waiting: each request ends within a minute.
+    """Make a client for a person who waits: each request ends within a minute.
 
     :param settings: where Clever is, and as whom to ask.
-    :param on_token: told each token that the client finds. Default: nobody is.
+    :param on_token: called with each token that the client looks up. Default: nothing is called.
     """
     brisk = replace(settings, connect_timeout_seconds=5.0, read_timeout_seconds=15.0, response_timeout_seconds=20.0)
     return CleverClient(brisk, policy=_BRISK, on_token=on_token)
