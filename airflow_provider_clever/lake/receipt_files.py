@@ -8,6 +8,7 @@ from airflow_provider_clever.lake import changes, layout
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.lake.tries import unite
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.storage.daemons import in_order
 from airflow_provider_clever.storage.objects import Objects
 
 
@@ -63,22 +64,28 @@ def read_receipts(
     *,
     damaged: Callable[[str, Exception], object] | None = None,
 ) -> Iterator[Receipt]:
-    """The receipts of a district, one at a time.
+    """The receipts of a district, one at a time; a few are read ahead, side by side.
 
     :param objects: the destination.
     :param paths: relative to the destination; one where nothing stands is left out. Default: all of the district's.
     :param damaged: is given the path of each receipt that cannot be used, and why. Default: the first one raises.
     :raises CleverLandingError: if a receipt cannot be used.
     """
-    for path in receipt_paths(objects, district_id) if paths is None else paths:
+
+    def read(path: str) -> tuple[str, Receipt | Exception | None]:
         try:
             found = objects.read(path)
-            if found is not None:
-                yield _parsed(path, found[0], district_id)
+            return path, found and _parsed(path, found[0], district_id)
         except (ValueError, CleverLandingError) as error:
-            if damaged is None:
-                raise _unusable(path, error) from None
-            damaged(path, error)
+            return path, error
+
+    for path, receipt in in_order(read, receipt_paths(objects, district_id) if paths is None else paths):
+        if isinstance(receipt, Receipt):
+            yield receipt
+        elif receipt is not None and damaged is None:
+            raise _unusable(path, receipt) from None
+        elif receipt is not None and damaged is not None:
+            damaged(path, receipt)
 
 
 def _parsed(path: str, data: bytes, district_id: str) -> Receipt:

@@ -1,25 +1,29 @@
 """What a plan needs to know of a district, asked of Clever and read from its coverage; then the plan."""
 
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
 from airflow_provider_clever.api.client import CleverClient
-from airflow_provider_clever.api.endpoints import AttendanceQuery
 from airflow_provider_clever.attendance.absence import unlisted
 from airflow_provider_clever.dates import DateRange
-from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError, CleverProtocolError
+from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError
 from airflow_provider_clever.lake.answers import read_answers
 from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import read_coverage
 from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, plan
 from airflow_provider_clever.models import District
+from airflow_provider_clever.pull.chains import Scope, plan_chains
+from airflow_provider_clever.pull.run import Pull
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import last_sync_text
 
 _WORTH_SAMPLING_DAYS: Final = 5
 """For how many days due a school is asked for one of them first, to learn how much there is."""
+_SIDE_BY_SIDE: Final = 8
+"""How many schools are asked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def survey(
     if not unknown or last_sync is None:
         return Survey(district, schools, coverage, first, left_out)
     day = _sample_day(min(settings.corrections.local_date(last_sync), first.span.last))
-    rows = {school_id: count for school_id in unknown if (count := _sampled_rows(client, school_id, day)) is not None}
+    rows = _sampled_rows(client, district.id, unknown, day)
     return Survey(district, schools, coverage, planned(rows), left_out)
 
 
@@ -112,15 +116,26 @@ def _sample_day(synced_on: date) -> date:
     return day - timedelta(days=max(0, day.weekday() - 4))
 
 
-def _sampled_rows(client: CleverClient, school_id: str, day: date) -> float | None:
-    rows = _rows_on(client, school_id, day)
+def _sampled_rows(client: CleverClient, district_id: str, school_ids: Sequence[str], day: date) -> dict[str, float]:
+    rows = _rows_on(client, district_id, school_ids, day)
     # A day without any may have been a holiday.
-    return rows if rows != 0 else _rows_on(client, school_id, day - timedelta(days=7))
+    without_any = [school_id for school_id, count in rows.items() if not count]
+    return rows | _rows_on(client, district_id, without_any, day - timedelta(days=7))
 
 
-def _rows_on(client: CleverClient, school_id: str, day: date) -> float | None:
-    query = AttendanceQuery(school_id=school_id, date_range_start=day, date_range_end=day)
+def _rows_on(client: CleverClient, district_id: str, school_ids: Sequence[str], day: date) -> dict[str, float]:
+    """How many rows each school has on a day; without those that do not answer: the pull will say what is wrong."""
+    chains = plan_chains(Scope.SCHOOL, school_ids, day, day, concurrency=_SIDE_BY_SIDE)
+    pull = Pull(
+        client,
+        chains,
+        district_id=district_id,
+        set_aside=lambda *_: None,
+        stop=threading.Event(),
+        max_concurrency=_SIDE_BY_SIDE,
+    )
     try:
-        return float(sum(len(page.rows) for page in client.iter_attendance_pages(query)))
-    except (CleverHTTPError, CleverDataError, CleverProtocolError):
-        return None  # one school must not keep the others waiting; the pull will say what is wrong with it
+        pull.land(lambda _: None)
+    except (CleverHTTPError, CleverDataError):  # no school can escape it, so the pull will say it too
+        return {}
+    return {id_: float(scope.received) for id_, scope in pull.result.scopes.items() if not scope.errors}

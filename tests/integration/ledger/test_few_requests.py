@@ -64,10 +64,12 @@ def test_a_first_pull_is_estimated_from_one_sampled_day_of_each_school(sandbox: 
     sandbox.reset(
         today=TODAY.isoformat(), districts=["large"], large_schools=8, large_students=40, large_school_days=120
     )
+    sandbox.knobs(latency_ms=50)
     nights = Nights(sandbox, tmp_path, "large")
     sandbox.clear_requests()
     plan = nights.survey().plan
     assert sandbox.counters()["by_family"]["attendance"] == 8
+    assert sandbox.counters()["max_in_flight"] >= 4  # no school waits for another one
     must = least(nights, first_retained(TODAY), TODAY)
     # Holidays are in the plan's weekdays and not in the sandbox's school days.
     assert must <= plan.requests <= 1.15 * must
