@@ -169,6 +169,26 @@ def first_retained(today: date) -> date:
     return day
 
 
+def expiring(today: date, within_days: int) -> DateRange:
+    """Give the days that Clever still has on this date and no longer has after so many days."""
+    first = first_retained(today)
+    # The months in between differ in length, so that up to three days may go on one date.
+    last = max(
+        (
+            first + n * ONE_DAY
+            for n in range(within_days + 4)
+            if days_to_expiry(first + n * ONE_DAY, today) <= within_days
+        ),
+        default=first - ONE_DAY,
+    )
+    return DateRange(first, last)
+
+
+def days_to_expiry(day: date, today: date) -> int:
+    """Give in how many days Clever forgets a day."""
+    return (forgotten_on(day) - today).days
+
+
 def months_later(day: date, months: int) -> date:
     """The same day of a later month, or that month's last day where it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)

@@ -1,33 +1,18 @@
 """Which days of which schools a complete pull has covered, and at which sync. Pure.
 
-Facts are folded in by taking, per day, the best of what is known. So it does not matter in which order receipts come,
-or whether one comes twice: the outcome is the same.
+Coverage is a sum of what receipts say: per day it keeps the best pull. So it does not matter in which order receipts
+come, or whether one comes twice.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, NamedTuple
+from functools import partial
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.dates import ONE_DAY, DateRange, date_ranges, first_retained
+from airflow_provider_clever.dates import ONE_DAY, DateRange, first_retained, subtracted
+from airflow_provider_clever.ledger.day_covers import NEVER_SYNCED, Cover, DayCovers, Sharing
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull, WithheldDays
-
-NEVER_SYNCED: Final = ""
-"""The sync of a district that has not synced yet, or does not say when."""
-
-
-class Cover(NamedTuple):
-    """The best pull of one day. Of two, the greater one is the better one.
-
-    :param is_settled: False if a sync landed while the pull ran, so that it may have seen half of it.
-    :param pulled_at: when the pull ended.
-    :param sync: the district's last sync when the pull began; :data:`NEVER_SYNCED` if there was none.
-    """
-
-    is_settled: bool
-    pulled_at: str
-    sync: str
 
 
 @dataclass(slots=True)
@@ -39,7 +24,6 @@ class SchoolCoverage:
     :param first_seen: when we first knew of it: from then on, losing a day of it is our fault.
     :param listed_on: the last date on which the district's list of schools named it.
     :param unlisted_on: the date of the first list since then that did not name it; None: no list has left it out.
-    :param days: the best pull of each day; made of the next two by :meth:`prove`.
     :param proven: the best pull of each day that found rows, or knew of some.
     :param bare: the best pull of each day that found nothing where nothing stood.
     :param bare_since: when a pull first found nothing at all.
@@ -50,6 +34,7 @@ class SchoolCoverage:
     :param failure: what went wrong then.
     :param rows_per_weekday: as last measured; None: not yet.
     :param measured_at: when that was.
+    :param days: the best pull of each day that counts; :meth:`prove` makes it of ``proven`` and ``bare``.
     """
 
     name: str = ""
@@ -57,9 +42,8 @@ class SchoolCoverage:
     first_seen: date | None = None
     listed_on: date | None = None
     unlisted_on: date | None = None
-    days: dict[date, Cover] = field(default_factory=dict)
-    proven: dict[date, Cover] = field(default_factory=dict)
-    bare: dict[date, Cover] = field(default_factory=dict)
+    proven: DayCovers = field(default_factory=DayCovers)
+    bare: DayCovers = field(default_factory=DayCovers)
     bare_since: str = ""
     rows_since: str = ""
     withheld: WithheldDays | None = None
@@ -68,10 +52,10 @@ class SchoolCoverage:
     failure: str = ""
     rows_per_weekday: float | None = None
     measured_at: str = ""
+    days: DayCovers = field(init=False)
 
     def __post_init__(self) -> None:
-        self.proven = self.proven or self.days
-        self.days = self.days or self.proven
+        self.days = self.proven
 
     @property
     def is_failing(self) -> bool:
@@ -80,52 +64,57 @@ class SchoolCoverage:
 
     @property
     def open_withheld(self) -> WithheldDays | None:
-        """What is withheld still: no later pull has covered these days."""
+        """What is withheld still: not all of these days have been covered since."""
         found = self.withheld
-        if found is None or all(self._is_covered_after(day, found.at) for span in found.days for day in span):
+        if found is None or all(
+            cover is not None and cover.pulled_at > found.at
+            for days in found.days
+            for _, cover in self.days.pieces(days)
+        ):
             return None
         return found
 
-    def _is_covered_after(self, day: date, moment: str) -> bool:
-        cover = self.days.get(day)
-        return cover is not None and cover.pulled_at > moment
-
     def prove(self, *, others_have_rows: bool) -> None:
-        """Say which pulls count that found nothing where nothing stood.
+        """Decide which pulls count that found nothing where nothing stood.
 
-        A first pull that finds nothing, while other schools have rows, may have been fobbed off: it counts once that is
-        repeated on a later day. And once a school has rows, what had found none before says nothing any more.
+        A first pull that finds nothing while other schools have rows may have been given a wrong answer: it counts once
+        a pull of a later day finds the same. And once a school has rows, earlier pulls that found none no longer count.
 
         :param others_have_rows: whether other schools of the district do.
         """
-        first = max(filter(None, (self.rows_since, "" if self.rows_since else self.bare_since)), default="")[:10]
         self.days = self.proven
-        if self.bare:
-            self.days = dict(self.proven)
-            for day, cover in self.bare.items():
-                if cover.pulled_at[:10] > first or not (others_have_rows or self.rows_since):
-                    self.days[day] = max(cover, self.days.get(day, cover))
+        if not self.bare:
+            return
+        counts_always = not (others_have_rows or self.rows_since)
+        for one in self.bare:
+            if counts_always or one.cover.pulled_at[:10] > self._doubted_until:
+                self.days = self.days.covered(one.days, one.cover)
+
+    @property
+    def _doubted_until(self) -> str:
+        """The date up to which a pull that finds nothing proves nothing."""
+        return (self.rows_since or self.bare_since)[:10]
 
     def is_settled(self, day: date) -> bool:
         """Whether a settled pull has covered this day."""
         cover = self.days.get(day)
         return cover is not None and cover.is_settled
 
-    def gaps(self, span: DateRange) -> tuple[DateRange, ...]:
-        """The days of a span that no settled pull has covered."""
-        return date_ranges(day for day in span if not self.is_settled(day))
+    def gaps(self, days: DateRange) -> tuple[DateRange, ...]:
+        """Give those of these days that no settled pull has covered."""
+        return self.days.not_settled(days)
 
-    def unlanded(self, days: Iterable[date]) -> tuple[DateRange, ...]:
-        """Of these days those that no settled pull has covered, without those whose rows are withheld: they landed."""
-        found = self.open_withheld
-        landed = {day for span in found.days for day in span} if found else set()
-        return date_ranges(day for day in days if not self.is_settled(day) and day not in landed)
+    def unlanded(self, days: DateRange) -> tuple[DateRange, ...]:
+        """Give those that no settled pull has covered, without those whose rows are withheld: they have landed."""
+        gaps = self.gaps(days)
+        found = self.open_withheld if gaps else None
+        return subtracted(gaps, found.days) if found else gaps
 
     def lost(self, today: date, *, shared_until: date | None = None) -> tuple[DateRange, ...]:
-        """The days that Clever had for us, that no settled pull has covered, and that it has forgotten.
+        """Give the days that Clever had for us, that no settled pull has covered, and that it has forgotten.
 
-        :param shared_until: the last date on which the school was shared; later days nobody could have asked for.
-            Default: it is shared still.
+        :param shared_until: the last date on which the school was shared; later days could not be asked for. Default:
+            it is shared still.
         """
         if self.first_seen is None:
             return ()
@@ -148,6 +137,26 @@ class SchoolCoverage:
         self.first_seen = day if self.first_seen is None else min(self.first_seen, day)
         if name:
             self.named_at, self.name = max((self.named_at, self.name), (at, name))
+
+    def forget(self, before: date, sharing: Sharing) -> None:
+        """Keep of days that Clever has forgotten only whether they were covered, so that coverage stops growing.
+
+        Of pulls that found nothing it stays known whether they were made late enough to prove something
+        (:meth:`prove`), and of withheld days everything.
+
+        :param before: the first day that Clever still has.
+        :param sharing: what was done to the histories of other schools.
+        """
+        kept = self.withheld.days if self.withheld else ()
+        self.proven = sharing.once(self.proven, kept, lambda proven: proven.forgetting(before, kept=kept))
+        if self.bare:
+            self.bare = self.bare.forgetting(before, kept=kept, forgotten=self._forgotten_bare)
+
+    def _forgotten_bare(self, cover: Cover) -> Cover:
+        day = self._doubted_until
+        if cover.pulled_at[:10] > day:
+            day = (date.fromisoformat(day) + ONE_DAY).isoformat()
+        return Cover(is_settled=True, pulled_at=f"{day}T00:00:00.000000Z", sync=NEVER_SYNCED)
 
 
 @dataclass(slots=True)
@@ -172,11 +181,11 @@ class Coverage:
     watermark: str | None = None
 
     def school(self, school_id: str) -> SchoolCoverage:
-        """The school's record, a new one if it has none."""
+        """Give the school's record, a new one if it has none."""
         return self.schools.setdefault(school_id, SchoolCoverage())
 
     def is_gone(self, school_id: str) -> bool:
-        """Whether the district no longer shares a school: two lists of different days in a row do not name it.
+        """Tell whether the district no longer shares a school: two lists of different days in a row do not name it.
 
         One list may be wrong, and a 404 may be about attendance alone: a school that is listed and refused is failing.
         """
@@ -184,62 +193,73 @@ class Coverage:
         return since is not None and self.listed_on is not None and since < self.listed_on
 
     def shared_schools(self) -> dict[str, SchoolCoverage]:
-        """The schools that the district shares, as far as we know."""
+        """Give the schools that the district shares, as far as we know."""
         return {school_id: school for school_id, school in self.schools.items() if not self.is_gone(school_id)}
 
     @property
     def listed_schools(self) -> set[str]:
-        """The schools that the last list that could be trusted has named."""
+        """The schools that the last list which could be trusted has named."""
         return {id_ for id_, school in self.schools.items() if school.listed_on and school.unlisted_on is None}
 
-    def list_schools(self, names: Mapping[str, str], today: date, *, is_believed: bool = True) -> None:
+    def list_schools(self, names: Mapping[str, str], today: date, *, is_trusted: bool = True) -> None:
         """Take in the district's list of schools.
 
         :param names: the schools' names by id.
         :param today: the date of the list.
-        :param is_believed: False if it leaves out so many that nothing follows for those that it does not name.
+        :param is_trusted: False if it leaves out so many that nothing follows for those that it does not name.
         """
         for school_id, name in names.items():
             school = self.school(school_id)
             school.seen(today, name, today.isoformat())
             school.listed(today)
-        if not is_believed:
+        if not is_trusted:
             return
         self.listed_on = max(filter(None, (self.listed_on, today)))
         for school_id in self.schools.keys() - names.keys():
             self.schools[school_id].unlisted(today)
 
+    def fold(self, *pulls: PullFacts) -> None:
+        """Take in what pulls did."""
+        for facts in pulls:
+            self._fold(facts)
+        self.prove()
+
     def prove(self) -> None:
-        """Say of every school which pulls count that found nothing (:meth:`SchoolCoverage.prove`)."""
+        """Decide of every school which pulls count that found nothing (:meth:`SchoolCoverage.prove`)."""
         having_rows = {school_id for school_id, school in self.schools.items() if school.rows_since}
         for school_id, school in self.schools.items():
-            school.prove(others_have_rows=bool(having_rows - {school_id}))
+            school.prove(others_have_rows=len(having_rows) > (school_id in having_rows))
 
-    def fold(self, facts: PullFacts) -> None:
-        """Take in what a pull did."""
+    def forget(self, today: date) -> None:
+        """Forget what no longer matters of days that Clever has forgotten (:meth:`SchoolCoverage.forget`)."""
+        before, sharing = first_retained(today), Sharing()
+        for school in self.schools.values():
+            school.forget(before, sharing)
+        self.prove()
+
+    def _fold(self, facts: PullFacts) -> None:
         self.last_sync = max(self.last_sync, (facts.finished_at, facts.sync_after or NEVER_SYNCED))
         self.newest_day = max(filter(None, (self.newest_day, facts.newest_day)), default=None)
         bare = {pull.school_id for pull in facts.schools if pull.is_bare}
         for part in (facts, *facts.tries):
             cover = Cover(part.is_settled, part.finished_at, part.sync_before or NEVER_SYNCED)
             pulled_on = moment_from_text(part.finished_at).date()
+            sharing = Sharing()
+            # An answer about a day that Clever had forgotten by then, or that had not come yet, says nothing: it must
+            # not hide a lost day. In UTC+14 it may be the day after the one in UTC.
+            first, last = first_retained(pulled_on), pulled_on + ONE_DAY
             for pull in part.schools:
                 school = self.school(pull.school_id)
                 school.seen(pulled_on, pull.name, part.finished_at)
-                is_bare = pull.is_bare or pull.school_id in bare
-                _fold_days(school.bare if is_bare else school.proven, pull.covered, cover, pulled_on)
+                kind = "bare" if pull.is_bare or pull.school_id in bare else "proven"
+                for days in pull.covered:
+                    known = DateRange(max(days.first, first), min(days.last, last))
+                    covered = sharing.once(
+                        getattr(school, kind), known, partial(DayCovers.covered, days=known, cover=cover)
+                    )
+                    setattr(school, kind, covered)
         for pull in facts.schools:
             _fold_outcome(self.school(pull.school_id), pull, facts.finished_at)
-        self.prove()
-
-
-def _fold_days(days: dict[date, Cover], covered: Iterable[DateRange], cover: Cover, pulled_on: date) -> None:
-    # An answer about a day that Clever had forgotten by then, or that had not come yet, says nothing: it must not hide
-    # a lost day. In UTC+14 it may be the day after the one in UTC.
-    first, last = first_retained(pulled_on), pulled_on + ONE_DAY
-    for span in covered:
-        for day in DateRange(max(span.first, first), min(span.last, last)):
-            days[day] = max(cover, days.get(day, cover))
 
 
 def _fold_outcome(school: SchoolCoverage, pull: SchoolPull, finished_at: str) -> None:

@@ -4,16 +4,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
+from functools import lru_cache
 from typing import Any, Final
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.dates import ONE_DAY, DateRange, date_from_text
-from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.dates import DateRange, date_from_text
+from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.day_covers import FORGOTTEN, Cover, DayCovers, Stretch
 from airflow_provider_clever.ledger.receipt_facts import RowCounts, WithheldDays
 from airflow_provider_clever.syncs import moment_text
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 class CoverageFormatError(Exception):
@@ -62,14 +63,8 @@ class CoverageFile:
 def to_json(file: CoverageFile) -> bytes:
     """Write it down."""
     coverage = file.coverage
-    covers = sorted(
-        {
-            cover
-            for school in coverage.schools.values()
-            for days in (school.proven, school.bare)
-            for cover in days.values()
-        }
-    )
+    histories = _histories(coverage)
+    covers = sorted({one.cover for history in histories for one in history})
     numbers = {cover: number for number, cover in enumerate(covers)}
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -80,7 +75,8 @@ def to_json(file: CoverageFile) -> bytes:
         "listed_on": _text(coverage.listed_on),
         "newest_day": _text(coverage.newest_day),
         "covers": [list(cover) for cover in covers],
-        "schools": {school_id: _school(school, numbers) for school_id, school in sorted(coverage.schools.items())},
+        "histories": [[[*one.days.to_json(), numbers[one.cover]] for one in history] for history in histories],
+        "schools": {school_id: _school(school, histories) for school_id, school in sorted(coverage.schools.items())},
         "receipts": {month: _month(folded) for month, folded in sorted(file.receipts.items())},
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -101,7 +97,7 @@ def from_json(data: bytes) -> CoverageFile:
     raise NewerCoverageError(f"it has schema version {document['schema_version']}, this package reads {SCHEMA_VERSION}")
 
 
-def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, Any]:
+def _school(school: SchoolCoverage, histories: Mapping[DayCovers, int]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": school.name,
         "named_at": school.named_at,
@@ -113,8 +109,8 @@ def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, A
         "failure": school.failure,
         "rows_per_weekday": school.rows_per_weekday,
         "measured_at": school.measured_at,
-        "covered": _numbered(school.proven, numbers),
-        "found_bare": _numbered(school.bare, numbers) or None,
+        "covered": histories[school.proven],
+        "found_bare": histories[school.bare] if school.bare else None,
         "bare_since": school.bare_since,
         "rows_since": school.rows_since,
         "withheld": _withheld(school.withheld),
@@ -122,16 +118,13 @@ def _school(school: SchoolCoverage, numbers: Mapping[Cover, int]) -> dict[str, A
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
 
-def _numbered(days: Mapping[date, Cover], numbers: Mapping[Cover, int]) -> list[list[Any]]:
-    return [[*span.to_json(), numbers[cover]] for span, cover in _covered_spans(days)]
-
-
-def _covered_spans(covers: Mapping[date, Cover]) -> Iterable[tuple[DateRange, Cover]]:
-    # Days in a row have a constant difference between their date and their number in the list.
-    numbered = enumerate(sorted(covers))
-    for (_, cover), run in groupby(numbered, key=lambda one: (one[1] - one[0] * ONE_DAY, covers[one[1]])):
-        days = [day for _, day in run]
-        yield DateRange(days[0], days[-1]), cover
+def _histories(coverage: Coverage) -> dict[DayCovers, int]:
+    """A number for each history, in the order of the schools that have it."""
+    found: dict[DayCovers, int] = {}
+    for _, school in sorted(coverage.schools.items()):
+        for history in (school.proven, school.bare):
+            found.setdefault(history, len(found))
+    return found
 
 
 def _withheld(found: WithheldDays | None) -> list[Any] | None:
@@ -146,14 +139,17 @@ def _month(folded: FoldedMonth) -> dict[str, Any]:
 
 def _file(document: Mapping[str, Any]) -> CoverageFile:
     covers = [Cover(bool(settled), _moment(at), _moment(sync)) for settled, at, sync in document["covers"]]
-    if not all(cover.pulled_at for cover in covers):
+    if not all(cover.pulled_at or cover == FORGOTTEN for cover in covers):
         raise ValueError("a pull without an end")
+    histories = _Histories(covers, document.get("histories", ()))
     pulled_at, sync = document["last_sync"]
     listed_on = _date(document["listed_on"])
     coverage = Coverage(
         district_id=str(document["district_id"]),
         timezone=str(document["timezone"]),
-        schools={school_id: _read_school(facts, covers, listed_on) for school_id, facts in document["schools"].items()},
+        schools={
+            school_id: _read_school(facts, histories, listed_on) for school_id, facts in document["schools"].items()
+        },
         listed_on=listed_on,
         newest_day=_date(document["newest_day"]),
         last_sync=(_moment(pulled_at), _moment(sync)),
@@ -163,7 +159,7 @@ def _file(document: Mapping[str, Any]) -> CoverageFile:
     return CoverageFile(coverage, {month: _read_month(facts) for month, facts in document["receipts"].items()})
 
 
-def _read_school(facts: Mapping[str, Any], covers: list[Cover], listed_on: date | None) -> SchoolCoverage:
+def _read_school(facts: Mapping[str, Any], histories: "_Histories", listed_on: date | None) -> SchoolCoverage:
     rows = facts.get("rows_per_weekday")
     school_listed_on = _date(facts.get("listed_on"))
     unlisted_on = _date(facts.get("unlisted_on"))
@@ -175,8 +171,8 @@ def _read_school(facts: Mapping[str, Any], covers: list[Cover], listed_on: date 
         first_seen=_date(facts.get("first_seen")),
         listed_on=school_listed_on,
         unlisted_on=unlisted_on,
-        proven=_read_days(facts["covered"], covers),
-        bare=_read_days(facts.get("found_bare", ()), covers),
+        proven=histories[facts["covered"]],
+        bare=histories[facts.get("found_bare", ())],
         bare_since=_moment(facts.get("bare_since", "")),
         rows_since=_moment(facts.get("rows_since", "")),
         withheld=_read_withheld(facts.get("withheld")),
@@ -188,11 +184,27 @@ def _read_school(facts: Mapping[str, Any], covers: list[Cover], listed_on: date 
     )
 
 
-def _read_days(spans: Iterable[Any], covers: list[Cover]) -> dict[date, Cover]:
-    days: dict[date, Cover] = {}
-    for first, last, number in spans:
-        days |= dict.fromkeys(_span(first, last), covers[range(len(covers)).index(number)])
-    return days
+class _Histories:
+    """Reads histories: by their number, or as they stand in a file of schema version 1.
+
+    :param covers: the pulls that they name by number.
+    """
+
+    def __init__(self, covers: list[Cover], numbered: Iterable[Any]) -> None:
+        self._covers = covers
+        self._known: dict[object, DayCovers] = {}
+        self._numbered = [self[one] for one in numbered]
+
+    def __getitem__(self, found: Any) -> DayCovers:
+        if isinstance(found, int):
+            return self._numbered[range(len(self._numbered)).index(found)]
+        stretches = tuple((first, last, number) for first, last, number in found)
+        if stretches not in self._known:
+            self._known[stretches] = DayCovers(
+                Stretch(_day(first), _day(last), self._covers[range(len(self._covers)).index(number)])
+                for first, last, number in stretches
+            )
+        return self._known[stretches]
 
 
 def _read_withheld(facts: Any) -> WithheldDays | None:
@@ -227,6 +239,7 @@ def _day(text: object) -> date:
     return day
 
 
+@lru_cache(maxsize=4096)
 def _moment(text: object) -> str:
     """An instant in its one spelling, so that comparing texts compares instants; or nothing."""
     if text == "":

@@ -254,8 +254,7 @@ def _start(data: bytes | None, district_id: str, *, keep: bool) -> CoverageFile:
 
 
 def _fold(file: CoverageFile, month: str, receipts: Mapping[str, PullFacts]) -> None:
-    for facts in receipts.values():
-        file.coverage.fold(facts)
+    file.coverage.fold(*receipts.values())
     known = file.receipts.get(month)
     counts = {name: facts.counts for name, facts in receipts.items()}
     if known is None or known.names is not None:
@@ -268,7 +267,8 @@ def _finish(file: CoverageFile, listing: Listing) -> None:
     coverage = file.coverage
     coverage.timezone = listing.timezone or coverage.timezone
     if listing.schools is not None:
-        coverage.list_schools(listing.schools, listing.today, is_believed=not listing.is_doubted)
+        coverage.list_schools(listing.schools, listing.today, is_trusted=not listing.is_doubted)
+    coverage.forget(listing.today)
     coverage.watermark = watermark(coverage, listing.today, listing.rules)
     for month in sorted(file.receipts)[:-_NAMED_MONTHS]:
         folded = file.receipts[month]

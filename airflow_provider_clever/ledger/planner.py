@@ -1,49 +1,23 @@
-"""What is due now, why, and in which tasks to pull it. Pure: coverage, schools, date, sync and settings in, plan out.
-
-Nothing here looks at which runs have been: a day is due because of what is known of the day. So whatever kept days from
-being pulled - an outage of ours, of the district's, a school shared late - heals itself while Clever still has them.
-"""
+"""The plan of a district: what is due of each school, and in which tasks to pull it. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from airflow_provider_clever.dates import (
-    LAST_CHANCE_DAYS,
-    ONE_DAY,
-    DateRange,
-    date_ranges,
-    first_retained,
-    forgotten_on,
-)
-from airflow_provider_clever.ledger.coverage import NEVER_SYNCED, Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.dates import LAST_CHANCE_DAYS, ONE_DAY, DateRange, expiring, first_retained, joined
+from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.day_covers import NEVER_SYNCED, DayCovers, Sharing
+from airflow_provider_clever.ledger.due import DueDays, DueRules, Reason
 from airflow_provider_clever.ledger.task_sizing import PullTask, SchoolSpan, batched, expected_requests
 from airflow_provider_clever.ledger.watermark import CorrectionRules, about_to_be_lost
 
 BUDGET_PER_MINUTE: Final = 1200
 """Requests that a token may make in a minute (clever-api.md 4)."""
 
-LATELY_DAYS: Final = 7
-"""A day that was pulled within so many days was pulled lately enough to let Clever forget it."""
-
 _WORTH_ASKING_ROWS: Final = 500
 """Rows of days not due that are asked for rather than to ask twice: a second question costs half a page more."""
-
-
-class Reason(StrEnum):
-    """Why a day is due, the most urgent first."""
-
-    LAST_CHANCE = "last chance"
-    NEVER_PULLED = "never pulled"
-    GAP = "gap"
-    UNSETTLED = "unsettled"
-    NEW = "new"
-    CORRECTIONS = "corrections"
-    SWEEP = "weekly sweep"
-    ASKED = "asked for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,19 +156,45 @@ def plan(
     :param asked: days that a person asked for, as a backfill does: these and no others are due, covered or not.
     :param within: look at these days only. Default: everything that Clever still has.
     """
-    span = asked or within or DateRange(first_retained(today), today)
+    looked_at = asked or within or DateRange(first_retained(today), today)
     measured = rows_per_weekday or {}
-    view = _View(today, last_sync or NEVER_SYNCED, settings)
-    plans, wanted = [], []
-    for school_id in sorted(schools):
-        school = coverage.schools.get(school_id) or SchoolCoverage(name=schools[school_id])
+    rules = DueRules(
+        today=today,
+        last_sync=last_sync or NEVER_SYNCED,
+        corrections=settings.corrections,
+        sweep_weekday=settings.sweep_weekday,
+    )
+    retained = DateRange(max(looked_at.first, first_retained(today)), looked_at.last)
+
+    def due_of(history: DayCovers) -> _Due:
+        due = [(_worth_asking(asked, today), Reason.ASKED)] if asked else rules.due(history, looked_at)
+        return _Due.of(due, covered=retained.days - sum(days.days for days in history.not_settled(retained)))
+
+    plans, wanted, sharing = [], [], Sharing()
+    for school_id, listed_name in sorted(schools.items()):
+        school = coverage.schools.get(school_id) or SchoolCoverage()
         rows = school.rows_per_weekday if school.rows_per_weekday is not None else measured.get(school_id)
-        due = dict.fromkeys(_worth_asking(span, today), Reason.ASKED) if asked else view.due(school, span)
-        school_plan = _school_plan(school_id, schools[school_id] or school.name, school, rows, due, view, span)
-        plans.append(school_plan)
-        wanted += [SchoolSpan(school_id, one, rows or 0.0) for one in school_plan.asked]
+        due = sharing.once(school.days, None, due_of)
+        asked_together = _asked_together(due.days, rows or 0.0)
+        plans.append(
+            SchoolPlan(
+                school_id=school_id,
+                name=listed_name or school.name,
+                retained=retained.days,
+                covered=due.covered,
+                expiring=DateRange(retained.first, min(retained.last, expiring(today, LAST_CHANCE_DAYS).last)).days,
+                reasons=due.reasons,
+                due=due.days,
+                asked=asked_together,
+                at_risk=about_to_be_lost(school, today, LAST_CHANCE_DAYS),
+                lost=school.lost(today),
+                requests=None if rows is None else sum(expected_requests(one, rows) for one in asked_together),
+            )
+        )
+        wanted += [SchoolSpan(school_id, one, rows or 0.0) for one in asked_together]
     tasks = batched(wanted, task_requests=settings.task_requests, most_tasks=settings.most_tasks)
-    return DistrictPlan(today, span, first_retained(today), tuple(plans), tuple(tasks), settings.requests_per_minute)
+    retained_from = first_retained(today)
+    return DistrictPlan(today, looked_at, retained_from, tuple(plans), tuple(tasks), settings.requests_per_minute)
 
 
 def _worth_asking(span: DateRange, today: date) -> DateRange:
@@ -202,107 +202,32 @@ def _worth_asking(span: DateRange, today: date) -> DateRange:
     return DateRange(max(span.first, first_retained(today) - timedelta(days=LAST_CHANCE_DAYS)), min(span.last, today))
 
 
-def _school_plan(
-    school_id: str,
-    name: str,
-    school: SchoolCoverage,
-    rows_per_weekday: float | None,
-    due: Mapping[date, Reason],
-    view: "_View",
-    span: DateRange,
-) -> SchoolPlan:
-    retained = DateRange(max(span.first, first_retained(view.today)), span.last)
-    asked = _joined(date_ranges(due), rows_per_weekday or 0.0)
-    return SchoolPlan(
-        school_id=school_id,
-        name=name,
-        retained=retained.days,
-        covered=sum(school.is_settled(day) for day in retained),
-        expiring=sum(_days_left(day, view.today) <= LAST_CHANCE_DAYS for day in retained),
-        reasons={reason: days for reason in Reason if (days := list(due.values()).count(reason))},
-        due=date_ranges(due),
-        asked=tuple(asked),
-        at_risk=about_to_be_lost(school, view.today, LAST_CHANCE_DAYS),
-        lost=school.lost(view.today),
-        requests=None if rows_per_weekday is None else sum(expected_requests(one, rows_per_weekday) for one in asked),
-    )
+class _Due(NamedTuple):
+    """What is due of the schools with one history.
+
+    :param covered: how many retained days a settled pull has covered.
+    """
+
+    days: tuple[DateRange, ...]
+    reasons: Mapping[Reason, int]
+    covered: int
+
+    @classmethod
+    def of(cls, due: DueDays, covered: int) -> "_Due":
+        reasons: Counter[Reason] = Counter()
+        for days, reason in due:
+            reasons[reason] += days.days
+        in_order = {reason: reasons[reason] for reason in Reason if reasons[reason]}
+        return cls(joined(days for days, _ in due), in_order, covered)
 
 
-def _joined(spans: Iterable[DateRange], rows_per_weekday: float) -> list[DateRange]:
-    joined: list[DateRange] = []
-    for span in spans:
-        between = DateRange(joined[-1].last + ONE_DAY, span.first - ONE_DAY) if joined else None
+def _asked_together(due: Iterable[DateRange], rows_per_weekday: float) -> tuple[DateRange, ...]:
+    """The ranges to ask for: those that are due, two of them as one where the days between hold few rows."""
+    asked: list[DateRange] = []
+    for days in due:
+        between = DateRange(asked[-1].last + ONE_DAY, days.first - ONE_DAY) if asked else None
         if between and between.weekdays * rows_per_weekday < _WORTH_ASKING_ROWS:
-            joined[-1] = DateRange(joined[-1].first, span.last)
+            asked[-1] = DateRange(asked[-1].first, days.last)
         else:
-            joined.append(span)
-    return joined
-
-
-def _days_left(day: date, today: date) -> int:
-    return (forgotten_on(day) - today).days
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The facts that the reasons are drawn from, the same for every school."""
-
-    today: date
-    last_sync: str
-    settings: PlanSettings
-
-    def due(self, school: SchoolCoverage, span: DateRange) -> dict[date, Reason]:
-        """The days of a school that are due, and why."""
-        retained = DateRange(max(span.first, first_retained(self.today)), min(span.last, self.today))
-        return dict(self._reasons(school, retained))
-
-    def _reasons(self, school: SchoolCoverage, span: DateRange) -> Iterator[tuple[date, Reason]]:
-        last_covered = max(school.days, default=None)
-        leaving = self._leaving(school)
-        for day in span:
-            cover = school.days.get(day)
-            reason = self._uncovered(day, last_covered) if cover is None else self._covered(day, cover)
-            if day in leaving:
-                reason = Reason.LAST_CHANCE
-            if reason:
-                yield day, reason
-
-    def _uncovered(self, day: date, last_covered: date | None) -> Reason:
-        if last_covered is None:
-            return Reason.NEVER_PULLED
-        return Reason.NEW if day > last_covered else Reason.GAP
-
-    def _covered(self, day: date, cover: Cover) -> Reason | None:
-        if not cover.is_settled:
-            return Reason.UNSETTLED
-        if self._may_have_changed(day, cover):
-            return Reason.CORRECTIONS
-        swept_on = self._last_sweep()
-        return Reason.SWEEP if swept_on and self._pulled_on(cover) < swept_on else None
-
-    def _may_have_changed(self, day: date, cover: Cover) -> bool:
-        rules = self.settings.corrections
-        if self.last_sync == NEVER_SYNCED:
-            # The district does not say when it syncs, so every night may follow a sync.
-            return self._pulled_on(cover) < min(self.today, day + timedelta(days=rules.lookback_days))
-        # Any other value, not only a later one: a stamp can go back (clever-api.md 3.6).
-        return cover.sync != self.last_sync and not rules.is_done(day, cover)
-
-    def _leaving(self, school: SchoolCoverage) -> set[date]:
-        """The days about to be forgotten that were not pulled lately; all of them as soon as one has a week left."""
-        first = first_retained(self.today)
-        days = (first + timedelta(days=offset) for offset in range(LAST_CHANCE_DAYS + 4))
-        stale = {day: _days_left(day, self.today) for day in days if not self._was_pulled_lately(school.days.get(day))}
-        leaving = {day for day, days_left in stale.items() if days_left <= LAST_CHANCE_DAYS}
-        is_urgent = any(stale[day] <= LATELY_DAYS or not school.is_settled(day) for day in leaving)
-        return leaving if is_urgent else set()
-
-    def _was_pulled_lately(self, cover: Cover | None) -> bool:
-        return bool(cover and cover.is_settled and self._pulled_on(cover) > self.today - timedelta(days=LATELY_DAYS))
-
-    def _last_sweep(self) -> date | None:
-        weekday = self.settings.sweep_weekday
-        return None if weekday is None else self.today - timedelta(days=(self.today.weekday() - weekday) % 7)
-
-    def _pulled_on(self, cover: Cover) -> date:
-        return self.settings.corrections.local_date(cover.pulled_at)
+            asked.append(days)
+    return tuple(asked)

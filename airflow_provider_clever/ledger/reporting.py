@@ -12,13 +12,14 @@ from airflow_provider_clever.dates import (
     DateRange,
     date_ranges,
     days_of,
+    days_to_expiry,
     first_retained,
-    forgotten_on,
 )
 from airflow_provider_clever.lake.answers import HOW_TO_ANSWER
 from airflow_provider_clever.lake.receipts import Receipt
-from airflow_provider_clever.ledger.coverage import NEVER_SYNCED, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile
+from airflow_provider_clever.ledger.day_covers import NEVER_SYNCED
 from airflow_provider_clever.ledger.planner import DistrictPlan
 from airflow_provider_clever.ledger.watermark import about_to_be_lost
 
@@ -127,7 +128,7 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
         newest_day=coverage.newest_day,
         watermark=coverage.watermark,
         gaps=sum(span.days for spans in gaps.values() for span in spans),
-        days_to_expiry=None if oldest is None else (forgotten_on(oldest) - today).days,
+        days_to_expiry=None if oldest is None else days_to_expiry(oldest, today),
         about_to_be_lost=at_risk(coverage, today),
         lost=_of_schools(coverage, _lost(coverage, today)),
         failing=tuple(

@@ -5,8 +5,9 @@ from datetime import UTC, date, timedelta, tzinfo
 from functools import lru_cache
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.dates import DateRange, first_retained, forgotten_on
-from airflow_provider_clever.ledger.coverage import NEVER_SYNCED, Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.dates import DateRange, expiring, first_retained, subtracted
+from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.day_covers import NEVER_SYNCED, Cover, DayCovers, Sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,15 @@ class CorrectionRules:
         """The date of an instant in the district."""
         return _local_date(instant, self.timezone)
 
-    def is_done(self, day: date, cover: Cover) -> bool:
-        """Whether a later sync is no longer expected to change this day.
+    def done_until(self, cover: Cover) -> date:
+        """The last day that a later sync is no longer expected to change, if this pull covered it.
 
         It is the sync that counts, not the calendar: while a district's uploads fail, or ours do, no day gets old. A
         sync cannot be younger than the pull that saw it, so a stamp from the future counts as the pull's own moment.
         """
         if cover.sync == NEVER_SYNCED:
-            return False
-        return self.local_date(min(cover.sync, cover.pulled_at)) >= day + timedelta(days=self.lookback_days)
+            return date.min
+        return self.local_date(min(cover.sync, cover.pulled_at)) - timedelta(days=self.lookback_days)
 
 
 def watermark(coverage: Coverage, today: date, rules: CorrectionRules) -> str | None:
@@ -40,36 +41,39 @@ def watermark(coverage: Coverage, today: date, rules: CorrectionRules) -> str | 
 
     A school that fails holds it back, so that the next run asks again even if no sync comes for two months.
     """
-    syncs = [_covered_up_to(school, today, rules) for school in coverage.shared_schools().values()]
+    sharing = Sharing()
+    syncs = [
+        sharing.once(school.days, None, lambda days: _covered_up_to(days, today, rules))
+        for school in coverage.shared_schools().values()
+    ]
     return min(filter(None, syncs), default=None) if all(syncs) else None
 
 
-def _covered_up_to(school: SchoolCoverage, today: date, rules: CorrectionRules) -> str | None:
-    floor = first_retained(today)
-    retained = {day: cover for day, cover in school.days.items() if day >= floor and cover.is_settled}
-    if not retained:
+def _covered_up_to(days: DayCovers, today: date, rules: CorrectionRules) -> str | None:
+    first = first_retained(today)
+    settled = [one for one in days if one.last >= first and one.cover.is_settled]
+    if not settled:
         return None
     # The newest pull says how far the school should reach: to the day of the sync that it saw.
-    newest = max(retained.values())
+    newest = max(one.cover for one in settled)
     if newest.sync == NEVER_SYNCED:
         return None
     last = min(today, rules.local_date(newest.sync))
-    if any(day not in retained for day in DateRange(floor, last)):
+    if days.not_settled(DateRange(first, last)):
         return None
-    open_syncs = {cover.sync for day, cover in retained.items() if day <= last and not rules.is_done(day, cover)}
+    open_syncs = {
+        one.cover.sync for one in settled if one.first <= last and min(one.last, last) > rules.done_until(one.cover)
+    }
     return min(open_syncs | {newest.sync}) or None
 
 
 def about_to_be_lost(school: SchoolCoverage, today: date, within_days: int) -> tuple[DateRange, ...]:
     """The days that no settled pull has covered and that Clever forgets within so many days.
 
-    Of a day on which a first pull found nothing there is nothing to lose, as far as anybody knows.
+    Of a day on which a first pull found nothing there is nothing to lose, as far as we know.
     """
-    floor = first_retained(today)
-    days = (floor + timedelta(days=offset) for offset in range(within_days + 4))
-    return school.unlanded(
-        day for day in days if (forgotten_on(day) - today).days <= within_days and day not in school.bare
-    )
+    found = school.unlanded(expiring(today, within_days))
+    return subtracted(found, (one.days for one in school.bare)) if found and school.bare else found
 
 
 @lru_cache(maxsize=4096)

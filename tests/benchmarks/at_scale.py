@@ -17,8 +17,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from airflow_provider_clever.dates import DateRange, first_retained
-from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.dates import first_retained
+from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.day_covers import Cover, DayCovers, Stretch
 from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, plan
 from airflow_provider_clever.sandbox.testing import running_sandbox
 from airflow_provider_clever.syncs import moment_text
@@ -100,8 +101,9 @@ def plans_of(schools: int, rows_a_day: int) -> Iterator[DistrictPlan]:
     for today, is_new in ((TUESDAY, False), (SUNDAY, False), (TUESDAY, True)):
         yesterday, now = (_evening(today - timedelta(days=1)), _evening(today))
         cover = Cover(is_settled=True, pulled_at=yesterday, sync=yesterday)
-        days = {} if is_new else dict.fromkeys(DateRange(first_retained(today), today - timedelta(days=1)), cover)
-        known = {name: SchoolCoverage(days=days, rows_per_weekday=rows_a_day) for name in names}
+        known_days = [] if is_new else [Stretch(first_retained(today), today - timedelta(days=1), cover)]
+        history = DayCovers(known_days)
+        known = {name: SchoolCoverage(proven=history, rows_per_weekday=rows_a_day) for name in names}
         yield plan(Coverage("d", schools=known), names, today=today, last_sync=now, settings=PlanSettings())
 
 

@@ -115,7 +115,7 @@ def test_its_changes_lead_from_nothing_to_what_its_receipts_say(golden: Golden) 
 def test_its_coverage_its_quarantine_and_its_feed_are_read(golden: Golden) -> None:
     fs = fsspec.filesystem("file")
     coverage = read_coverage(objects_at(fs, str(golden.lake)), DISTRICT).coverage
-    assert {school_id: max(school.days) for school_id, school in coverage.schools.items()} == {
+    assert {school_id: school.days.last_day for school_id, school in coverage.schools.items()} == {
         "555555555555555555555555": date(2026, 11, 26),
         "7a7777777777777777777777": date(2026, 11, 26),
         "9b9999999999999999999999": date(2026, 11, 26),

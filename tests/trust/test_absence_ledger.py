@@ -103,10 +103,10 @@ def test_a_first_pull_that_finds_nothing_counts_only_when_that_is_repeated_on_a_
     first = story.night(upload={})[1]
     assert first.problems == []
     coverage = read_coverage(story.objects, story.district_id).coverage
-    assert not any(coverage.schools[elm].is_settled(day) for day in coverage.schools[elm].bare)
+    assert all(coverage.schools[elm].gaps(one.days) == (one.days,) for one in coverage.schools[elm].bare)
     night(story)
     coverage = read_coverage(story.objects, story.district_id).coverage
-    assert any(coverage.schools[elm].is_settled(day) for day in coverage.schools[elm].bare)
+    assert any(not coverage.schools[elm].gaps(one.days) for one in coverage.schools[elm].bare)
     mend(story)
     # The first rows prove that what came before them was no answer: everything is asked for again.
     night(story)

@@ -390,5 +390,6 @@ def test_a_rebuild_for_trial_as_of_an_earlier_day_backdates_no_pull(
     keep(lake, receipt(TODAY, FIRST, TODAY))
     status("--rebuild", today=date(2020, 1, 1))
     assert status()[1]["lost"] == []
-    cover = read_coverage(lake, DISTRICT).coverage.schools["a"].days[TODAY]
+    cover = read_coverage(lake, DISTRICT).coverage.schools["a"].days.get(TODAY)
+    assert cover is not None
     assert cover.pulled_at == at(TODAY)

@@ -9,7 +9,7 @@ from airflow_provider_clever.dates import DateRange, first_retained
 from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.ledger.coverage_store import coverage_path
-from airflow_provider_clever.ledger.planner import Reason
+from airflow_provider_clever.ledger.due import Reason
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.versions import ABSENT

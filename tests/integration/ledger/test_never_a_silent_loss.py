@@ -7,7 +7,8 @@ import pytest
 
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.ledger.coverage_store import Listing, receipts_at, record_coverage
-from airflow_provider_clever.ledger.planner import PlanSettings, Reason
+from airflow_provider_clever.ledger.due import Reason
+from airflow_provider_clever.ledger.planner import PlanSettings
 from airflow_provider_clever.ledger.reporting import PlannedPull, not_pulled
 from airflow_provider_clever.ledger.watermark import CorrectionRules
 from airflow_provider_clever.sandbox.testing import Sandbox

@@ -125,7 +125,8 @@ def test_what_was_recorded_night_by_night_is_what_a_rebuild_makes_of_all_receipt
 def test_coverage_holds_ranges_and_stays_small() -> None:
     objects = destination([receipt(TODAY, first_retained(TODAY), TODAY)])
     record(objects)
-    assert json.loads(text(objects))["schools"]["a"]["covered"] == [["2026-05-24", "2026-11-23", 0]]
+    document = json.loads(text(objects))
+    assert document["histories"][document["schools"]["a"]["covered"]] == [["2026-05-24", "2026-11-23", 0]]
     assert len(text(objects)) < 1000
 
 
@@ -207,6 +208,29 @@ def test_two_reducers_at_once_lose_nothing_of_each_other() -> None:
 
     objects.write = overtaken  # type: ignore[method-assign]  # as above
     assert record(objects).coverage.schools["a"].is_settled(TODAY - timedelta(days=1))
+
+
+def test_schools_that_were_pulled_together_share_one_history() -> None:
+    covered = SchoolReceipt(state="landed", covered=(DateRange(first_retained(TODAY), TODAY),))
+    document = json.loads(text_of(dict.fromkeys("abcdef", covered)))
+    assert len(document["histories"]) == 2  # of schools that found rows, and that none found nothing
+
+
+def text_of(schools: dict[str, SchoolReceipt]) -> bytes:
+    objects = destination([receipt(TODAY, TODAY, TODAY, **schools)])
+    record(objects)
+    return text(objects)
+
+
+def test_a_coverage_of_version_1_is_read_and_says_the_same() -> None:
+    objects = destination([receipt(TODAY, first_retained(TODAY), TODAY)])
+    record(objects)
+    document = json.loads(text(objects))
+    histories = document.pop("histories")
+    for school in document["schools"].values():
+        school["covered"] = histories[school["covered"]]
+    old = json.dumps(document | {"schema_version": 1}).encode()
+    assert from_json(old) == from_json(text(objects))
 
 
 # --- the watermark ----------------------------------------------------------------------------------------------------

@@ -1,17 +1,19 @@
 """What is due, and why: no day that Clever still has is neither covered nor due."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_clever.dates import DateRange, date_ranges, first_retained, forgotten_on
-from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
-from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, Reason, plan
+from airflow_provider_clever.dates import DateRange, date_ranges, first_retained, forgotten_on, subtracted
+from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.day_covers import Cover, DayCovers
+from airflow_provider_clever.ledger.due import Reason
+from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, plan
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull
 from airflow_provider_clever.ledger.watermark import CorrectionRules
 from airflow_provider_clever.syncs import moment_text
@@ -48,10 +50,11 @@ def planned(coverage: Coverage, *, today: date = TODAY, sync: date | None = TODA
     return plan(coverage, {"a": "Alder"}, today=today, last_sync=sync and evening(sync), **options)  # type: ignore[arg-type]  # as above
 
 
-def covered_until(day: date) -> Coverage:
-    """A district that was pulled in full each night until this day."""
+def covered_until(day: date, *, without: Sequence[date] = ()) -> Coverage:
+    """A district that was pulled in full each night until this day, except for some days."""
     coverage = Coverage("d")
-    pulled(coverage, DateRange(first_retained(day), day), sync=day)
+    for days in subtracted([DateRange(first_retained(day), day)], date_ranges(without)):
+        pulled(coverage, days, sync=day)
     return coverage
 
 
@@ -112,16 +115,13 @@ def test_days_that_a_sync_landed_on_top_of_are_due_again() -> None:
 
 
 def test_a_day_between_covered_ones_is_a_gap() -> None:
-    coverage = covered_until(TODAY)
-    del coverage.schools["a"].days[date(2026, 9, 9)]
+    coverage = covered_until(TODAY, without=[date(2026, 9, 9)])
     assert planned(coverage).schools[0].due == (DateRange(date(2026, 9, 9), date(2026, 9, 9)),)
     assert planned(coverage).reasons == {Reason.GAP: 1}
 
 
 def test_two_spans_are_asked_as_one_where_that_costs_less_than_asking_twice() -> None:
-    coverage = covered_until(TODAY)
-    for day in (date(2026, 9, 9), date(2026, 9, 14)):
-        del coverage.schools["a"].days[day]
+    coverage = covered_until(TODAY, without=[date(2026, 9, 9), date(2026, 9, 14)])
     coverage.schools["a"].rows_per_weekday = 100.0
     assert planned(coverage).schools[0].asked == (DateRange(date(2026, 9, 9), date(2026, 9, 14)),)
     coverage.schools["a"].rows_per_weekday = 1000.0
@@ -191,8 +191,8 @@ def test_the_districts_zone_decides_which_day_a_sync_was_on() -> None:
     # 03:00 in UTC is still the evening before in Denver: the day is 13 days older than its sync, not 14.
     sync = moment_text(datetime(2026, 11, 16, 3, tzinfo=UTC))
     cover = Cover(True, sync, sync)
-    assert CorrectionRules(timezone=UTC).is_done(date(2026, 11, 2), cover)
-    assert not CorrectionRules(timezone=ZoneInfo("America/Denver")).is_done(date(2026, 11, 2), cover)
+    assert CorrectionRules(timezone=UTC).done_until(cover) == date(2026, 11, 2)
+    assert CorrectionRules(timezone=ZoneInfo("America/Denver")).done_until(cover) == date(2026, 11, 1)
 
 
 # --- nothing falls through --------------------------------------------------------------------------------------------
@@ -220,16 +220,16 @@ plan_settings = st.builds(
 def coverages(draw: st.DrawFn, today: date) -> Coverage:
     coverage = Coverage("d")
     for school_id in draw(st.lists(st.sampled_from("abcdef"), unique=True)):
-        days: dict[date, Cover] = {}
+        days = DayCovers()
         for (is_settled, pulled_ago, sync_ago), start, length in draw(
             st.lists(st.tuples(covers, st.integers(0, 200), st.integers(0, 120)), max_size=4)
         ):
             first = today - timedelta(days=start)
             sync = "" if sync_ago is None else evening(today - timedelta(days=sync_ago))
             cover = Cover(is_settled, evening(today - timedelta(days=pulled_ago)), sync)
-            days |= dict.fromkeys(DateRange(first, min(today, first + timedelta(days=length))), cover)
+            days = days.covered(DateRange(first, min(today, first + timedelta(days=length))), cover)
         rows = draw(st.one_of(st.none(), st.floats(0, 20_000)))
-        coverage.schools[school_id] = SchoolCoverage(days=days, rows_per_weekday=rows, first_seen=today)
+        coverage.schools[school_id] = SchoolCoverage(proven=days, rows_per_weekday=rows, first_seen=today)
     return coverage
 
 
@@ -283,11 +283,3 @@ def test_the_first_retained_day_is_the_oldest_that_clever_has_not_forgotten(toda
     first = first_retained(today)
     assert forgotten_on(first) > today
     assert forgotten_on(first - timedelta(days=1)) <= today
-
-
-@given(st.sets(dates, max_size=50))
-def test_spans_hold_the_days_that_they_were_made_of(days: set[date]) -> None:
-    spans = date_ranges(days)
-    assert {day for span in spans for day in span} == days
-    assert all(b.first - a.last > timedelta(days=1) for a, b in pairwise(spans))
-    assert all(span.weekdays == sum(day.weekday() < 5 for day in span) for span in spans)

@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from airflow_provider_clever.dates import DateRange, first_retained
-from airflow_provider_clever.ledger.coverage import Cover, Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.day_covers import Cover, DayCovers, Stretch
 from airflow_provider_clever.ledger.planner import PlanSettings, plan
 from airflow_provider_clever.syncs import moment_text
 from tests.benchmarks import at_scale
@@ -24,8 +25,8 @@ def _line(schools: int, rows: int) -> str:
     yesterday = moment_text(datetime.combine(TODAY - timedelta(days=1), time(23), UTC))
     today = moment_text(datetime.combine(TODAY, time(23), UTC))
     cover = Cover(is_settled=True, pulled_at=yesterday, sync=yesterday)
-    covered = dict.fromkeys(DateRange(first_retained(TODAY), TODAY - timedelta(days=1)), cover)
-    nightly = Coverage("d", schools={name: SchoolCoverage(days=covered, rows_per_weekday=rows) for name in names})
+    covered = DayCovers([Stretch(first_retained(TODAY), TODAY - timedelta(days=1), cover)])
+    nightly = Coverage("d", schools={name: SchoolCoverage(proven=covered, rows_per_weekday=rows) for name in names})
     new = Coverage("d", schools={name: SchoolCoverage(rows_per_weekday=rows) for name in names})
     night, first = (
         plan(known, names, today=TODAY, last_sync=today, settings=PlanSettings()) for known in (nightly, new)
