@@ -1,0 +1,121 @@
+"""Which districts there are to show: those that DAGs pull, and those at the destinations that the configuration names."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.providers.common.compat.sdk import conf
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from airflow_provider_clever.attendance.values import is_clever_id
+from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.hooks.destinations import open_destination
+from airflow_provider_clever.lake.layout import objects_at
+from airflow_provider_clever.lake.verify import districts_at
+from airflow_provider_clever.storage.destination_url import path_as_url
+from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.ui.views import District
+
+TAG: Final = "clever"
+"""DAGs that carry this tag are looked into; those of the factory do."""
+
+_LANDING: Final = frozenset({"CleverAttendanceOperator", "CleverAttendanceCoverageOperator"})
+_PREFIX: Final = re.compile(r"^Clever attendance: ")
+
+_known: dict[str, tuple[str, list[District]]] = {}
+"""What each DAG pulls, by DAG id, with the hash of the version that says so."""
+
+
+def open_objects(destination: str) -> Objects:
+    """Open a destination.
+
+    :raises CleverError: it cannot be opened.
+    """
+    place = open_destination(path_as_url(destination))
+    return objects_at(place.fs, place.root)
+
+
+def districts_of_dags(session: Session, readable: set[str]) -> list[District]:
+    """The districts that DAGs pull; one that several pull to one destination is named once.
+
+    :param readable: the ids of the DAGs that the user may see.
+    """
+    newest = (
+        select(SerializedDagModel.dag_id, func.max(SerializedDagModel.created_at).label("at"))
+        .group_by(SerializedDagModel.dag_id)
+        .subquery()
+    )
+    versions = select(SerializedDagModel.id, SerializedDagModel.dag_id, SerializedDagModel.dag_hash).join(
+        newest,
+        (SerializedDagModel.dag_id == newest.c.dag_id) & (SerializedDagModel.created_at == newest.c.at),
+    )
+    versions = versions.join(DagModel, DagModel.dag_id == SerializedDagModel.dag_id).where(
+        DagModel.is_stale.is_(False), DagModel.tags.any(DagTag.name == TAG)
+    )
+    found: dict[tuple[str, str], District] = {}
+    for key, dag_id, dag_hash in session.execute(versions).all():
+        if dag_id not in readable:
+            continue
+        if _known.get(dag_id, ("",))[0] != dag_hash:
+            version = session.get(SerializedDagModel, key)
+            _known[dag_id] = (dag_hash, [*districts_in(dag_id, (version and version.data) or {})])
+        for district in _known[dag_id][1]:
+            seen = found.get((district.district_id, district.destination))
+            found[district.district_id, district.destination] = (
+                seen.also_pulled_by(dag_id) if seen is not None else district
+            )
+    return list(found.values())
+
+
+def districts_in(dag_id: str, serialized: Mapping[str, Any]) -> Iterator[District]:
+    """The districts that a DAG lands, as its serialized form tells.
+
+    One whose destination or district is a template is left out: only a run renders it.
+    """
+    dag = serialized.get("dag") or {}
+    pairs = {
+        (str(fields.get("district_id")), str(fields.get("destination")))
+        for task in dag.get("tasks", ())
+        if _kind(fields := _fields(task)) in _LANDING
+    }
+    name = str(dag.get("dag_display_name") or "")
+    for district_id, destination in sorted(pairs):
+        if is_clever_id(district_id) and "{{" not in destination and destination not in ("None", ""):
+            title = _PREFIX.sub("", name) if _PREFIX.match(name) and len(pairs) == 1 else ""
+            yield District(
+                district_id=district_id,
+                destination=destination,
+                name="" if title == district_id else title,
+                dags=(dag_id,),
+            )
+
+
+def _fields(task: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(task.get("__var", task))
+    partial = fields.get("partial_kwargs")
+    if isinstance(partial, Mapping):
+        given = {
+            name: value.get("__var", value) if isinstance(value, Mapping) else value for name, value in partial.items()
+        }
+        fields = {**given, **fields}
+    return fields
+
+
+def _kind(fields: Mapping[str, Any]) -> str:
+    return str(fields.get("task_type") or fields.get("_task_type") or "")
+
+
+def districts_of_configuration() -> tuple[list[District], list[str]]:
+    """The districts that have landed at the destinations in ``[clever] destinations``, and what kept others away."""
+    found, problems = [], []
+    for destination in conf.get("clever", "destinations", fallback="").split():
+        try:
+            found += [
+                District(district_id=id_, destination=destination) for id_ in districts_at(open_objects(destination))
+            ]
+        except CleverError as error:
+            problems.append(str(error))
+    return found, problems

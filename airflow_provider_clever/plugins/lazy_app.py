@@ -1,0 +1,21 @@
+"""The page's application, made when the first request for it comes: FastAPI takes long to import."""
+
+from typing import Any, Final
+
+URL_PREFIX: Final = "/clever-attendance"
+"""Where the page stands, below Airflow's own address."""
+
+
+class LazyApp:
+    """An ASGI application that is imported when it is first called."""
+
+    def __init__(self) -> None:
+        self._app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if self._app is None:
+            from airflow_provider_clever.plugins.web import make_app
+
+            self._app = make_app()
+        await self._app(scope, receive, send)

@@ -1,0 +1,236 @@
+"""The coverage page's routes. Each asks Airflow's auth manager first; none reads a row of attendance."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlsplit
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
+from fastapi import Depends, FastAPI, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from airflow_provider_clever.dates import date_from_text
+from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.lake.answers import give_answer
+from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects
+from airflow_provider_clever.plugins.lazy_app import URL_PREFIX
+from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.ui.render import Page
+from airflow_provider_clever.ui.views import (
+    District,
+    DistrictRow,
+    DistrictView,
+    day_visits,
+    district_rows,
+    district_view,
+)
+
+_PLACE_DIGITS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Addresses below Airflow's own.
+
+    :param base: the path that Airflow is served at, without a slash at its end.
+    :param may_answer: whether the user may say what became of a district's withheld rows.
+    """
+
+    base: str
+    may_answer: Callable[[District], bool]
+
+    def overview(self) -> str:
+        return f"{self.base}{URL_PREFIX}/"
+
+    def district(self, of: DistrictRow | DistrictView) -> str:
+        return f"{self.overview()}{_place(of.district.destination)}/{of.district.district_id}"
+
+    def school(self, of: DistrictView, school_id: str) -> str:
+        return f"{self.district(of)}/{school_id}"
+
+    def day(self, of: DistrictView, school_id: str, day: date) -> str:
+        return f"{self.school(of, school_id)}/{day}"
+
+    def answer(self, of: DistrictView) -> str:
+        return f"{self.district(of)}/answer" if self.may_answer(of.district) else ""
+
+    def dag(self, dag_id: str) -> str:
+        return f"{self.base}/dags/{quote(dag_id, safe='')}/runs"
+
+
+def _place(destination: str) -> str:
+    """Name a destination in an address without writing it there."""
+    return sha256(destination.encode()).hexdigest()[:_PLACE_DIGITS]
+
+
+def make_app() -> FastAPI:
+    """Make the application that stands at :data:`URL_PREFIX`."""
+    app = FastAPI(
+        title="Clever attendance",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(requires_access_view(AccessView.WEBSITE))],
+    )
+    app.add_api_route("/", _overview, response_class=HTMLResponse)
+    app.add_api_route("/{place}/{district_id}", _district, response_class=HTMLResponse)
+    app.add_api_route("/{place}/{district_id}/answer", _answer, methods=["POST"], response_class=RedirectResponse)
+    app.add_api_route("/{place}/{district_id}/{school_id}", _school, response_class=HTMLResponse)
+    app.add_api_route("/{place}/{district_id}/{school_id}/{day}", _day, response_class=HTMLResponse)
+    app.add_exception_handler(CleverError, _could_not_read)
+    return app
+
+
+def _overview(request: Request, session: SessionDep, user: GetUserDep, q: str = "") -> Response:
+    districts, problems = _districts(session, user)
+    wanted = q.strip().casefold()
+    chosen = [one for one in districts if wanted in f"{one.title} {one.subtitle}".casefold()]
+    rows = district_rows(chosen, open_objects, datetime.now(UTC))
+    return _html(request, user, lambda page: page.overview(rows, problems=problems, query=q))
+
+
+def _district(request: Request, session: SessionDep, user: GetUserDep, place: str, district_id: str) -> Response:
+    view = _view(session, user, place, district_id)
+    notice = {
+        "deleted": "Noted: the rows are deleted. The next pull that misses them again marks them.",
+        "kept": "Noted: the rows stand as they are until they return.",
+    }.get(request.query_params.get("said", ""), "")
+    return _html(request, user, lambda page: page.district(view, notice=notice))
+
+
+def _school(
+    request: Request, session: SessionDep, user: GetUserDep, place: str, district_id: str, school_id: str
+) -> Response:
+    view = _view(session, user, place, district_id)
+    calendar = view.calendar(school_id)
+    if calendar is None:
+        raise HTTPException(404, "The district shares no such school.")
+    return _html(request, user, lambda page: page.school(view, calendar))
+
+
+def _day(
+    request: Request, session: SessionDep, user: GetUserDep, place: str, district_id: str, school_id: str, day: str
+) -> Response:
+    view = _view(session, user, place, district_id)
+    calendar = view.calendar(school_id)
+    try:
+        wanted = date_from_text(day)
+    except ValueError:
+        raise HTTPException(404, "There is no such day.") from None
+    if calendar is None:
+        raise HTTPException(404, "The district shares no such school.")
+    visits = day_visits(open_objects(view.destination), district_id, school_id, wanted)
+    links = [_run_link(_base(request), visit.receipt.run) for visit in visits.found]
+    return _html(request, user, lambda page: page.day(view, calendar, wanted, visits, links))
+
+
+def _answer(
+    request: Request,
+    session: SessionDep,
+    user: GetUserDep,
+    place: str,
+    district_id: str,
+    school_id: Annotated[str, Form()],
+    word: Annotated[str, Form()],
+) -> Response:
+    _check_that_it_was_sent_from_here(request)
+    district = _find(session, user, place, district_id)
+    if not _may_answer(user, district):
+        raise HTTPException(403, "Answering takes the right to trigger a DAG that pulls this district.")
+    if word not in ("deleted", "kept"):
+        raise HTTPException(422, "An answer is deleted or kept.")
+    give_answer(
+        open_objects(district.destination),
+        district_id,
+        [school_id],
+        word,  # type: ignore[arg-type]  # checked above
+        by=user.get_name(),
+        at=sync_text(datetime.now(UTC)),
+    )
+    return RedirectResponse(f"{_base(request)}{URL_PREFIX}/{place}/{district_id}?said={word}", status_code=303)
+
+
+def _check_that_it_was_sent_from_here(request: Request) -> None:
+    """Refuse a form of another site: the browser sends the user's cookie along with it."""
+    origin = request.headers.get("origin")
+    if not origin or urlsplit(origin).netloc != request.headers.get("host"):
+        raise HTTPException(403, "This form was not sent from Airflow's own pages.")
+
+
+def _could_not_read(request: Request, error: Exception) -> Response:
+    return HTMLResponse(
+        Page(_Links(_base(request), lambda _: False), datetime.now(UTC)).overview(
+            [], problems=[str(error)], searchable=False
+        ),
+        status_code=502,
+    )
+
+
+# --- who may see what -------------------------------------------------------------------------------------------------
+
+
+def _districts(session: Any, user: Any) -> tuple[list[District], list[str]]:
+    of_dags = districts_of_dags(session, get_auth_manager().get_authorized_dag_ids(user=user, session=session))
+    configured, problems = districts_of_configuration()
+    known = {(one.district_id, one.destination) for one in of_dags}
+    return [*of_dags, *(one for one in configured if (one.district_id, one.destination) not in known)], problems
+
+
+def _find(session: Any, user: Any, place: str, district_id: str) -> District:
+    for one in _districts(session, user)[0]:
+        if one.district_id == district_id and _place(one.destination) == place:
+            return one
+    raise HTTPException(404, "There is no such district, or you may not see its DAGs.")
+
+
+def _view(session: Any, user: Any, place: str, district_id: str) -> DistrictView:
+    district = _find(session, user, place, district_id)
+    return district_view(open_objects(district.destination), district, datetime.now(UTC))
+
+
+def _may_answer(user: Any, district: District) -> bool:
+    """Whether the user may trigger a DAG that pulls this district: a run takes the same answer as a param."""
+    return any(
+        get_auth_manager().is_authorized_dag(
+            method="POST", user=user, access_entity=DagAccessEntity.RUN, details=DagDetails(id=dag_id)
+        )
+        for dag_id in district.dags
+    )
+
+
+# --- answers to the browser -------------------------------------------------------------------------------------------
+
+
+def _base(request: Request) -> str:
+    return str(request.scope.get("root_path", "")).removesuffix(URL_PREFIX)
+
+
+def _run_link(base: str, run: Any) -> str:
+    if run is None:
+        return ""
+    parts = ["dags", run.dag_id, "runs", run.run_id, "tasks", run.task_id]
+    if run.map_index >= 0:
+        parts += ["mapped", str(run.map_index)]
+    return base + "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _html(request: Request, user: Any, made: Callable[[Page], str]) -> Response:
+    nonce = secrets.token_urlsafe(16)
+    links = _Links(_base(request), lambda district: _may_answer(user, district))
+    page = Page(links, datetime.now(UTC), nonce=nonce, follows_theme=True)
+    return HTMLResponse(
+        made(page),
+        headers={
+            "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "same-origin",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )

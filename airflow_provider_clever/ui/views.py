@@ -1,0 +1,371 @@
+"""What the coverage page shows, read from a destination: districts at a glance, and one district day by day."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Final
+
+from airflow_provider_clever.dates import DateRange, date_from_text, zone_named
+from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.lake import layout
+from airflow_provider_clever.lake.answers import Answers, read_answers
+from airflow_provider_clever.lake.receipt_files import read_receipt
+from airflow_provider_clever.lake.receipts import Receipt
+from airflow_provider_clever.ledger.coverage_store import Listing, current_coverage, read_coverage
+from airflow_provider_clever.ledger.covered import Coverage
+from airflow_provider_clever.ledger.reporting import district_report
+from airflow_provider_clever.ledger.status_file import DistrictStatus, read_status
+from airflow_provider_clever.pull.side_by_side import side_by_side
+from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.ui.day_states import (
+    Known,
+    SchoolCalendar,
+    calendar_days,
+    school_calendar,
+)
+
+SIDE_BY_SIDE: Final = 32
+"""How many objects are read at once: a page waits for a store, not for a processor."""
+
+LATELY_DAYS: Final = 14
+"""For how long a correction is shown as one."""
+
+MOST_RECEIPTS: Final = 400
+"""How many receipts one view reads, the newest; a district of two tasks a night has as many in half a year."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class District:
+    """A district to show.
+
+    :param destination: where it lands, as a person wrote it; no credentials.
+    :param name: what people call it. Default: its id.
+    :param dags: the DAGs that pull it.
+    """
+
+    district_id: str
+    destination: str
+    name: str = ""
+    dags: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """How a heading names it."""
+        return self.name or self.district_id
+
+    @property
+    def subtitle(self) -> str:
+        """What tells it from another of the same name."""
+        return f"{self.district_id} at {self.destination}" if self.name else f"at {self.destination}"
+
+    def also_pulled_by(self, dag_id: str) -> "District":
+        """Give the same with one more DAG."""
+        return replace(self, dags=(*self.dags, dag_id))
+
+
+@dataclass(frozen=True, slots=True)
+class DistrictRow:
+    """A district at a glance.
+
+    :param status: how it stands; None: that cannot be read, and ``problem`` says why.
+    """
+
+    district: District
+    status: DistrictStatus | None
+    problem: str = ""
+
+    @property
+    def title(self) -> str:
+        """How a heading names it."""
+        return self.district.title
+
+    @property
+    def subtitle(self) -> str:
+        """What tells it from another of the same name."""
+        return self.district.subtitle
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldSchool:
+    """A school whose landed rows did not come back.
+
+    :param words: what is missing, and since when.
+    :param answered: what a person has said already; empty: nothing yet.
+    """
+
+    school_id: str
+    name: str
+    words: str
+    answered: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistrictView:
+    """A district, day by day.
+
+    :param zone: IANA name of the zone of its days.
+    :param shown: the days that the calendars cover.
+    """
+
+    district: District
+    status: DistrictStatus
+    zone: str
+    today: date
+    shown: DateRange
+    calendars: tuple[SchoolCalendar, ...]
+    withheld: tuple[WithheldSchool, ...]
+
+    @property
+    def district_id(self) -> str:
+        """Clever's id of it."""
+        return self.district.district_id
+
+    @property
+    def title(self) -> str:
+        """How a heading names it."""
+        return self.district.title
+
+    @property
+    def destination(self) -> str:
+        """Where it lands."""
+        return self.district.destination
+
+    @property
+    def dags(self) -> tuple[str, ...]:
+        """The DAGs that pull it."""
+        return self.district.dags
+
+    @property
+    def failing(self) -> list[SchoolCalendar]:
+        """The schools whose last pull failed."""
+        return [calendar for calendar in self.calendars if calendar.problem]
+
+    def calendar(self, school_id: str) -> SchoolCalendar | None:
+        """One school's days; None: the district has no such school."""
+        return next((one for one in self.calendars if one.school_id == school_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A pull that asked for a day of a school.
+
+    :param words: what came of it.
+    :param path: of its receipt, relative to the destination.
+    """
+
+    finished_at: str
+    words: str
+    path: str
+    receipt: Receipt
+
+
+def district_rows(
+    districts: Sequence[District], open_objects: Callable[[str], Objects], now: datetime
+) -> list[DistrictRow]:
+    """Districts at a glance, the most urgent first; one that cannot be read is named with the reason.
+
+    :param open_objects: gives the objects at a destination; called once for each.
+    """
+    places: dict[str, Objects | CleverError] = {}
+    for destination in dict.fromkeys(district.destination for district in districts):
+        try:
+            places[destination] = open_objects(destination)
+        except CleverError as error:
+            places[destination] = error
+    rows: dict[int, DistrictRow] = {}
+
+    def read(number: int) -> None:
+        district = districts[number]
+        place = places[district.destination]
+        try:
+            if isinstance(place, CleverError):
+                raise place
+            rows[number] = DistrictRow(district, status_now(place, district.district_id, now))
+        except CleverError as error:
+            rows[number] = DistrictRow(district, None, str(error))
+
+    side_by_side(read, range(len(districts)), most=SIDE_BY_SIDE, stop=threading.Event())
+    return sorted(rows.values(), key=_most_urgent_first)
+
+
+def _most_urgent_first(row: DistrictRow) -> tuple[bool, tuple[int, ...], str]:
+    if row.status is None:
+        return (False, (), row.title)
+    return (True, tuple(-figure for figure in row.status.urgency), row.title)
+
+
+def status_now(objects: Objects, district_id: str, now: datetime) -> DistrictStatus:
+    """How a district stands: as a run of today has written it down, else worked out from coverage.
+
+    :raises CleverError: it cannot be read, or nothing is known of it.
+    """
+    kept = read_status(objects, district_id)
+    if kept is not None and kept.as_of == now.astimezone(zone_named(kept.timezone)).date().isoformat():
+        return kept
+    return _coverage(objects, district_id, now).status
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    coverage: Coverage
+    status: DistrictStatus
+    zone: tzinfo
+    today: date
+
+
+def _coverage(objects: Objects, district_id: str, now: datetime) -> _Found:
+    name = read_coverage(objects, district_id).coverage.timezone
+    zone = zone_named(name)
+    today = now.astimezone(zone).date()
+    file = current_coverage(objects, district_id, Listing(today=today))
+    if not file.coverage.schools:
+        raise CleverSettingsError(f"Nothing is known of district {district_id} yet: no pull has left a receipt.")
+    status = DistrictStatus.of(district_report(file, today), as_of=today.isoformat(), timezone=name)
+    return _Found(file.coverage, status, zone, today)
+
+
+def district_view(objects: Objects, district: District, now: datetime) -> DistrictView:
+    """A district, day by day.
+
+    :raises CleverError: it cannot be read, or nothing is known of it.
+    """
+    found = _coverage(objects, district.district_id, now)
+    shown = calendar_days(found.coverage, found.today)
+    known = Known(
+        days_with_rows=_days_with_rows(objects, district.district_id),
+        corrected=corrected_days(_receipts_since(objects, district.district_id, now - timedelta(days=LATELY_DAYS))),
+    )
+    coverage = found.coverage
+    shared = sorted(coverage.shared_schools(), key=lambda id_: (coverage.schools[id_].name.casefold(), id_))
+    return DistrictView(
+        district=district,
+        status=found.status,
+        zone=found.status.timezone,
+        today=found.today,
+        shown=shown,
+        calendars=tuple(school_calendar(coverage, id_, found.today, shown, known) for id_ in shared),
+        withheld=_withheld(read_answers(objects, district.district_id)),
+    )
+
+
+def _withheld(answers: Answers) -> tuple[WithheldSchool, ...]:
+    latest = {one.school_id: one for one in answers.given if not one.ended}
+    return tuple(
+        WithheldSchool(
+            school_id,
+            question.name,
+            str(question.withheld),
+            f"{latest[school_id].word}, by {latest[school_id].by}" if school_id in latest else "",
+        )
+        for school_id, question in sorted(answers.questions.items())
+    )
+
+
+def _days_with_rows(objects: Objects, district_id: str) -> set[date]:
+    found = set()
+    for folder in objects.names(layout.landed_prefix(district_id)):
+        name = folder.rstrip("/").rpartition("/")[2]
+        try:
+            found.add(date_from_text(name.removeprefix("date=")))
+        except ValueError:
+            continue
+    return found
+
+
+def corrected_days(receipts: Iterable[Receipt]) -> dict[str, set[date]]:
+    """The days whose landed rows some of these pulls have changed, by school."""
+    found: dict[str, set[date]] = {}
+    for receipt in receipts:
+        for school_id, school in receipt.schools.items():
+            for day, written in school.written.items():
+                if _is_correction(written.counts):
+                    found.setdefault(school_id, set()).add(date_from_text(day))
+    return found
+
+
+def _is_correction(counts: Mapping[str, int]) -> bool:
+    return any(counts.get(name) for name in ("changed", "missing", "returned"))
+
+
+def visits_of(receipts: Iterable[Receipt], school_id: str, day: date) -> list[Visit]:
+    """The pulls that asked for a day of a school, the newest first."""
+    found = []
+    for receipt in receipts:
+        asked, school = receipt.asked, receipt.schools.get(school_id)
+        if day not in asked.days or (school is None and school_id not in (asked.school_ids or ())):
+            continue
+        found.append(Visit(receipt.finished_at, _outcome(receipt, school_id, day), receipt.path, receipt))
+    return sorted(found, key=lambda visit: visit.finished_at, reverse=True)
+
+
+def _outcome(receipt: Receipt, school_id: str, day: date) -> str:
+    school = receipt.schools.get(school_id)
+    if school is None:
+        return "it did not get to this school"
+    text = day.isoformat()
+    if text in school.written:
+        written = school.written[text]
+        counts = ", ".join(f"{count:,} {name}" for name, count in written.counts.items() if count)
+        return f"{written.rows:,} rows landed" + (f" ({counts})" if counts else "")
+    if text in school.unchanged:
+        return "nothing had changed"
+    if any(day in span for span in school.covered):
+        return "Clever had no rows"
+    if school.withheld is not None:
+        return f"withheld: {school.withheld}"
+    return school.error or {"gone": "the district no longer shared the school"}.get(school.state, "it was not covered")
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """The pulls that asked for a day of a school.
+
+    :param is_cut: whether older receipts were left unread.
+    """
+
+    found: list[Visit]
+    is_cut: bool
+
+
+def day_visits(objects: Objects, district_id: str, school_id: str, day: date) -> Visits:
+    """The pulls that asked for a day of a school, the newest first.
+
+    :raises CleverError: the destination cannot be read.
+    """
+    paths = _receipt_paths(objects, district_id, day.strftime("%Y-%m"))
+    receipts = _read(objects, district_id, paths[:MOST_RECEIPTS])
+    return Visits(visits_of(receipts, school_id, day), len(paths) > MOST_RECEIPTS)
+
+
+def _receipts_since(objects: Objects, district_id: str, since: datetime) -> list[Receipt]:
+    oldest = sync_text(since)
+    paths = _receipt_paths(objects, district_id, since.strftime("%Y-%m"))[:MOST_RECEIPTS]
+    return [receipt for receipt in _read(objects, district_id, paths) if receipt.finished_at >= oldest]
+
+
+def _receipt_paths(objects: Objects, district_id: str, first_month: str) -> list[str]:
+    """The receipts of a month and of those since then, the newest month first."""
+    folders = [
+        folder
+        for folder in objects.names(layout.our_path(district_id, "receipts"))
+        if folder.rstrip("/").rpartition("/")[2] >= first_month
+    ]
+    return [path for folder in sorted(folders, reverse=True) for path in objects.names(folder)]
+
+
+def _read(objects: Objects, district_id: str, paths: Sequence[str]) -> list[Receipt]:
+    """Receipts, read side by side; a damaged one is left out, as coverage leaves it out."""
+    receipts: list[Receipt] = []
+
+    def read(path: str) -> None:
+        found = objects.read(path)
+        if found is not None:
+            try:
+                receipts.append(read_receipt(path, found[0], district_id))
+            except ValueError:
+                return
+
+    side_by_side(read, paths, most=SIDE_BY_SIDE, stop=threading.Event())
+    return receipts
