@@ -38,7 +38,7 @@ def run(options: Namespace) -> ExitCode:
     rows = district_rows(
         [District(district_id=id_, destination=options.destination) for id_ in chosen], lambda _: objects, now
     )
-    problems = [row.problem for row in rows if row.status is None]
+    problems = [row.problem for row in rows if row.is_unreadable]
     views, left_out, quiet = [], 0, 0
     for row in rows:
         if row.status is None:

@@ -11,26 +11,38 @@ _ID: Final = re.compile(r"[0-9a-f]{16,64}")
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
+class TaskInstanceName(NamedTuple):
+    """The Airflow task that a run was, for whoever looks for its log."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+
 class IdempotencyKey(NamedTuple):
     """What the tries of one run share, and nothing else has. Receipts call it ``work``.
 
     :param id: 16 to 64 hex digits (see :meth:`of`).
     :param month: ``YYYY-MM`` under which the receipt and the changes are filed; the run's own, never the clock's, so
         that a retry after midnight of the last of the month files under the same.
+    :param task: the Airflow task that it belongs to; None: it was no task.
     """
 
     id: str
     month: str
+    task: TaskInstanceName | None = None
 
     @classmethod
-    def of(cls, *identity: object, month: str) -> "IdempotencyKey":
+    def of(cls, *identity: object, month: str, task: TaskInstanceName | None = None) -> "IdempotencyKey":
         """Make the key of a run.
 
         :param identity: whatever identifies the run: DAG, run, task, map index, and what was asked.
         :param month: ``YYYY-MM`` of the run's own date.
+        :param task: the Airflow task that it belongs to. Default: none.
         """
         digest = hashlib.sha256(json.dumps(identity, default=str, sort_keys=True).encode()).hexdigest()
-        return cls(digest[:32], month)
+        return cls(digest[:32], month, task)
 
     def checked(self) -> "IdempotencyKey":
         """The key itself, if it may stand in a path.

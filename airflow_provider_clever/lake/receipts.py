@@ -173,7 +173,9 @@ class Receipt:
         """The receipt as values that JSON has a form for."""
         document: dict[str, Any] = _adapter().dump_python(self, mode="json", warnings=False)
         del document["idempotency_key"]
-        return document | {"work": self.idempotency_key._asdict()}
+        key = self.idempotency_key
+        document["work"] = {"id": key.id, "month": key.month}
+        return document | ({"task": key.task._asdict()} if key.task else {})
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Receipt":
@@ -188,7 +190,9 @@ class Receipt:
         except (KeyError, TypeError):
             raise ValueError(_NO_RECEIPT) from None
         try:
-            return _adapter().validate_python({**document, "idempotency_key": document.get("work")})
+            work = document.get("work")
+            key = {**work, "task": document.get("task")} if isinstance(work, dict) else work
+            return _adapter().validate_python({**document, "idempotency_key": key})
         except ValidationError:  # its text quotes what it found
             raise ValueError(_NO_RECEIPT) from None
 

@@ -16,6 +16,7 @@ from airflow_provider_clever.ledger.reporting import (
     not_pulled,
     problems,
 )
+from airflow_provider_clever.ledger.status_file import DistrictStatus, write_status
 from airflow_provider_clever.ledger.surveying import schools_left_out
 from airflow_provider_clever.ledger.watermark import CorrectionRules
 from airflow_provider_clever.storage.objects import Objects
@@ -71,6 +72,7 @@ def record_run(
     file = record_coverage(objects, district_id, listing, receipts=paths)
     told = receipts_at(objects, district_id, paths)
     report = district_report(file, today)
+    write_status(objects, DistrictStatus.of(report, as_of=today.isoformat(), timezone=file.coverage.timezone))
     unpulled = not_pulled(file.coverage, planned, told, today=today)
     found = problems(unpulled, report, is_whole=is_whole, withheld=news_of_withheld(told))
     doubted = now_left_out if now_left_out is not None else left_out

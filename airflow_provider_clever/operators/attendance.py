@@ -327,9 +327,10 @@ def _moment(name: str, given: str | datetime | None) -> datetime | None:
 
 def _idempotency_key(context: Context, question: "Question") -> "IdempotencyKey":
     """The same key for every try of one task instance that asks the same."""
-    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey, TaskInstanceName
 
     ti, run = context["ti"], context["dag_run"]
     moment = run.logical_date or getattr(run, "run_after", None) or run.start_date or datetime.now(UTC)
     identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, asdict(question))
-    return IdempotencyKey.of(*identity, month=moment.astimezone(UTC).strftime("%Y-%m"))
+    task = TaskInstanceName(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+    return IdempotencyKey.of(*identity, month=moment.astimezone(UTC).strftime("%Y-%m"), task=task)

@@ -1,4 +1,4 @@
-"""Which districts there are to show: those that DAGs pull, and those at the destinations that the configuration names."""
+"""Which districts there are to show: those that DAGs pull, and those at configured destinations."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -102,6 +102,10 @@ def _fields(task: Mapping[str, Any]) -> dict[str, Any]:
         }
         fields = {**given, **fields}
     return fields
+
+
+def _plain(value: Any) -> Any:
+    return value.get("__var", value) if isinstance(value, Mapping) else value
 
 
 def _kind(fields: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from airflow_provider_clever.dates import date_from_text
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake.answers import give_answer
+from airflow_provider_clever.lake.idempotency_key import TaskInstanceName
 from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects
 from airflow_provider_clever.plugins.lazy_app import URL_PREFIX
 from airflow_provider_clever.syncs import sync_text
@@ -32,6 +33,11 @@ from airflow_provider_clever.ui.views import (
 )
 
 _PLACE_DIGITS: Final = 10
+
+_NOTICES: Final = {
+    "deleted": "Noted: the rows are deleted. The next pull that misses them again marks them.",
+    "kept": "Noted: the rows stand as they are until they return.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ def _day(
     if calendar is None:
         raise HTTPException(404, "The district shares no such school.")
     visits = day_visits(open_objects(view.destination), district_id, school_id, wanted)
-    links = [_run_link(_base(request), visit.receipt.run) for visit in visits.found]
+    links = [_run_link(_base(request), visit.receipt.idempotency_key.task) for visit in visits.found]
     return _html(request, user, lambda page: page.day(view, calendar, wanted, visits, links))
 
 
@@ -143,7 +149,7 @@ def _answer(
     district = _find(session, user, place, district_id)
     if not _may_answer(user, district):
         raise HTTPException(403, "Answering takes the right to trigger a DAG that pulls this district.")
-    if word not in ("deleted", "kept"):
+    if word not in _NOTICES:
         raise HTTPException(422, "An answer is deleted or kept.")
     give_answer(
         open_objects(district.destination),
@@ -211,7 +217,7 @@ def _base(request: Request) -> str:
     return str(request.scope.get("root_path", "")).removesuffix(URL_PREFIX)
 
 
-def _run_link(base: str, run: Any) -> str:
+def _run_link(base: str, run: TaskInstanceName | None) -> str:
     if run is None:
         return ""
     parts = ["dags", run.dag_id, "runs", run.run_id, "tasks", run.task_id]

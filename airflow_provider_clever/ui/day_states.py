@@ -91,7 +91,7 @@ class SchoolCalendar:
     def summary(self) -> str:
         """The whole strip in words, for whoever cannot see it."""
         counts = ((state, self.count(state)) for state in DayState)
-        return ", ".join(f"{count} {'day' if count == 1 else 'days'} {state}" for state, count in counts if count)
+        return ", ".join(f"{count} {'day' if count == 1 else 'days'} {state.label}" for state, count in counts if count)
 
 
 def calendar_days(coverage: Coverage, today: date) -> DateRange:
@@ -117,13 +117,14 @@ def school_calendar(coverage: Coverage, school_id: str, today: date, shown: Date
         cover = school.days.get(day)
         if day in withheld or day in lost:
             return DayState.WITHHELD if day in withheld else DayState.LOST
-        if day >= today and (cover is None or not cover.is_settled):
+        is_bare = known.days_with_rows is not None and day not in known.days_with_rows
+        if day >= today and (cover is None or not cover.is_settled or is_bare):
             return DayState.NOT_YET
         if cover is None:
             return _not_pulled(day, today, first_retained(school.first_seen or today))
         if not cover.is_settled:
             return DayState.UNSETTLED
-        if known.days_with_rows is not None and day not in known.days_with_rows:
+        if is_bare:
             return DayState.NO_SCHOOL
         return DayState.CORRECTED if day in corrected else DayState.COVERED
 

@@ -162,6 +162,7 @@ class Page:
                 follows_theme=self.follows_theme,
                 states=list(DayState),
                 meanings=MEANINGS,
+                months_of=months,
                 most_stretches=_MOST_STRETCHES,
                 generated=f"As of {self.now:%Y-%m-%d %H:%M} UTC",
             )

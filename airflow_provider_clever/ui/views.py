@@ -10,7 +10,7 @@ from airflow_provider_clever.dates import DateRange, date_from_text, zone_named
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.answers import Answers, read_answers
-from airflow_provider_clever.lake.receipt_files import read_receipt
+from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage_store import Listing, current_coverage, read_coverage
 from airflow_provider_clever.ledger.covered import Coverage
@@ -34,6 +34,10 @@ LATELY_DAYS: Final = 14
 
 MOST_RECEIPTS: Final = 400
 """How many receipts one view reads, the newest; a district of two tasks a night has as many in half a year."""
+
+
+class NothingPulledError(CleverSettingsError):
+    """No pull of the district has left a receipt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +73,14 @@ class District:
 class DistrictRow:
     """A district at a glance.
 
-    :param status: how it stands; None: that cannot be read, and ``problem`` says why.
+    :param status: how it stands; None: that is not known, and ``problem`` says why.
+    :param is_unreadable: whether what stands there cannot be read; False: nothing has been pulled yet.
     """
 
     district: District
     status: DistrictStatus | None
     problem: str = ""
+    is_unreadable: bool = False
 
     @property
     def title(self) -> str:
@@ -184,7 +190,7 @@ def district_rows(
                 raise place
             rows[number] = DistrictRow(district, status_now(place, district.district_id, now))
         except CleverError as error:
-            rows[number] = DistrictRow(district, None, str(error))
+            rows[number] = DistrictRow(district, None, str(error), not isinstance(error, NothingPulledError))
 
     side_by_side(read, range(len(districts)), most=SIDE_BY_SIDE, stop=threading.Event())
     return sorted(rows.values(), key=_most_urgent_first)
@@ -221,7 +227,7 @@ def _coverage(objects: Objects, district_id: str, now: datetime) -> _Found:
     today = now.astimezone(zone).date()
     file = current_coverage(objects, district_id, Listing(today=today))
     if not file.coverage.schools:
-        raise CleverSettingsError(f"Nothing is known of district {district_id} yet: no pull has left a receipt.")
+        raise NothingPulledError(f"Nothing is known of district {district_id} yet: no pull has left a receipt.")
     status = DistrictStatus.of(district_report(file, today), as_of=today.isoformat(), timezone=name)
     return _Found(file.coverage, status, zone, today)
 
@@ -360,12 +366,7 @@ def _read(objects: Objects, district_id: str, paths: Sequence[str]) -> list[Rece
     receipts: list[Receipt] = []
 
     def read(path: str) -> None:
-        found = objects.read(path)
-        if found is not None:
-            try:
-                receipts.append(read_receipt(path, found[0], district_id))
-            except ValueError:
-                return
+        receipts.extend(read_receipts(objects, district_id, [path], damaged=lambda *_: None))
 
     side_by_side(read, paths, most=SIDE_BY_SIDE, stop=threading.Event())
     return receipts
