@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.hooks.destinations import open_destination
-from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.verify import districts_at
 from airflow_provider_clever.storage.destination_url import path_as_url
 from airflow_provider_clever.storage.objects import Objects
@@ -34,8 +33,7 @@ def open_objects(destination: str) -> Objects:
 
     :raises CleverError: it cannot be opened.
     """
-    place = open_destination(path_as_url(destination))
-    return objects_at(place.fs, place.root)
+    return open_destination(path_as_url(destination)).objects
 
 
 def districts_of_dags(session: Session, readable: set[str]) -> list[District]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -17,7 +17,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from airflow_provider_clever.dates import date_from_text
 from airflow_provider_clever.exceptions import CleverError
-from airflow_provider_clever.lake.answers import give_answer
+from airflow_provider_clever.lake.answers import Word
+from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.lake.idempotency_key import TaskInstanceName
 from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects
 from airflow_provider_clever.plugins.lazy_app import URL_PREFIX
@@ -155,7 +156,7 @@ def _answer(
         open_objects(district.destination),
         district_id,
         [school_id],
-        word,  # type: ignore[arg-type]  # checked above
+        cast("Word", word),
         by=user.get_name(),
         at=sync_text(datetime.now(UTC)),
     )

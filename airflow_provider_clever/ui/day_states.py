@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from airflow_provider_clever.dates import LAST_CHANCE_DAYS, ONE_DAY, DateRange, days_of, first_retained, forgotten_on
-from airflow_provider_clever.ledger.covered import Coverage, SchoolCoverage
+from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
 
 
 class DayState(StrEnum):

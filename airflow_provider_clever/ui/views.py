@@ -12,8 +12,8 @@ from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.answers import Answers, read_answers
 from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
+from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import Listing, current_coverage, read_coverage
-from airflow_provider_clever.ledger.covered import Coverage
 from airflow_provider_clever.ledger.reporting import district_report
 from airflow_provider_clever.ledger.status_file import DistrictStatus, read_status
 from airflow_provider_clever.pull.side_by_side import side_by_side

@@ -1,29 +1,16 @@
 """A person adds a Clever connection in Airflow's UI and presses Test."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
+from tests.browser.chromium import ANSWER_MS, kept
 from tests.support.airflow import AirflowHome, AirflowStack
-
-ANSWER_MS = 60_000
-# Nothing but this machine can be reached, whatever Chromium would like to look up.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +27,6 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert chromium, "Chromium is needed: apt-get install chromium, or make browser CHROMIUM=/path/to/it"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield running
-        running.close()
-
-
 @pytest.fixture
 def connections(browser: Browser, airflow: AirflowStack, tmp_path: Path) -> Iterator[Page]:
     """The page that lists connections, logged in; kept as a picture when CLEVER_SCREENSHOTS names a folder."""
@@ -58,12 +35,6 @@ def connections(browser: Browser, airflow: AirflowStack, tmp_path: Path) -> Iter
     page.goto(f"{airflow.url}/connections")
     yield page
     page.close()
-
-
-def kept(page: Page, name: str) -> None:
-    """Keep a picture for a person to look at."""
-    if folder := os.environ.get("CLEVER_SCREENSHOTS"):
-        page.screenshot(path=Path(folder, f"{name}.png"))
 
 
 def add_connection(page: Page, conn_id: str, fields: Mapping[str, Mapping[str, str]]) -> None:

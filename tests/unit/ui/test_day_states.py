@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from airflow_provider_clever.dates import DateRange, first_retained
-from airflow_provider_clever.ledger.covered import Coverage, PullFacts, SchoolPull, WithheldDays
+from airflow_provider_clever.ledger.coverage import Coverage, PullFacts, SchoolPull, WithheldDays
 from airflow_provider_clever.ui.day_states import (
     MEANINGS,
     DayState,
@@ -27,9 +27,7 @@ def coverage(*pulls: tuple[DateRange, str, bool], first_seen: date = date(2026, 
     for days, at, settled in pulls:
         sync = f"{at[:10]}T02:00:00.000000Z"
         school = SchoolPull(school_id=SCHOOL, covered=(days,), name="Alder", has_rows=True)
-        found.fold(
-            PullFacts(finished_at=at, sync_before=sync, sync_after=sync, is_settled=settled, schools=(school,))
-        )
+        found.fold(PullFacts(finished_at=at, sync_before=sync, sync_after=sync, is_settled=settled, schools=(school,)))
     return found
 
 
@@ -100,7 +98,7 @@ def test_stretches_cover_every_shown_day_once_and_are_said_in_words() -> None:
     calendar = school_calendar(found, SCHOOL, TODAY, shown, Known(corrected={}))
     assert [day for stretch in calendar.stretches for day in stretch.days] == [*shown]
     assert "5 days covered" in calendar.summary
-    assert [stretch.state for stretch in calendar.urgent()][0] is DayState.EXPIRING
+    assert next(stretch.state for stretch in calendar.urgent()) is DayState.EXPIRING
 
 
 def test_every_state_has_its_words() -> None:

@@ -1,0 +1,26 @@
+"""Headless Chromium, and pictures of what it shows."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Page
+
+ANSWER_MS: Final = 60_000
+
+# Nothing but this machine can be reached, whatever Chromium would like to look up.
+FLAGS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+def kept(page: Page, name: str) -> None:
+    """Keep a picture for a person to look at."""
+    if folder := os.environ.get("CLEVER_SCREENSHOTS"):
+        page.screenshot(path=Path(folder, f"{name}.png"))
