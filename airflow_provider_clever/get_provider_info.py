@@ -21,6 +21,21 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.operators.clever"]}],
         "sensors": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.sensors.clever"]}],
         "triggers": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.triggers.clever"]}],
+        "config": {
+            "clever": {
+                "description": "The attendance of Clever's districts.",
+                "options": {
+                    "destinations": {
+                        "description": "Destinations, one after another with spaces between them, whose districts the "
+                        "page *Attendance* shows besides those of DAGs, such as `s3://aws_default@my-lake/clever`.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@my-lake/clever file:///data/clever",
+                        "default": "",
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "clever",

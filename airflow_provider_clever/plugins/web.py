@@ -22,7 +22,7 @@ from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.lake.idempotency_key import TaskInstanceName
 from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects
 from airflow_provider_clever.plugins.lazy_app import URL_PREFIX
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.ui.render import Page
 from airflow_provider_clever.ui.views import (
     District,
@@ -158,7 +158,7 @@ def _answer(
         [school_id],
         cast("Word", word),
         by=user.get_name(),
-        at=sync_text(datetime.now(UTC)),
+        at=moment_text(datetime.now(UTC)),
     )
     return RedirectResponse(f"{_base(request)}{URL_PREFIX}/{place}/{district_id}?said={word}", status_code=303)
 

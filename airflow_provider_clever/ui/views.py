@@ -18,7 +18,7 @@ from airflow_provider_clever.ledger.reporting import district_report
 from airflow_provider_clever.ledger.status_file import DistrictStatus, read_status
 from airflow_provider_clever.pull.side_by_side import side_by_side
 from airflow_provider_clever.storage.objects import Objects
-from airflow_provider_clever.syncs import sync_text
+from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.ui.day_states import (
     Known,
     SchoolCalendar,
@@ -346,7 +346,7 @@ def day_visits(objects: Objects, district_id: str, school_id: str, day: date) ->
 
 
 def _receipts_since(objects: Objects, district_id: str, since: datetime) -> list[Receipt]:
-    oldest = sync_text(since)
+    oldest = moment_text(since)
     paths = _receipt_paths(objects, district_id, since.strftime("%Y-%m"))[:MOST_RECEIPTS]
     return [receipt for receipt in _read(objects, district_id, paths) if receipt.finished_at >= oldest]
 

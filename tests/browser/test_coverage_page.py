@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.ledger.status_file import DistrictStatus, write_status
+from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.browser.chromium import ANSWER_MS, kept
 from tests.support.airflow import AirflowHome, AirflowStack
-from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 
 log = logging.getLogger(__name__)
 

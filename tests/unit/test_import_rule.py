@@ -23,15 +23,17 @@ LAYERS = (
     ("pull", "lake"),
     ("transfer",),
     ("ledger",),
+    ("ui",),
     ("compat",),
     ("hooks",),
+    ("plugins",),
     ("triggers",),
     ("sensors", "operators"),
     ("dags",),
     ("cli",),
 )
 ALONE = ("sandbox", "get_provider_info")
-MAY_IMPORT_AIRFLOW = {"compat", "hooks", "triggers", "sensors", "operators", "dags"}
+MAY_IMPORT_AIRFLOW = {"compat", "hooks", "triggers", "sensors", "operators", "plugins", "dags"}
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 
 
