@@ -12,7 +12,7 @@ _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 class TaskInstanceName(NamedTuple):
-    """The Airflow task that a run was, for whoever looks for its log."""
+    """The Airflow task that a run was, for a person who looks for its log."""
 
     dag_id: str
     run_id: str

@@ -17,5 +17,5 @@ class LazyApp:
         if self._app is None:
             from airflow_provider_clever.plugins.web import make_app
 
-            self._app = make_app()
+            self._app = make_app(URL_PREFIX)
         await self._app(scope, receive, send)

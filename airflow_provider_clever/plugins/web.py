@@ -21,7 +21,6 @@ from airflow_provider_clever.lake.answers import Word
 from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.lake.idempotency_key import TaskInstanceName
 from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects
-from airflow_provider_clever.plugins.lazy_app import URL_PREFIX
 from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.ui.render import Page
 from airflow_provider_clever.ui.views import (
@@ -45,15 +44,17 @@ _NOTICES: Final = {
 class _Links:
     """Addresses below Airflow's own.
 
+    :param page: the path that the page is served at, without a slash at its end.
     :param base: the path that Airflow is served at, without a slash at its end.
     :param may_answer: whether the user may say what became of a district's withheld rows.
     """
 
+    page: str
     base: str
     may_answer: Callable[[District], bool]
 
     def overview(self) -> str:
-        return f"{self.base}{URL_PREFIX}/"
+        return f"{self.page}/"
 
     def district(self, of: DistrictRow | DistrictView) -> str:
         return f"{self.overview()}{_place(of.district.destination)}/{of.district.district_id}"
@@ -76,8 +77,11 @@ def _place(destination: str) -> str:
     return sha256(destination.encode()).hexdigest()[:_PLACE_DIGITS]
 
 
-def make_app() -> FastAPI:
-    """Make the application that stands at :data:`URL_PREFIX`."""
+def make_app(url_prefix: str) -> FastAPI:
+    """Make the application.
+
+    :param url_prefix: the path below Airflow's own that it is mounted at.
+    """
     app = FastAPI(
         title="Clever attendance",
         docs_url=None,
@@ -90,6 +94,7 @@ def make_app() -> FastAPI:
     app.add_api_route("/{place}/{district_id}/answer", _answer, methods=["POST"], response_class=RedirectResponse)
     app.add_api_route("/{place}/{district_id}/{school_id}", _school, response_class=HTMLResponse)
     app.add_api_route("/{place}/{district_id}/{school_id}/{day}", _day, response_class=HTMLResponse)
+    app.state.url_prefix = url_prefix
     app.add_exception_handler(CleverError, _could_not_read)
     return app
 
@@ -160,7 +165,7 @@ def _answer(
         by=user.get_name(),
         at=moment_text(datetime.now(UTC)),
     )
-    return RedirectResponse(f"{_base(request)}{URL_PREFIX}/{place}/{district_id}?said={word}", status_code=303)
+    return RedirectResponse(f"{_page_path(request)}/{place}/{district_id}?said={word}", status_code=303)
 
 
 def _check_that_it_was_sent_from_here(request: Request) -> None:
@@ -172,7 +177,7 @@ def _check_that_it_was_sent_from_here(request: Request) -> None:
 
 def _could_not_read(request: Request, error: Exception) -> Response:
     return HTMLResponse(
-        Page(_Links(_base(request), lambda _: False), datetime.now(UTC)).overview(
+        Page(_Links(_page_path(request), _base(request), lambda _: False), datetime.now(UTC)).overview(
             [], problems=[str(error)], searchable=False
         ),
         status_code=502,
@@ -215,7 +220,11 @@ def _may_answer(user: Any, district: District) -> bool:
 
 
 def _base(request: Request) -> str:
-    return str(request.scope.get("root_path", "")).removesuffix(URL_PREFIX)
+    return _page_path(request).removesuffix(request.app.state.url_prefix)
+
+
+def _page_path(request: Request) -> str:
+    return str(request.scope.get("root_path", ""))
 
 
 def _run_link(base: str, run: TaskInstanceName | None) -> str:
@@ -229,7 +238,7 @@ def _run_link(base: str, run: TaskInstanceName | None) -> str:
 
 def _html(request: Request, user: Any, made: Callable[[Page], str]) -> Response:
     nonce = secrets.token_urlsafe(16)
-    links = _Links(_base(request), lambda district: _may_answer(user, district))
+    links = _Links(_page_path(request), _base(request), lambda district: _may_answer(user, district))
     page = Page(links, datetime.now(UTC), nonce=nonce, follows_theme=True)
     return HTMLResponse(
         made(page),

@@ -1,4 +1,4 @@
-"""What a day of a school is to whoever looks at a calendar. Pure."""
+"""What a day of a school is to a person who looks at a calendar. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ class SchoolCalendar:
 
     @property
     def summary(self) -> str:
-        """The whole strip in words, for whoever cannot see it."""
+        """The whole strip in words, for those who cannot see it."""
         counts = ((state, self.count(state)) for state in DayState)
         return ", ".join(f"{count} {'day' if count == 1 else 'days'} {state.label}" for state, count in counts if count)
 

@@ -38,7 +38,7 @@ class Links(Protocol):
         ...
 
     def answer(self, of: DistrictView) -> str:
-        """Where an answer about withheld rows is posted; only for whoever may give one."""
+        """Where an answer about withheld rows is posted; only for those who may give one."""
         ...
 
     def dag(self, dag_id: str) -> str:

@@ -1,4 +1,4 @@
-"""What a day of a school is to whoever looks at a calendar."""
+"""What a day of a school is to a person who looks at a calendar."""
 
 from datetime import date
 
