@@ -239,7 +239,7 @@ def _run_link(base: str, run: TaskInstanceName | None) -> str:
 def _html(request: Request, user: Any, made: Callable[[Page], str]) -> Response:
     nonce = secrets.token_urlsafe(16)
     links = _Links(_page_path(request), _base(request), lambda district: _may_answer(user, district))
-    page = Page(links, datetime.now(UTC), nonce=nonce, follows_theme=True)
+    page = Page(links, datetime.now(UTC), nonce=nonce, in_airflow=True)
     return HTMLResponse(
         made(page),
         headers={

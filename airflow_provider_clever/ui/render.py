@@ -67,13 +67,14 @@ class Page:
     :param links: where to go from them.
     :param now: when this is.
     :param nonce: by which the page's own styles and script are told from others'; empty for a file.
-    :param follows_theme: whether to take the light or dark theme that is chosen in Airflow.
+    :param in_airflow: whether the page stands in a frame of Airflow's: it then takes the theme that is chosen there, and
+        its links to Airflow's own pages leave the frame.
     """
 
     links: Links
     now: datetime
     nonce: str = ""
-    follows_theme: bool = False
+    in_airflow: bool = False
 
     def overview(
         self, rows: Sequence[DistrictRow], *, problems: Sequence[str] = (), query: str = "", searchable: bool = True
@@ -159,7 +160,7 @@ class Page:
                 **values,
                 links=self.links,
                 nonce=self.nonce,
-                follows_theme=self.follows_theme,
+                in_airflow=self.in_airflow,
                 states=list(DayState),
                 meanings=MEANINGS,
                 months_of=months,
