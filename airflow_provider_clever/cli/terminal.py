@@ -31,7 +31,7 @@ def show_plan(survey: "Survey", *, most_schools: int | None) -> None:
 
     :param most_schools: how many of those to show of which something is due; None: all schools.
     """
-    from airflow_provider_clever.ledger.reporting import lost_days
+    from airflow_provider_clever.ledger.reporting import estimate_note, lost_days
 
     console, plan = _console(), survey.plan
     console.print(f"[bold]{escape(survey.district.name or 'District')}[/bold] ({survey.district.id})", highlight=False)
@@ -67,6 +67,8 @@ def show_plan(survey: "Survey", *, most_schools: int | None) -> None:
         else "Nothing is due.",
         highlight=False,
     )
+    if note := estimate_note(plan):
+        console.print(note, highlight=False)
     _name(console, "lost: Clever has forgotten these days, and they were never covered", lost_days(plan), "red")
 
 

@@ -237,6 +237,24 @@ class Coverage:
             school.forget(before, sharing)
         self.prove()
 
+    def lists_alone(self) -> "Coverage":
+        """Give what the district's lists of schools said, which stands in no receipt; and nothing that receipts say."""
+        result = Coverage(self.district_id, timezone=self.timezone, listed_on=self.listed_on)
+        for school_id, old in self.schools.items():
+            new = result.school(school_id)
+            new.listed_on, new.unlisted_on = old.listed_on, old.unlisted_on
+            if old.first_seen:
+                new.seen(old.first_seen, old.name, old.named_at)
+        return result
+
+    def keep(self, old: "Coverage", *, before: date) -> None:
+        """Take over what is known of days before a date, and since when schools have rows."""
+        for school_id, known in old.schools.items():
+            school = self.school(school_id)
+            school.proven, school.bare = known.proven.before(before), known.bare.before(before)
+            school.rows_since, school.bare_since = known.rows_since, known.bare_since
+            school.withheld = known.withheld if known.withheld and known.withheld.at < before.isoformat() else None
+
     def _fold(self, facts: PullFacts) -> None:
         self.last_sync = max(self.last_sync, (facts.finished_at, facts.sync_after or NEVER_SYNCED))
         self.newest_day = max(filter(None, (self.newest_day, facts.newest_day)), default=None)

@@ -5,12 +5,12 @@ reads that night's alone; and if it is lost, one call makes it again.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, TypeAlias
 
+from airflow_provider_clever.dates import months_later
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.receipt_files import read_receipts
@@ -76,16 +76,12 @@ def read_coverage(objects: Objects, district_id: str) -> CoverageFile:
 
     :raises CleverLandingError: it cannot be read, a newer version wrote it, or it is that of another district.
     """
-    found = objects.read(coverage_path(district_id))
+    data = _data(objects, district_id)
     try:
-        return _parsed(found and found[0], district_id)
+        return _parsed(data, district_id)
     except _DamagedCoverageError as error:
         log.error("%s", error)  # noqa: TRY400 - the traceback says nothing more
-    file, today = CoverageFile(Coverage(district_id)), datetime.now(UTC).date()
-    for month, receipts in _all_receipts(objects, district_id, today).items():
-        _fold(file, month, receipts)
-    _finish(file, Listing(today=today))
-    return file
+        return _rebuilt(objects, None, district_id, Listing(today=datetime.now(UTC).date()))
 
 
 def record_coverage(
@@ -99,13 +95,7 @@ def record_coverage(
     :raises CleverLandingError: the destination, or its coverage, cannot be read or written.
     """
     again = set(receipts)
-    found = objects.read(coverage_path(district_id))
-    try:
-        file = _parsed(found and found[0], district_id)
-    except _DamagedCoverageError as error:
-        log.error("%s", error)  # noqa: TRY400 - the traceback says nothing more
-        return rebuild_coverage(objects, district_id, listing)
-    return _write(objects, district_id, listing, _new_receipts(objects, file, listing.today, again), keep=True)
+    return _updated(objects, district_id, lambda data: _current(objects, data, district_id, listing, again))
 
 
 def current_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
@@ -113,11 +103,18 @@ def current_coverage(objects: Objects, district_id: str, listing: Listing) -> Co
 
     :raises CleverLandingError: the destination, or its coverage, cannot be read.
     """
-    file = read_coverage(objects, district_id)
-    for month, receipts in _new_receipts(objects, file, listing.today, set()).items():
-        _fold(file, month, receipts)
-    _finish(file, listing)
-    return file
+    return _current(objects, _data(objects, district_id), district_id, listing, set())
+
+
+def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
+    """Rebuild coverage from all receipts, after it was lost or damaged, or to check it.
+
+    Of receipts that were removed since, as a store's lifecycle rule does, coverage keeps what it knew.
+
+    :raises CleverLandingError: the destination cannot be read or written; or no receipt can be read although coverage
+        has taken some in, so that all it knows would be gone.
+    """
+    return _updated(objects, district_id, lambda data: _rebuilt(objects, data, district_id, listing))
 
 
 def receipts_at(objects: Objects, district_id: str, paths: Iterable[str]) -> list[Receipt]:
@@ -129,27 +126,53 @@ def receipts_at(objects: Objects, district_id: str, paths: Iterable[str]) -> lis
     return list(read_receipts(objects, district_id, paths, damaged=_leave_out))
 
 
-def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
-    """Rebuild coverage from all receipts, after it was lost or damaged, or to check it.
-
-    :raises CleverLandingError: the destination cannot be read or written; or no receipt can be read although coverage
-        has taken some in, so that all it knows would be gone.
-    """
-    receipts = _all_receipts(objects, district_id, listing.today)
-    if not any(receipts.values()):
-        _refuse_to_forget(objects, district_id)
-    return _write(objects, district_id, listing, receipts, keep=False)
-
-
-def _refuse_to_forget(objects: Objects, district_id: str) -> None:
+def _data(objects: Objects, district_id: str) -> bytes | None:
     found = objects.read(coverage_path(district_id))
-    with suppress(_DamagedCoverageError):
-        if any(month.count for month in _parsed(found and found[0], district_id).receipts.values()):
-            raise CleverLandingError(
-                f"No receipt below {layout.our_path(district_id, 'receipts')} can be read, and "
-                f"{coverage_path(district_id)} still says what they said, so it was left alone. Restore the receipts, "
-                "or move it away, and everything that Clever still has is pulled again"
-            )
+    return found and found[0]
+
+
+def _updated(objects: Objects, district_id: str, next_file: Callable[[bytes | None], CoverageFile]) -> CoverageFile:
+    """Write what is made of the bytes that stand there; again, if another process came in between."""
+    written: list[CoverageFile] = []
+
+    def next_data(data: bytes | None) -> bytes | None:
+        written[:] = [next_file(data)]
+        after = to_json(written[0])
+        return None if after == data else after
+
+    objects.update(coverage_path(district_id), next_data)
+    return written[0]
+
+
+def _current(objects: Objects, data: bytes | None, district_id: str, listing: Listing, again: set[str]) -> CoverageFile:
+    try:
+        file = _parsed(data, district_id)
+    except _DamagedCoverageError as error:
+        log.error("%s", error)  # noqa: TRY400 - the traceback says nothing more
+        return _rebuilt(objects, None, district_id, listing)
+    return _folded(file, _new_receipts(objects, file, listing.today, again), listing)
+
+
+def _rebuilt(objects: Objects, data: bytes | None, district_id: str, listing: Listing) -> CoverageFile:
+    receipts = _all_receipts(objects, district_id, listing.today)
+    try:
+        old = _parsed(data, district_id)
+    except CleverLandingError:
+        old = CoverageFile(Coverage(district_id))
+    months = sorted(month for month, found in receipts.items() if found)
+    if not months and any(month.count for month in old.receipts.values()):
+        raise CleverLandingError(
+            f"No receipt below {layout.our_path(district_id, 'receipts')} can be read, and "
+            f"{coverage_path(district_id)} still says what they said, so it was left alone. Restore the receipts, "
+            "or move it away, and everything that Clever still has is pulled again"
+        )
+    file = CoverageFile(old.coverage.lists_alone())
+    removed = {month: folded for month, folded in old.receipts.items() if months and month <= months[0]}
+    if removed and (min(removed) < months[0] or removed[months[0]].count > len(receipts[months[0]])):
+        # The first month may be gone in part. Days after it were pulled in later months too.
+        file.coverage.keep(old.coverage, before=months_later(date.fromisoformat(f"{months[0]}-01"), 1))
+        file.receipts = {month: FoldedMonth(None, folded.count, folded.counts) for month, folded in removed.items()}
+    return _folded(file, receipts, listing)
 
 
 class _DamagedCoverageError(CleverLandingError):
@@ -198,7 +221,7 @@ def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[
         known = file.receipts.get(month)
         if known is not None and known.names is not None:
             paths = [path for path in paths if _last_part(path) not in known.names or path in again]
-        elif known is not None and known.count == len(paths) and month not in months_again:
+        elif known is not None and known.count >= len(paths) and month not in months_again:
             paths = []
         found[month] = _read_all(objects, paths, district_id, today)
     return found
@@ -214,43 +237,11 @@ def _leave_out(path: str, error: Exception) -> None:
     log.warning("Receipt %s cannot be used (%s); what it says does not count", path, error)
 
 
-def _write(
-    objects: Objects,
-    district_id: str,
-    listing: Listing,
-    months: FactsByMonth,
-    *,
-    keep: bool,
-) -> CoverageFile:
-    written: list[CoverageFile] = []
-
-    def next_data(data: bytes | None) -> bytes | None:
-        file = _start(data, district_id, keep=keep)
-        for month, receipts in months.items():
-            _fold(file, month, receipts)
-        _finish(file, listing)
-        written[:] = [file]
-        after = to_json(file)
-        return None if after == data else after
-
-    objects.update(coverage_path(district_id), next_data)
-    return written[0]
-
-
-def _start(data: bytes | None, district_id: str, *, keep: bool) -> CoverageFile:
-    if keep:
-        return _parsed(data, district_id)
-    try:
-        old = _parsed(data, district_id).coverage
-    except CleverLandingError:
-        old = Coverage(district_id)
-    # The district's lists of schools are in no receipt.
-    new = Coverage(district_id, timezone=old.timezone, listed_on=old.listed_on)
-    for school_id, school in old.schools.items():
-        if school.first_seen:
-            new.school(school_id).seen(school.first_seen, school.name, school.named_at)
-        new.school(school_id).listed_on, new.school(school_id).unlisted_on = school.listed_on, school.unlisted_on
-    return CoverageFile(new)
+def _folded(file: CoverageFile, months: FactsByMonth, listing: Listing) -> CoverageFile:
+    for month, receipts in months.items():
+        _fold(file, month, receipts)
+    _finish(file, listing)
+    return file
 
 
 def _fold(file: CoverageFile, month: str, receipts: Mapping[str, PullFacts]) -> None:

@@ -101,6 +101,11 @@ class DayCovers:
         """Those of these days that no settled pull covers."""
         return joined(piece for piece, cover in self.pieces(days) if cover is None or not cover.is_settled)
 
+    def before(self, day: date) -> "DayCovers":
+        """Give what is known of the days before this one."""
+        found = self.pieces(DateRange(date.min, day - ONE_DAY))
+        return DayCovers(Stretch(days.first, days.last, cover) for days, cover in found if cover)
+
     def forgetting(
         self, before: date, *, kept: Iterable[DateRange] = (), forgotten: Callable[[Cover], Cover] = lambda _: FORGOTTEN
     ) -> "DayCovers":

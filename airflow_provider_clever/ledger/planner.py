@@ -10,7 +10,13 @@ from airflow_provider_clever.dates import LAST_CHANCE_DAYS, ONE_DAY, DateRange, 
 from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.day_covers import NEVER_SYNCED, DayCovers, Sharing
 from airflow_provider_clever.ledger.due import DueDays, DueRules, Reason
-from airflow_provider_clever.ledger.task_sizing import PullTask, SchoolSpan, batched, expected_requests
+from airflow_provider_clever.ledger.task_sizing import (
+    TASK_REQUESTS,
+    PullTask,
+    SchoolSpan,
+    expected_requests,
+    sized_tasks,
+)
 from airflow_provider_clever.ledger.watermark import CorrectionRules, about_to_be_lost
 
 BUDGET_PER_MINUTE: Final = 1200
@@ -28,14 +34,14 @@ class PlanSettings:
     :param sweep_weekday: the weekday, 0 for Monday, on which everything that Clever still has is pulled again; default
         6, Sunday. None: never.
     :param requests_per_minute: what pulls may use of the token's budget; default 960, 80 % of 1,200.
-    :param task_requests: how many requests a task should make; default 600, well within 300 to 1,000.
-    :param most_tasks: default 1,000; Airflow's own limit for mapped tasks is 1,024.
+    :param task_requests: how many requests a task should make; default 600.
+    :param most_tasks: how many tasks there may be; default 1,000, somewhat less than Airflow maps over by default.
     """
 
     corrections: CorrectionRules = field(default_factory=CorrectionRules)
     sweep_weekday: int | None = 6
     requests_per_minute: float = 960.0
-    task_requests: int = 600
+    task_requests: int = TASK_REQUESTS
     most_tasks: int = 1000
 
 
@@ -86,6 +92,8 @@ class DistrictPlan:
     :param span: the days looked at; those before ``first_retained`` are gone.
     :param schools: by school, in the order of their ids.
     :param tasks: what to pull, the days that Clever forgets first in front.
+    :param sampled_schools: how many schools were asked for one day, because nothing was known of their rows.
+    :param estimated_schools: for how many other schools the mean of those stands in.
     """
 
     today: date
@@ -94,6 +102,8 @@ class DistrictPlan:
     schools: tuple[SchoolPlan, ...]
     tasks: tuple[PullTask, ...]
     requests_per_minute: float
+    sampled_schools: int = 0
+    estimated_schools: int = 0
 
     @property
     def requests(self) -> int:
@@ -129,6 +139,8 @@ class DistrictPlan:
             "days_due": {str(reason): days for reason, days in self.reasons.items()},
             "requests": self.requests,
             "minutes": round(self.minutes, 2),
+            "sampled_schools": self.sampled_schools,
+            "estimated_schools": self.estimated_schools,
             "schools": [school.to_json() for school in self.schools],
             "tasks": [task.arguments() | {"requests": task.requests} for task in self.tasks],
         }
@@ -192,7 +204,7 @@ def plan(
             )
         )
         wanted += [SchoolSpan(school_id, one, rows or 0.0) for one in asked_together]
-    tasks = batched(wanted, task_requests=settings.task_requests, most_tasks=settings.most_tasks)
+    tasks = sized_tasks(wanted, task_requests=settings.task_requests, most_tasks=settings.most_tasks)
     retained_from = first_retained(today)
     return DistrictPlan(today, looked_at, retained_from, tuple(plans), tuple(tasks), settings.requests_per_minute)
 

@@ -51,6 +51,16 @@ def lost_days(plan: DistrictPlan) -> list[SchoolDays]:
     return [SchoolDays(school.school_id, school.name, school.lost) for school in plan.schools if school.lost]
 
 
+def estimate_note(plan: DistrictPlan) -> str:
+    """Say of how many schools a plan estimates the rows; empty: of none."""
+    if not plan.estimated_schools:
+        return ""
+    return (
+        f"The number of requests is an estimate: {plan.sampled_schools:,} schools were asked for one day, and their "
+        f"mean stands in for {plan.estimated_schools:,} others"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedPull:
     """What one task was to pull, as the plan said it."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -22,6 +22,8 @@ from airflow_provider_clever.syncs import last_sync_text
 
 _WORTH_SAMPLING_DAYS: Final = 5
 """For how many days due a school is asked for one of them first, to learn how much there is."""
+_MOST_SAMPLED: Final = 100
+"""How many schools are asked for one day at most: their mean tells well enough how much all others have together."""
 _SIDE_BY_SIDE: Final = 8
 """How many schools are asked at once."""
 
@@ -55,7 +57,10 @@ def survey(
     asked: DateRange | None = None,
     within: DateRange | None = None,
 ) -> Survey:
-    """Find out what is due of a district. It takes a few requests, and one per school about which nothing is known.
+    """Find out what is due of a district.
+
+    It takes a few requests, and one for each school about which nothing is known. If these are more than a hundred, a
+    hundred of them are asked, and the plan takes their mean for the others.
 
     :param client: the API client of the district.
     :param objects: the destination.
@@ -91,8 +96,15 @@ def survey(
     if not unknown or last_sync is None:
         return Survey(district, schools, coverage, first, left_out)
     day = _sample_day(min(settings.corrections.local_date(last_sync), first.span.last))
-    rows = _sampled_rows(client, district.id, unknown, day)
-    return Survey(district, schools, coverage, planned(rows), left_out)
+    sample = (
+        [unknown[n * len(unknown) // _MOST_SAMPLED] for n in range(_MOST_SAMPLED)]
+        if len(unknown) > _MOST_SAMPLED
+        else unknown
+    )
+    rows = _sampled_rows(client, district.id, sample, day)
+    estimated = dict.fromkeys(set(unknown) - set(sample), sum(rows.values()) / len(rows)) if rows else {}
+    found = replace(planned(estimated | rows), sampled_schools=len(rows), estimated_schools=len(estimated))
+    return Survey(district, schools, coverage, found, left_out)
 
 
 def schools_left_out(objects: Objects, coverage: Coverage, schools: Collection[str]) -> list[str] | None:

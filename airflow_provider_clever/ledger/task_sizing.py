@@ -1,4 +1,4 @@
-"""Schools and the days to ask of each -> tasks: few, none too long, the days that Clever forgets first in front. Pure.
+"""Cuts what is to be asked of Clever into tasks: few, none too long, the days that Clever forgets first in front. Pure.
 
 A task can ask for one range of days, of any number of schools. Every question ends on a page that is only partly full,
 so what is cut must be long enough for that not to matter.
@@ -18,11 +18,48 @@ _PAGES_PER_CUT: Final = 40
 """A school's range is cut in time only into pieces of so many pages: then a cut costs about 1 % of them."""
 
 _ALLOWANCES: Final = (0.04, 0.3, 2.0, math.inf)
-"""By which share a group may ask more than it must, to be one group; the next one if there are too many tasks."""
+"""How many more requests than necessary a group may make, as a share. The next value is tried if there are too many
+tasks."""
+
+TASK_REQUESTS: Final = 600
+"""How many requests a task should make: it then takes half a minute or more, and its start-up costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingLimits:
+    """What the running Airflow lets a mapped task have.
+
+    :param max_map_length: how many tasks it is expanded into at most; default 1,024.
+    :param parallelism: how many tasks of all DAGs run at once; default 32; 0: any number.
+    :param max_active_tasks: how many tasks of one DAG run at once; default 16; 0: any number.
+    """
+
+    max_map_length: int = 1024
+    parallelism: int = 32
+    max_active_tasks: int = 16
+
+    @property
+    def task_requests(self) -> int:
+        """How many requests a task should make.
+
+        Where tasks run one after another, the token's budget is idle while one starts, so each should do more.
+        """
+        return 2 * TASK_REQUESTS if 1 in (self.parallelism, self.max_active_tasks) else TASK_REQUESTS
+
+    def __str__(self) -> str:
+        at_once = min(filter(None, (self.parallelism, self.max_active_tasks)), default=0)
+        running = f", {at_once:,} of them at once" if at_once else ""
+        return f"Airflow maps over at most {self.max_map_length:,}{running}"
+
+
+def batches_of(ids: Sequence[str], batch_size: int, most_batches: int) -> list[list[str]]:
+    """Cut a list into batches of a size; into larger ones if there were too many batches."""
+    size = max(batch_size, math.ceil(len(ids) / most_batches))
+    return [list(ids[at : at + size]) for at in range(0, len(ids), size)]
 
 
 class SchoolSpan(NamedTuple):
-    """One school's days to ask for.
+    """Days to ask for of one school.
 
     :param rows_per_weekday: how many rows are expected; 0 if nobody knows.
     """
@@ -44,7 +81,7 @@ class PullTask:
     requests: int
 
     def arguments(self) -> dict[str, object]:
-        """What the pulling task is to be given."""
+        """Give the arguments of the pulling task."""
         return {
             "school_ids": list(self.school_ids),
             "date_range_start": self.span.first.isoformat(),
@@ -53,15 +90,15 @@ class PullTask:
 
 
 def expected_requests(span: DateRange, rows_per_weekday: float) -> int:
-    """How many pages a school's days are expected to fill; one at least, since asking is what finds them empty."""
+    """Give how many pages a school's days are expected to fill; at least one, since it takes a request to find none."""
     return max(1, math.ceil(span.weekdays * rows_per_weekday / PAGE_ROWS))
 
 
-def batched(wanted: Iterable[SchoolSpan], *, task_requests: int, most_tasks: int) -> list[PullTask]:
-    """The tasks that ask for all of this, the oldest days first.
+def sized_tasks(wanted: Iterable[SchoolSpan], *, task_requests: int, most_tasks: int) -> list[PullTask]:
+    """Give the tasks that ask for all of this, the oldest days first.
 
     :param wanted: what to ask for; a school may come more than once.
-    :param task_requests: how many requests a task should make at most; more only if there were too many tasks.
+    :param task_requests: how many requests a task should make at most. It makes more if there were too many tasks.
     :param most_tasks: how many tasks there may be.
     """
     ordered = sorted(wanted, key=lambda one: (one.span, one.school_id))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
 from functools import lru_cache
+from typing import Final
 
 from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.dates import DateRange, expiring, first_retained, subtracted
@@ -76,6 +77,10 @@ def about_to_be_lost(school: SchoolCoverage, today: date, within_days: int) -> t
     return subtracted(found, (one.days for one in school.bare)) if found and school.bare else found
 
 
+_LONG_AGO: Final = date(1970, 1, 1)
+"""The date of a pull of which coverage no longer knows when it was (day_covers.FORGOTTEN)."""
+
+
 @lru_cache(maxsize=4096)
 def _local_date(instant: str, zone: tzinfo) -> date:
-    return moment_from_text(instant).astimezone(zone).date()
+    return moment_from_text(instant).astimezone(zone).date() if instant else _LONG_AGO

@@ -9,6 +9,7 @@ from airflow_provider_clever.dates import WEEKDAYS
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.operators.ledger import LedgerOperator
+from airflow_provider_clever.operators.mapping_limits import mapping_limits
 from airflow_provider_clever.operators.run_answers import take_answer
 from airflow_provider_clever.operators.run_facts import facts_from_context
 from airflow_provider_clever.windows import BACKFILL, RunFacts, WindowSource, run_window
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_clever.dates import DateRange
     from airflow_provider_clever.ledger.planner import DistrictPlan
     from airflow_provider_clever.ledger.surveying import Survey
+    from airflow_provider_clever.ledger.task_sizing import MappingLimits
 
 
 class CleverAttendancePlanOperator(LedgerOperator):
@@ -61,12 +63,14 @@ class CleverAttendancePlanOperator(LedgerOperator):
         facts = facts_from_context(context)
         zone, asked = self._zone(facts), asked_days(facts)
         objects = self._objects()  # before Clever is asked anything
-        planned_at = moment_text(datetime.now(UTC))
+        planned_at, limits = moment_text(datetime.now(UTC)), mapping_limits()
         with self._hook.get_conn() as client:
             settings = PlanSettings(
                 corrections=self._rules(zone),
                 sweep_weekday=_weekday(self.sweep_weekday),
                 requests_per_minute=BUDGET_PER_MINUTE * client.settings.budget_share,
+                task_requests=limits.task_requests,
+                most_tasks=limits.max_map_length,
             )
             today = self._today(zone)
             found = survey(client, objects, today=today, settings=settings, asked=asked)
@@ -84,6 +88,7 @@ class CleverAttendancePlanOperator(LedgerOperator):
                 "tasks": len(tasks),
                 "requests": found.plan.requests,
                 "minutes": round(found.plan.minutes, 1),
+                "estimated_schools": found.plan.estimated_schools,
                 "days_due": {str(reason): days for reason, days in found.plan.reasons.items()},
                 "lost": [days.to_json() for days in lost_days(found.plan)],
                 "left_out": found.left_out,
@@ -92,7 +97,7 @@ class CleverAttendancePlanOperator(LedgerOperator):
         take_answer(objects, found.district.id, context)
         if found.left_out is not None:
             self.log.warning("%s", list_in_doubt(found.left_out))
-        self._tell(found.plan)
+        self._tell(found.plan, limits)
         return tasks
 
     def _check_asked(self, asked: "DateRange", found: "Survey", today: date) -> None:
@@ -116,17 +121,20 @@ class CleverAttendancePlanOperator(LedgerOperator):
                 max(span.last for span in spans),
             )
 
-    def _tell(self, plan: "DistrictPlan") -> None:
-        from airflow_provider_clever.ledger.reporting import lost_days, named
+    def _tell(self, plan: "DistrictPlan", limits: "MappingLimits") -> None:
+        from airflow_provider_clever.ledger.reporting import estimate_note, lost_days, named
 
         reasons = ", ".join(f"{days:,} {reason}" for reason, days in plan.reasons.items())
         self.log.info(
-            "Due (days of schools): %s. %d tasks, about %s requests, %.1f minutes",
+            "Due (days of schools): %s. %d tasks, about %s requests, %.1f minutes (%s)",
             reasons or "nothing",
             len(plan.tasks),
             f"{plan.requests:,}",
             plan.minutes,
+            limits,
         )
+        if note := estimate_note(plan):
+            self.log.info("%s", note)
         if lost := lost_days(plan):
             self.log.warning("Lost: Clever has forgotten these days, and they were never covered: %s", named(lost))
 

@@ -11,6 +11,7 @@ from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.ledger.coverage_store import coverage_path
 from airflow_provider_clever.ledger.due import Reason
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull
+from airflow_provider_clever.ledger.reporting import estimate_note
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.versions import ABSENT
 from airflow_provider_clever.syncs import moment_text
@@ -58,6 +59,21 @@ def test_a_night_of_a_covered_district_of_fifty_schools(sandbox: Sandbox, tmp_pa
     assert must <= asked <= 1.05 * must
     assert len(found.plan.tasks) <= max(1, asked / 300)
     assert abs(found.plan.requests - asked) <= 0.05 * asked
+
+
+def test_of_many_schools_without_any_pull_a_hundred_are_sampled_and_the_plan_says_that_it_estimates(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.reset(
+        today=TODAY.isoformat(), districts=["large"], large_schools=130, large_students=4, large_school_days=20
+    )
+    nights = Nights(sandbox, tmp_path, "large")
+    sandbox.clear_requests()
+    plan = nights.survey().plan
+    assert sandbox.counters()["by_family"]["attendance"] == 100
+    assert (plan.sampled_schools, plan.estimated_schools) == (100, 30)
+    assert estimate_note(plan).startswith("The number of requests is an estimate: 100 schools were asked for one day")
+    assert None not in {school.requests for school in plan.schools}
 
 
 def test_a_first_pull_is_estimated_from_one_sampled_day_of_each_school(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -122,6 +122,22 @@ def test_what_was_recorded_night_by_night_is_what_a_rebuild_makes_of_all_receipt
     assert nightly.counts.missing == 360
 
 
+def test_removing_old_receipts_loses_nothing_that_coverage_knew_not_even_when_it_is_rebuilt() -> None:
+    objects = destination()
+    nights = [date(2025, 7, 28) + timedelta(days=number) for number in range(0, 484, 4)]
+    for number, day in enumerate(nights):
+        keep(objects, receipt(day, day - timedelta(days=14), day, number=number))
+    listing = ledger.Listing(today=TODAY, schools={"a": "Alder"})
+    before = ledger.rebuild_coverage(objects, DISTRICT, listing)
+    for number, day in enumerate(nights):
+        if day < date(2025, 11, 10):  # as a store's lifecycle rule does, in the middle of a month
+            objects.fs.rm(f"{objects.root}/{receipt(day, day, day, number=number).path}")
+    for after in (record(objects), ledger.rebuild_coverage(objects, DISTRICT, listing), record(objects)):
+        assert after.coverage == before.coverage
+        assert after.counts == before.counts
+    assert before.coverage.schools["a"].gaps(DateRange(nights[0], TODAY - timedelta(days=3))) == ()
+
+
 def test_coverage_holds_ranges_and_stays_small() -> None:
     objects = destination([receipt(TODAY, first_retained(TODAY), TODAY)])
     record(objects)
