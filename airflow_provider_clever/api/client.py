@@ -18,9 +18,9 @@ from airflow_provider_clever.api.endpoints import (
 from airflow_provider_clever.api.exchange import RetryPolicy
 from airflow_provider_clever.api.fetcher import PageFetcher
 from airflow_provider_clever.api.messages import Request
+from airflow_provider_clever.api.pages import AttendancePage, decode_page
 from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.api.redaction import keep_cursors_out_of_logs
-from airflow_provider_clever.api.rows import AttendancePage, decode_page
 from airflow_provider_clever.api.self_links import SelfLinkHistory
 from airflow_provider_clever.api.throttle import BudgetLeft
 from airflow_provider_clever.api.walking import Sizes
@@ -219,7 +219,7 @@ class CleverClient:
             page = self._checked(decode_page(walked.response.body, number))
             matches = walked.response.matches_request
             # If Clever has changed how it writes links, an empty last page is accepted too, after pages whose rows fit.
-            is_end = not last_matched and not page.rows
+            is_end = not last_matched and not page
             if not (matches or is_end or _has_rows_of(query, page)):
                 raise CleverProtocolError(
                     f"Clever's answers for {query.path} name another question than was asked, and hold no row that"
@@ -253,7 +253,7 @@ class CleverClient:
 
     def _checked(self, page: AttendancePage) -> AttendancePage:
         district = cast("District", self._district)
-        if any(found != district.id for found in set(page.columns["district_id"])):
+        if any(found != district.id for found in page.extent.district_ids):
             raise CleverProtocolError(
                 f"Clever sent attendance of another district than {district.id}, to which the token belongs. Nothing of"
                 " this page was used. Report it."
@@ -264,5 +264,5 @@ class CleverClient:
 def _has_rows_of(query: AttendanceQuery, page: AttendancePage) -> bool:
     """Tell whether a page has rows, and all of them are of the requested school or section and days."""
     name, scope_id = ("school_id", query.school_id) if query.school_id else ("section_id", query.section_id)
-    days = page.columns["attendance_date"]
-    return set(page.columns[name]) == {scope_id} and all(query.start <= str(day) <= query.end for day in set(days))
+    are_ours = {row.get(name) for row in page.rows} == {scope_id}
+    return are_ours and all(query.start <= day.isoformat() <= query.end for day in page.extent.days)

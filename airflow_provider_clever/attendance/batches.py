@@ -1,103 +1,123 @@
-"""Attendance rows in Arrow: a batch of the same text as plain columns hold (rows.Columns).
+"""Attendance rows as record batches: the one form from the decoder to the file.
 
-Rows that came exactly as documented are a batch of :data:`BATCH_COLUMNS` from the page on, so that none becomes Python
-objects (docs/explanation/decisions/0020-usual-pages-stay-in-arrow.md). Whatever is unusual about rows sends them the
-way of plain columns, which hold anything, until they are merged.
+A day is ``date32``, an instant ``timestamp[us, UTC]``, everything else a string. Rows that are compared one by one, in
+merging alone, are tuples of canonical text.
 """
 
-from array import array
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from airflow_provider_clever.attendance.rows import Columns, Rows
-from airflow_provider_clever.attendance.schema import FIELD_NAMES, PULLED_COLUMNS
+from airflow_provider_clever.attendance.schema import (
+    COLUMNS,
+    LANDED_COLUMNS,
+    MISSING_SINCE,
+    PULLED_COLUMNS,
+    SCHEMA_VERSION,
+    names_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_COLUMNS: Final = FIELD_NAMES
-"""What a batch of a page holds. Never ``_extra``: a row with a field that nobody documents is unusual."""
+Row: TypeAlias = tuple[str | None, ...]
+"""One row as canonical text, its values in the order of its batch's columns.
+
+A day is ``YYYY-MM-DD``, an instant ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, so that comparing the text compares the instants.
+"""
+
+_INSTANT_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
-def length(rows: Rows) -> int:
-    """How many rows these are."""
-    return len(rows["student_id"])
+def pulled_schema() -> "pa.Schema":
+    """What a pull fills."""
+    return _schema(PULLED_COLUMNS)
 
 
-def as_columns(rows: Rows) -> Columns:
-    """The rows in plain columns."""
-    if isinstance(rows, dict):
-        return rows
-    columns: Columns = {name: rows[name].to_pylist() for name in rows.schema.names}
-    return columns if "_extra" in columns else {**columns, "_extra": [None] * length(rows)}
+def landed_schema(version: int = SCHEMA_VERSION) -> "pa.Schema":
+    """What a partition of this schema version holds. Default: the present one."""
+    return _schema(names_of(version))
 
 
-def as_batch(columns: Columns) -> "pa.RecordBatch":
-    """Plain columns in a batch.
-
-    :raises UnicodeEncodeError: if a text holds a lone surrogate.
-    """
+@cache
+def _schema(names: tuple[str, ...]) -> "pa.Schema":
     import pyarrow as pa
 
-    return pa.record_batch([pa.array(values, pa.string()) for values in columns.values()], names=list(columns))
+    types = {"date": pa.date32(), "timestamp": pa.timestamp("us", "UTC")}
+    kinds = {column.name: column.kind for column in COLUMNS}
+    return pa.schema([(name, types.get(kinds[name], pa.string())) for name in names])
 
 
-def has_only(rows: Rows, name: str, value: str) -> bool:
-    """Whether a column holds no other value."""
-    if isinstance(rows, dict):
-        return set(rows[name]) <= {value}
+def empty(schema: "pa.Schema") -> "pa.RecordBatch":
+    """No rows."""
     import pyarrow as pa
 
-    return bool(rows[name].equals(pa.repeat(value, length(rows))))
+    return pa.record_batch([pa.array([], field.type) for field in schema], schema=schema)
 
 
-def is_repeated(column: "pa.StringArray") -> bool:
-    """Whether a column, which has rows, holds one text throughout."""
+def joined(parts: "Sequence[pa.RecordBatch]", schema: "pa.Schema") -> "pa.RecordBatch":
+    """The rows of all parts in their order."""
     import pyarrow as pa
 
-    return not column.null_count and bool(column.equals(pa.repeat(column[0], len(column))))
+    if len(parts) == 1:
+        return parts[0]
+    found = pa.Table.from_batches(parts, schema).combine_chunks().to_batches()
+    return found[0] if found else empty(schema)
 
 
-def ends_and_letters(column: "pa.StringArray") -> tuple[bytes, bytes]:
-    """Where the texts end in what follows, as int32, beginning with a 0; and all texts in UTF-8, one after another.
+def with_marks(pulled: "pa.RecordBatch") -> "pa.RecordBatch":
+    """Pulled rows as a partition holds them, none marked missing."""
+    import pyarrow as pa
 
-    A null is an empty text here.
-    """
-    _, ends, letters = column.buffers()
-    if not len(column):
-        return bytes(4), b""
-    places = memoryview(ends).cast("i")[column.offset : column.offset + len(column) + 1]
-    start, end = places[0], places[-1]
-    found = bytes(places) if not start else array("i", [place - start for place in places]).tobytes()
-    return found, bytes(memoryview(letters or b"")[start:end])
+    schema = landed_schema()
+    unmarked = pa.nulls(pulled.num_rows, schema.field(MISSING_SINCE.name).type)
+    columns = [unmarked if name == MISSING_SINCE.name else pulled[name] for name in LANDED_COLUMNS]
+    return pa.record_batch(columns, schema=schema)
 
 
-def value(rows: Rows, name: str, row: int) -> str | None:
-    """One value; a negative row counts from the end."""
-    if isinstance(rows, dict):
-        return rows[name][row]
-    found: str | None = rows[name][row].as_py()
+def holds_only(column: "pa.Array", value: object) -> bool:
+    """Whether no row has another value in this column."""
+    import pyarrow as pa
+
+    return bool(column.equals(pa.repeat(pa.scalar(value, column.type), len(column))))
+
+
+# --- as canonical text ------------------------------------------------------------------------------------------------
+
+
+def texts(columns: "Sequence[pa.Array]") -> "list[pa.StringArray]":
+    """These columns as canonical text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = [column.cast(pa.string()) if pa.types.is_date(column.type) else column for column in columns]
+    instants = [place for place, column in enumerate(found) if pa.types.is_timestamp(column.type) and len(column)]
+    if instants:
+        # All at once, for between two calls another thread may take the interpreter lock. Without its zone the cast is
+        # twenty times as fast; every one of ours is UTC.
+        plain = pa.chunked_array([found[place] for place in instants]).cast(pa.timestamp("us")).cast(pa.string())
+        spelled = pc.binary_replace_slice(
+            pc.binary_replace_slice(plain, 10, 11, "T"), _INSTANT_LENGTH, _INSTANT_LENGTH + 1, "Z"
+        )
+        for place, chunk in zip(instants, spelled.chunks, strict=True):
+            found[place] = chunk
     return found
 
 
-def part(rows: Rows, start: int, end: int) -> Rows:
-    """The rows from ``start`` up to ``end``, which is not among them."""
-    if isinstance(rows, dict):
-        return {name: column[start:end] for name, column in rows.items()}
-    return rows.slice(start, end - start)
+def rows_of(batch: "pa.RecordBatch") -> list[Row]:
+    """Every row as a tuple of canonical text."""
+    return list(zip(*(column.to_pylist() for column in texts(batch.columns)), strict=True))
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts in their order: a batch if all parts are batches, otherwise plain columns."""
-    if not parts or any(isinstance(rows, dict) for rows in parts):
-        columns: Columns = {name: [] for name in PULLED_COLUMNS}
-        for rows in parts:
-            for name, column in as_columns(rows).items():
-                columns[name].extend(column)
-        return columns
-    if len(parts) == 1:
-        return parts[0]
+def batch_of(rows: Iterable[Row], schema: "pa.Schema") -> "pa.RecordBatch":
+    """A batch of rows that are given as canonical text.
+
+    :raises pyarrow.ArrowInvalid: a text is none that its column can hold.
+    """
     import pyarrow as pa
 
-    (batch,) = pa.Table.from_batches(parts).combine_chunks().to_batches()
-    return batch
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pa.record_batch(
+        [pa.array(values, pa.string()).cast(field.type) for values, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )

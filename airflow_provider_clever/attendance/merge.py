@@ -9,15 +9,24 @@ Pure: no clock, no storage. See "Merge" in docs/reference/landed-files.md for th
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_clever.attendance import keys as rows
 from airflow_provider_clever.attendance.absence import DayEvidence, token, tokens_of
-from airflow_provider_clever.attendance.batches import length
-from airflow_provider_clever.attendance.keys import Key, Row
-from airflow_provider_clever.attendance.rows import Columns
+from airflow_provider_clever.attendance.batches import (
+    Row,
+    batch_of,
+    landed_schema,
+    pulled_schema,
+    rows_of,
+    with_marks,
+)
+from airflow_provider_clever.attendance.content import is_in_key_order
+from airflow_provider_clever.attendance.keys import Key, keys
 from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, PULLED_COLUMNS
 from airflow_provider_clever.dates import EDGE_DAYS, RETAINED_MONTHS, months_later
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _STUDENT: Final = PULLED_COLUMNS.index("student_id")  # this and the next two stand there in landed rows too
 _CREATED: Final = PULLED_COLUMNS.index("created")
@@ -56,15 +65,19 @@ COUNT_NAMES: Final = tuple(field.name for field in fields(Counts))
 
 
 class Prepared(NamedTuple):
-    """One pull of one partition, sorted by key and free of repeated keys."""
+    """One pull of one partition, sorted by key and free of repeated keys.
 
-    columns: Columns
-    keys: list[Key]
+    :param rows: in LANDED_COLUMNS, none marked.
+    :param conflicts: rows set aside for a newer one of the same key, in PULLED_COLUMNS.
+    :param duplicates: how many rows repeated another one word for word.
+    """
+
+    rows: "pa.RecordBatch"
     conflicts: list[Row]
     duplicates: int
 
     def __repr__(self) -> str:
-        return f"Prepared({len(self.keys)} rows)"
+        return f"Prepared({self.rows.num_rows} rows)"
 
 
 class Change(NamedTuple):
@@ -83,49 +96,41 @@ class Merged(NamedTuple):
     :param unseen: keys of previous rows, marked ones among them, that are not among the pulled ones.
     """
 
-    columns: Columns
+    rows: "pa.RecordBatch"
     counts: Counts
     changes: list[Change]
     unseen: frozenset[Key] = frozenset()
 
     def __repr__(self) -> str:
-        return f"Merged({length(self.columns)} rows, {self.counts})"
+        return f"Merged({self.rows.num_rows} rows, {self.counts})"
 
 
-def prepare(pulled: Columns) -> Prepared:
+def prepare(pulled: "pa.RecordBatch") -> Prepared:
     """Sort one pull and settle repeated keys: the newest row stays, whatever the order they came in.
 
     Of rows with one key and one ``last_modified`` the greatest by its values stays, so that chance decides nothing.
+
+    :param pulled: the rows, in PULLED_COLUMNS.
     """
-    pulled_keys = rows.keys(pulled)
-    in_order = sorted(pulled_keys)
-    if len(set(in_order)) == len(in_order):
-        if in_order == pulled_keys:
-            return Prepared(pulled, pulled_keys, [], 0)
-        order = sorted(range(len(pulled_keys)), key=pulled_keys.__getitem__)
-        return Prepared(rows.reorder(pulled, order), in_order, [], 0)
-    return _settle(pulled_keys, rows.pulled_rows(pulled))
-
-
-def _settle(pulled_keys: list[Key], pulled: list[Row]) -> Prepared:
+    if is_in_key_order(pulled):
+        return Prepared(with_marks(pulled), [], 0)
     by_key: dict[Key, set[Row]] = {}
-    for key, row in zip(pulled_keys, pulled, strict=True):
+    for key, row in zip(keys(pulled), rows_of(pulled), strict=True):
         by_key.setdefault(key, set()).add(row)
     newest, conflicts = [], []
-    settled_keys = sorted(by_key)
-    for key in settled_keys:
+    for key in sorted(by_key):
         *older, best = sorted(by_key[key], key=_age)
         newest.append(best)
         conflicts.extend(older)
-    columns = _columns(PULLED_COLUMNS, newest)
-    return Prepared(columns, settled_keys, conflicts, len(pulled) - len(newest) - len(conflicts))
+    settled = with_marks(batch_of(newest, pulled_schema()))
+    return Prepared(settled, conflicts, pulled.num_rows - len(newest) - len(conflicts))
 
 
 def _age(row: Row) -> tuple[str, tuple[str, ...]]:
     return row[_MODIFIED] or "", tuple(value or "" for value in row)
 
 
-def merge(previous: Columns, pulled: Prepared) -> Merged:
+def merge(previous: "pa.RecordBatch", pulled: Prepared) -> Merged:
     """The rows that shall stand after this pull, sorted by key.
 
     :param previous: the landed rows, in LANDED_COLUMNS; possibly none.
@@ -133,16 +138,17 @@ def merge(previous: Columns, pulled: Prepared) -> Merged:
     """
     counts = dict.fromkeys(COUNT_NAMES, 0)
     counts.update(conflicts=len(pulled.conflicts), duplicates=pulled.duplicates)
-    next_rows = dict(zip(rows.keys(previous), _rows(LANDED_COLUMNS, previous), strict=True))
-    unseen = frozenset(next_rows.keys() - set(pulled.keys))
-    changes = _take_pulled(next_rows, pulled, counts)
+    next_rows = dict(zip(keys(previous), rows_of(previous), strict=True))
+    fresh_rows = dict(zip(keys(pulled.rows), rows_of(pulled.rows), strict=True))
+    unseen = frozenset(next_rows.keys() - fresh_rows.keys())
+    changes = _take_pulled(next_rows, fresh_rows, counts)
     ordered = [row for _, row in sorted(next_rows.items(), key=itemgetter(0))]
-    return Merged(_columns(LANDED_COLUMNS, ordered), Counts(**counts), changes, unseen)
+    return Merged(batch_of(ordered, landed_schema()), Counts(**counts), changes, unseen)
 
 
-def _take_pulled(next_rows: dict[Key, Row], pulled: Prepared, counts: dict[str, int]) -> list[Change]:
+def _take_pulled(next_rows: dict[Key, Row], fresh_rows: dict[Key, Row], counts: dict[str, int]) -> list[Change]:
     changes = []
-    for key, fresh in zip(pulled.keys, _rows(LANDED_COLUMNS, rows.with_marks(pulled.columns)), strict=True):
+    for key, fresh in fresh_rows.items():
         landed = next_rows.get(key)
         if landed == fresh:
             continue
@@ -156,7 +162,7 @@ def _take_pulled(next_rows: dict[Key, Row], pulled: Prepared, counts: dict[str, 
 
 
 def _newer(landed: Row, fresh: Row, counts: dict[str, int]) -> Row:
-    # Canonical timestamps compare as text (rows.Columns); null is oldest; a tie goes to the pulled row.
+    # Canonical timestamps compare as text (batches.Row); null is oldest; a tie goes to the pulled row.
     if landed[_MARK] is not None:
         counts["returned"] += 1
     unmarked = (*landed[:_MARK], None, *landed[_MARK + 1 :])
@@ -167,7 +173,7 @@ def _newer(landed: Row, fresh: Row, counts: dict[str, int]) -> Row:
     return fresh
 
 
-def evidence(previous: Columns, unseen: frozenset[Key], *, missing_since: str, asked_at: str) -> DayEvidence:
+def evidence(previous: "pa.RecordBatch", unseen: frozenset[Key], *, missing_since: str, asked_at: str) -> DayEvidence:
     """What a whole pull of a day says about the rows that stood there before it.
 
     A row that is marked with this very sync counts as one that stood there and did not come back: a try of this work
@@ -181,7 +187,7 @@ def evidence(previous: Columns, unseen: frozenset[Key], *, missing_since: str, a
     """
     live = fresh = 0
     tokens = []
-    for key, row in zip(rows.keys(previous), _rows(LANDED_COLUMNS, previous), strict=True):
+    for key, row in zip(keys(previous), rows_of(previous), strict=True):
         is_unseen = key in unseen
         if row[_MARK] is not None and not (is_unseen and row[_MARK] == missing_since):
             continue
@@ -194,7 +200,7 @@ def evidence(previous: Columns, unseen: frozenset[Key], *, missing_since: str, a
     return DayEvidence(live=live, unseen=len(tokens), fresh=fresh, tokens=b"".join(tokens), asked_at=asked_at)
 
 
-def mark(previous: Columns, found: DayEvidence, *, missing_since: str) -> Merged:
+def mark(previous: "pa.RecordBatch", found: DayEvidence, *, missing_since: str) -> Merged:
     """Mark the rows that a pull did not return, if they are still what they were then.
 
     Left alone are rows that came, changed or were marked since, and rows that Clever first saw, or last changed, after
@@ -206,19 +212,19 @@ def mark(previous: Columns, found: DayEvidence, *, missing_since: str) -> Merged
     """
     wanted = tokens_of(found) if found.asked_at else set()
     next_rows, changes = [], []
-    for row in _rows(LANDED_COLUMNS, previous):
+    for row in rows_of(previous):
         after = row
         if row[_MARK] is None and _age_of(row) <= found.asked_at and _token(row) in wanted:
             after = (*row[:_MARK], missing_since, *row[_MARK + 1 :])
             changes.append(Change(row, after))
         next_rows.append(after)
-    return Merged(_columns(LANDED_COLUMNS, next_rows), Counts(missing=len(changes)), changes)
+    return Merged(batch_of(next_rows, landed_schema()), Counts(missing=len(changes)), changes)
 
 
-def unmarked(previous: Columns, unseen: frozenset[Key]) -> int:
+def unmarked(previous: "pa.RecordBatch", unseen: frozenset[Key]) -> int:
     """How many of these rows are not marked."""
-    marks = zip(rows.keys(previous), previous["missing_since"], strict=True)
-    return sum(mark is None and key in unseen for key, mark in marks)
+    is_unmarked = previous["missing_since"].is_null().to_pylist()
+    return sum(mark and key in unseen for key, mark in zip(keys(previous), is_unmarked, strict=True))
 
 
 def _age_of(row: Row) -> str:
@@ -233,12 +239,3 @@ def _token(row: Row) -> bytes:
 def is_past_edge(attendance_date: date, today: date) -> bool:
     """Whether Clever may have forgotten the day already, or is about to, so that nothing follows from an absence."""
     return months_later(attendance_date, RETAINED_MONTHS) <= today + timedelta(days=EDGE_DAYS)
-
-
-def _rows(names: tuple[str, ...], columns: Columns) -> list[Row]:
-    return list(zip(*(columns[name] for name in names), strict=True))
-
-
-def _columns(names: tuple[str, ...], found: list[Row]) -> Columns:
-    values = zip(*found, strict=True) if found else ([] for _ in names)
-    return {name: list(column) for name, column in zip(names, values, strict=True)}

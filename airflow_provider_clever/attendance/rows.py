@@ -1,19 +1,9 @@
-"""Attendance rows between a page and a file."""
+"""Attendance rows on their way from a page to a file."""
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Columns: TypeAlias = dict[str, list[str | None]]
-"""Attendance rows as one list per column, all of one length, every value text or None.
-
-Dates are ``YYYY-MM-DD``; timestamps are UTC with six digits, ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, so that comparing the
-text compares the instants; empty optional text is None; ``_extra`` is None or an object as canonical JSON.
-"""
-
-Rows: TypeAlias = "Columns | pa.RecordBatch"
-"""Attendance rows in one of their two forms: plain columns, which hold anything, or an Arrow batch (batches.py)."""
 
 
 class RejectedRow(NamedTuple):
@@ -39,19 +29,18 @@ class PulledDay(NamedTuple):
 
     :param school_id: the school.
     :param attendance_date: the day, ``YYYY-MM-DD``.
-    :param columns: the rows, possibly none: plain columns, or a batch of rows with nothing unusual about them.
+    :param rows: what was found, possibly nothing, in PULLED_COLUMNS.
     :param whole: True if a complete, unfiltered walk of the whole school has covered this day, so that a landed row
-        which is not among ``columns`` did not come back.
+        which is not among ``rows`` did not come back.
     :param asked_at: when the first page of that walk was asked for, canonical UTC text; a row that Clever has touched
         since may be missing for that reason alone. Empty: not known, so nothing follows from an absence.
     """
 
     school_id: str
     attendance_date: str
-    columns: Rows
+    rows: "pa.RecordBatch"
     whole: bool
     asked_at: str = ""
 
     def __repr__(self) -> str:
-        rows = len(self.columns["student_id"])
-        return f"PulledDay({self.school_id}, {self.attendance_date}, {rows} rows, whole={self.whole})"
+        return f"PulledDay({self.school_id}, {self.attendance_date}, {self.rows.num_rows} rows, whole={self.whole})"

@@ -1,9 +1,8 @@
-"""What one value may be, by the kind of its column, and the one text that it is carried and compared as."""
+"""What one value of an attendance row may be."""
 
 import json
 import re
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, StringConstraints
@@ -21,7 +20,6 @@ _ID: Final = re.compile(ID_PATTERN)
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
 )
-_CLEVER_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 
 
 def is_clever_id(text: object) -> bool:
@@ -38,78 +36,30 @@ def moment_from_text(text: object) -> datetime:
         raise ValueError("not a timestamp")
     try:
         moment = datetime.fromisoformat(text)
+        if moment.tzinfo is UTC:
+            return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("not an instant of the calendar") from None
 
 
-# --- canonical text -------------------------------------------------------------------------------------------------
+# --- what a column holds ---------------------------------------------------------------------------------------------
 
 Kind: TypeAlias = Literal["id", "text", "date", "timestamp", "json"]
 """What a column holds; ``json`` is one object as canonical JSON."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def microseconds_of(moment: datetime) -> int:
+    """Give an instant as Arrow holds it: microseconds since the beginning of 1970, UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def canonical_json(value: object) -> str:
     """Give the one spelling of a JSON value: sorted keys, no blanks, no escapes that are not needed."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def text_of_moment(moment: datetime | None) -> str | None:
-    """Give an instant in UTC as canonical text, ``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
-    return None if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def canonical_text(value: object) -> str:
-    """Give a text itself.
-
-    :raises ValueError: it is none, or empty.
-    """
-    if not isinstance(value, str) or not value:
-        raise ValueError("not text")
-    return value
-
-
-def canonical_date(value: object) -> str:
-    """Give a day, ``YYYY-MM-DD``.
-
-    :raises ValueError: it is none.
-    """
-    return date_from_text(value).isoformat()
-
-
-def canonical_moment(value: object) -> str | None:
-    """Give an instant as canonical text; None for null and ''.
-
-    :raises ValueError: it is none.
-    """
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) and _CLEVER_MOMENT.fullmatch(value):
-        datetime.fromisoformat(value)
-        return f"{value[:-1]}000Z"
-    return text_of_moment(moment_from_text(value))
-
-
-def _canonical_id(value: object) -> str:
-    if not is_clever_id(value):
-        raise ValueError("not a usable id")
-    return str(value)
-
-
-_CANONICAL: Final[dict[Kind, Callable[[object], str | None]]] = {
-    "id": _canonical_id,
-    "text": canonical_text,
-    "date": canonical_date,
-    "timestamp": canonical_moment,
-}
-
-
-def canonical(kind: Kind, value: object) -> str | None:
-    """Give the canonical text of a value that may be missing; None for null and ''.
-
-    :raises ValueError: a column of this kind cannot hold it.
-    """
-    return None if value is None or value == "" else _CANONICAL[kind](value)
 
 
 # --- as pydantic reads them -----------------------------------------------------------------------------------------

@@ -7,13 +7,12 @@ record, and the retry finds the records of the tries before it by listing one fo
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from airflow_provider_clever.attendance import content as row_batches
-from airflow_provider_clever.attendance import keys as rows
 from airflow_provider_clever.attendance import merge
-from airflow_provider_clever.attendance.batches import as_batch, length
-from airflow_provider_clever.attendance.rows import Columns
+from airflow_provider_clever.attendance.batches import Row, batch_of, landed_schema, rows_of
+from airflow_provider_clever.attendance.content import content_hash
+from airflow_provider_clever.attendance.keys import Key, keys
 from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, SCHEMA_VERSION, names_of, version_of
 from airflow_provider_clever.attendance.upgrade import upgrade
 from airflow_provider_clever.exceptions import CleverLandingError
@@ -22,6 +21,9 @@ from airflow_provider_clever.lake.layout import our_path
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EMPTY: Final = "0" * 16
 """Stands for the content hash of a partition that did not exist."""
@@ -125,7 +127,9 @@ def in_effect(found: Iterable[ChangeRecord], current: dict[tuple[str, str], str]
     return [record for record in found if made(record)]
 
 
-def replay(before: Columns, found: Iterable[dict[str, object]], after: str, *, start: str | None = None) -> Columns:
+def replay(
+    before: "pa.RecordBatch", found: Iterable[dict[str, Any]], after: str, *, start: str | None = None
+) -> "pa.RecordBatch":
     """The rows of a partition after some of these changes: those that lead from its rows to a content hash.
 
     :param before: the rows to start from, sorted by key, in the columns of any schema version.
@@ -136,37 +140,37 @@ def replay(before: Columns, found: Iterable[dict[str, object]], after: str, *, s
     :returns: the rows in today's columns.
     :raises CleverLandingError: if these changes do not lead there.
     """
-    start = start or (short_hash(row_batches.content_hash(as_batch(before))) if length(before) else EMPTY)
-    before = upgrade(before, version_of(tuple(before)) or SCHEMA_VERSION)
-    steps: dict[str, list[dict[str, object]]] = {}
+    start = start or (short_hash(content_hash(before)) if before.num_rows else EMPTY)
+    steps: dict[str, list[dict[str, Any]]] = {}
     for document in found:
-        steps.setdefault(str(document["before"]), []).append(document)
-    reached: dict[str, Columns] = {start: before}
+        steps.setdefault(document["before"], []).append(document)
+    reached = {start: _by_key(before, version_of(before.schema.names) or SCHEMA_VERSION)}
     todo = [start]
     while todo and after not in reached:
         here = todo.pop()
         for document in steps.get(here, ()):
-            there = str(document["after"])
+            there = document["after"]
             if there not in reached:
-                reached[there] = _applied(reached[here], document)
+                reached[there] = reached[here] | _changed(document)
                 todo.append(there)
     if after not in reached:
         raise CleverLandingError("these changes do not lead from the rows before to the rows after; some are not there")
-    return reached[after]
+    return batch_of([row for _, row in sorted(reached[after].items())], landed_schema())
 
 
-def _applied(columns: Columns, document: dict[str, object]) -> Columns:
-    by_key = dict(zip(rows.keys(columns), zip(*columns.values(), strict=True), strict=True))
-    listed, version = document["changes"], document["schema_version"]
-    assert isinstance(listed, list) and isinstance(version, int)  # noqa: PT018, S101 - for mypy; read_change checks it
-    landed = {name: [change["after"][name] for change in listed] for name in names_of(version)}
-    changed = upgrade(landed, version)
-    by_key |= dict(zip(rows.keys(changed), zip(*changed.values(), strict=True), strict=True))
-    ordered = [by_key[key] for key in sorted(by_key)]
-    return {name: list(values) for name, values in zip(LANDED_COLUMNS, zip(*ordered, strict=True), strict=True)}
+def _changed(document: dict[str, Any]) -> dict[Key, Row]:
+    version = document["schema_version"]
+    rows = (tuple(change["after"][name] for name in names_of(version)) for change in document["changes"])
+    return _by_key(batch_of(rows, landed_schema(version)), version)
 
 
-def read_change(objects: Objects, path: str) -> dict[str, object]:
+def _by_key(batch: "pa.RecordBatch", version: int) -> dict[Key, Row]:
+    """Rows in today's columns."""
+    batch = upgrade(batch, version)
+    return dict(zip(keys(batch), rows_of(batch), strict=True))
+
+
+def read_change(objects: Objects, path: str) -> dict[str, Any]:
     """One change document.
 
     :raises CleverLandingError: if it is not there or damaged.

@@ -6,14 +6,14 @@ the rows for its schema: a column without a single value keeps its type.
 
 import gzip
 import zlib
-from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pydantic_core import from_json
 
-from airflow_provider_clever.attendance import content as row_batches
-from airflow_provider_clever.attendance.batches import as_batch, as_columns, length
-from airflow_provider_clever.attendance.rows import Columns
+from airflow_provider_clever.attendance.batches import batch_of, joined, landed_schema
+from airflow_provider_clever.attendance.content import content_hash as hash_of
+from airflow_provider_clever.attendance.content import offsets_and_data, split_constant
 from airflow_provider_clever.attendance.schema import COLUMNS, LANDED_COLUMNS, SCHEMA_VERSION, names, version_of
 from airflow_provider_clever.attendance.upgrade import upgrade
 from airflow_provider_clever.exceptions import CleverSettingsError
@@ -30,7 +30,6 @@ _COMPRESSION: Final = {column.name: "none" if column.repeats == "much" else "zst
 """Where a dictionary leaves next to nothing, zstd takes time and saves 1 % of a file."""
 _NEVER_NULL: Final = frozenset(names(lambda column: column.required))
 _TEXT_OR_NULL: Final = frozenset({str, type(None)})
-_TIMESTAMP_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
 class DamagedPartitionError(ValueError):
@@ -44,19 +43,19 @@ class NewerPartitionError(DamagedPartitionError):
 class Landed(NamedTuple):
     """What stands in a partition.
 
-    :param columns: the rows, in today's columns.
+    :param rows: in today's columns.
     :param schema_version: the one that they were landed under.
     :param content_hash: of the rows as they stand there.
     :param marked_hash: the content hash that was written with the rows; None: this format has no place for it.
     """
 
-    columns: Columns
+    rows: "pa.RecordBatch"
     schema_version: int
     content_hash: str
     marked_hash: str | None
 
     def __repr__(self) -> str:
-        return f"Landed({length(self.columns)} rows, schema_version={self.schema_version})"
+        return f"Landed({self.rows.num_rows} rows, schema_version={self.schema_version})"
 
 
 class Mark(NamedTuple):
@@ -74,7 +73,7 @@ class Format(Protocol):
     """How rows become bytes."""
 
     def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:
-        """The rows, sorted by key, as bytes (row_batches.py)."""
+        """The rows, sorted by key and in LANDED_COLUMNS, as bytes."""
         ...
 
     def read(self, data: bytes) -> Landed:
@@ -100,20 +99,17 @@ class Parquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = _arrow_schema(SCHEMA_VERSION).with_metadata(
-            {_VERSION_MARK: str(SCHEMA_VERSION).encode(), _HASH_MARK: content_hash.encode()}
-        )
-        arrays = row_batches.file_columns(landed, schema)
+        marks = {_VERSION_MARK: str(SCHEMA_VERSION).encode(), _HASH_MARK: content_hash.encode()}
         sink = pa.BufferOutputStream()
         # Dictionaries pay where values repeat.
         pq.write_table(
-            pa.Table.from_arrays(arrays, schema=schema),
+            pa.Table.from_batches([landed]).replace_schema_metadata(marks),
             sink,
             compression=_COMPRESSION,
             use_dictionary=_DICTIONARY,
             write_statistics=True,
             write_page_checksum=True,
-            row_group_size=length(landed) or 1,
+            row_group_size=landed.num_rows or 1,
         )
         data: bytes = sink.getvalue().to_pybytes()
         return data
@@ -126,12 +122,11 @@ class Parquet:
         try:
             with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
                 version, marked_hash = _marks(file.schema_arrow.metadata)
-                if not file.schema_arrow.equals(_arrow_schema(version), check_metadata=False):
+                schema = landed_schema(version)
+                if not file.schema_arrow.equals(schema, check_metadata=False):
                     raise DamagedPartitionError("its columns are not those of a partition")
-                table = file.read(use_threads=False)
-            arrays = [_texts(table.column(name).combine_chunks()) for name in table.column_names]
-            batch = pa.record_batch(arrays, names=table.column_names)
-            return _landed(as_columns(batch), batch, version, marked_hash)
+                parts = file.read(use_threads=False).cast(schema).to_batches()
+            return _landed(joined(parts, schema), version, marked_hash)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
@@ -158,10 +153,12 @@ class JsonLines:
 
     def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:  # noqa: ARG002 - the rows themselves tell the hash
         """The rows as gzipped JSON lines."""
-        return gzipped(row_batches.json_lines(landed), _LEVEL)
+        return gzipped(_json_lines(landed), _LEVEL)
 
     def read(self, data: bytes) -> Landed:
         """The rows of gzipped JSON lines of ours."""
+        import pyarrow as pa
+
         try:
             text = gzip.decompress(data)
             # No JSON text holds a raw line break, so lines become one list by putting commas between them.
@@ -173,15 +170,19 @@ class JsonLines:
         found_names = tuple(found[0]) if found and isinstance(found[0], dict) else LANDED_COLUMNS
         if not all(isinstance(row, dict) and tuple(row) == found_names for row in found):
             raise DamagedPartitionError("its lines do not have the same columns")
-        columns = {name: [row[name] for row in found] for name in found_names}
-        if not all(set(map(type, values)) <= _TEXT_OR_NULL for values in columns.values()):
+        rows = [tuple(row.values()) for row in found]
+        if not set().union(*(map(type, row) for row in rows)) <= _TEXT_OR_NULL:
             raise DamagedPartitionError("a value of it is no text")
-        return _landed(columns, as_batch(columns), _version_with(found_names), None)
+        version = _version_with(found_names)
+        try:
+            return _landed(batch_of(rows, landed_schema(version)), version, None)
+        except pa.ArrowInvalid:
+            raise DamagedPartitionError("a value of it is none that its column can hold") from None
 
     def read_mark(self, data: bytes) -> Mark:
         """Computed from the rows: JSON lines have no place for a mark."""
         landed = self.read(data)
-        return Mark(landed.content_hash, length(landed.columns))
+        return Mark(landed.content_hash, landed.rows.num_rows)
 
 
 FORMATS: Final[dict[str, Format]] = {"parquet": Parquet(), "jsonl": JsonLines()}
@@ -225,35 +226,59 @@ def _version_with(found: tuple[str, ...]) -> int:
     raise DamagedPartitionError("its columns are not those of a partition")
 
 
-def _landed(columns: Columns, batch: "pa.RecordBatch", version: int, marked_hash: str | None) -> Landed:
+def _landed(landed: "pa.RecordBatch", version: int, marked_hash: str | None) -> Landed:
     """What was read, if every row of it can be merged into.
 
     :raises DamagedPartitionError: a value is null that never is.
     """
     for name in _NEVER_NULL:
-        if batch[name].null_count:
+        if landed[name].null_count:
             raise DamagedPartitionError(f"{name} is null")
-    return Landed(upgrade(columns, version), version, row_batches.content_hash(batch), marked_hash)
+    return Landed(upgrade(landed, version), version, hash_of(landed), marked_hash)
 
 
-@cache
-def _arrow_schema(version: int) -> "pa.Schema":
-    import pyarrow as pa
-
-    special = {"date": pa.date32(), "timestamp": pa.timestamp("us", "UTC")}
-    return pa.schema(
-        [(column.name, special.get(column.kind, pa.string())) for column in COLUMNS if column.since <= version]
-    )
+# --- lines of JSON ----------------------------------------------------------------------------------------------------
 
 
-def _texts(array: "pa.Array") -> "pa.StringArray":
+def _json_lines(landed: "pa.RecordBatch") -> bytes:
+    """The rows as lines of JSON, every column in every line."""
+    import pyarrow.compute as pc
+
+    if not landed.num_rows:
+        return b""
+    constant, rest = split_constant(landed)
+    pieces: list[Any] = []
+    between = "{"
+    for name in LANDED_COLUMNS:
+        between += f'"{name}":'
+        if name not in rest:
+            text = constant.get(name)
+            between += "null" if text is None else encode_basestring(text)
+        elif rest[name].null_count:
+            quoted = pc.binary_join_element_wise('"', _escaped(name, rest[name]), '"', "")
+            pieces += [between, pc.fill_null(quoted, "null")]
+            between = ""
+        else:
+            pieces += [f'{between}"', _escaped(name, rest[name])]
+            between = '"'
+        between += ","
+    return offsets_and_data(pc.binary_join_element_wise(*pieces, f"{between[:-1]}}}\n", ""))[1]
+
+
+_FREE_TEXT: Final = frozenset(names(lambda column: column.kind in ("text", "json")))
+"""What may hold something that JSON escapes; ids, dates and instants never do."""
+_ESCAPED: Final = bytes(range(32)) + b'"\\'
+"""What JSON escapes in a text."""
+
+
+def _escaped(name: str, column: "pa.StringArray") -> "pa.StringArray":
+    """A column as it stands between the quotes of JSON."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_timestamp(array.type):
-        # Without its zone the cast is twenty times as fast; every one of ours is UTC.
-        array = pc.utf8_replace_slice(array.cast(pa.timestamp("us")).cast(pa.string()), 10, 11, "T")
-        array = pc.utf8_replace_slice(array, _TIMESTAMP_LENGTH, _TIMESTAMP_LENGTH, "Z")
-    elif pa.types.is_date32(array.type):
-        array = array.cast(pa.string())
-    return array
+    data = offsets_and_data(column)[1] if name in _FREE_TEXT else b""
+    if len(data.translate(None, _ESCAPED)) == len(data):
+        return column
+    words = column.dictionary_encode()
+    spelled = [encode_basestring(word)[1:-1] for word in words.dictionary.to_pylist()]
+    return pc.take(pa.array(spelled, pa.string()), words.indices)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TypeAlias
 
-from airflow_provider_clever.attendance import keys as rows
 from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
@@ -25,8 +24,8 @@ def quarantine(objects: Objects, district_id: str, rejected: Sequence[RejectedRo
     """
     shards: dict[str, Entries] = {}
     for row in rejected:
-        digest = hashlib.sha256(row.raw.encode(errors="surrogatepass")).hexdigest()
-        entry = {"reason": row.reason, "page": row.page, "row": row.row, "raw": rows.mended(row.raw)}
+        digest = hashlib.sha256(row.raw.encode()).hexdigest()
+        entry = {"reason": row.reason, "page": row.page, "row": row.row, "raw": row.raw}
         shards.setdefault(digest[0], {}).setdefault(digest, entry | {"first_seen": today.isoformat()})
     new, errors = 0, []
     for shard, entries in sorted(shards.items()):

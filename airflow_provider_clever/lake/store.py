@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
-from airflow_provider_clever.attendance import batches, merge
-from airflow_provider_clever.attendance import content as row_batches
-from airflow_provider_clever.attendance import keys as rows
+from airflow_provider_clever.attendance import merge
 from airflow_provider_clever.attendance.absence import DayEvidence
+from airflow_provider_clever.attendance.batches import Row, holds_only, rows_of
+from airflow_provider_clever.attendance.content import content_hash
 from airflow_provider_clever.attendance.merge import Counts, Prepared
-from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow, Rows
+from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
 from airflow_provider_clever.attendance.schema import PULLED_COLUMNS
+from airflow_provider_clever.attendance.values import canonical_json
 from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
 from airflow_provider_clever.lake import changes, layout, preflight, quarantine
 from airflow_provider_clever.lake.changes import ChangeRecord
@@ -47,7 +48,7 @@ class PullContext:
 
     :param today: the date (UTC) that the retention edge is reckoned from.
     :param sync_before: the district's last attendance sync as it stood before the first page was asked for, canonical
-        UTC text (rows.Columns); None if the district has never synced.
+        UTC text; None if the district has never synced.
     :param idempotency_key: of the run; None: no correction feed is written.
     :param write_changes: whether to write the correction feed.
     :raises ValueError: if ``sync_before`` is not canonical.
@@ -96,41 +97,11 @@ class PartitionOutcome:
     evidence: DayEvidence | None = field(default=None, repr=False)
 
 
-class _Pull(NamedTuple):
-    """A pulled day, ready to be compared and merged.
-
-    :param fresh: the rows that stand there afterwards if none stood there before.
-    :param settled: the same rows, ready to be merged; None for a batch, of which that is not made until it is needed.
-    """
-
-    fresh: "pa.RecordBatch"
-    fresh_hash: str
-    settled: Prepared | None
-
-    @property
-    def prepared(self) -> Prepared:
-        """The rows, ready to be merged."""
-        return self.settled or merge.prepare(batches.as_columns(self.fresh))
-
-    @property
-    def conflicts(self) -> list[rows.Row]:
-        """Pulled rows set aside for a newer one of the same key."""
-        return self.settled.conflicts if self.settled else []
-
-    @property
-    def counts(self) -> Counts:
-        """What is known before anything is compared."""
-        return Counts(conflicts=len(self.conflicts), duplicates=self.settled.duplicates if self.settled else 0)
-
-    def __repr__(self) -> str:
-        return f"_Pull({batches.length(self.fresh)} rows)"
-
-
 class _Decision(NamedTuple):
     """What to do about a partition: the outcome; and, if something changes, the rows that shall stand there."""
 
     outcome: PartitionOutcome
-    columns: "pa.RecordBatch | None" = None
+    rows: "pa.RecordBatch | None" = None
     before: str | None = None
     changes: Sequence[merge.Change] = ()
 
@@ -187,11 +158,16 @@ class Destination:
         """
         path = layout.partition_path(self.district_id, day.attendance_date, day.school_id, self.file_format)
         self._refuse_strangers(day)
-        pull = _pull(day.columns)
-        known, mark = self.known.of(path), Mark(pull.fresh_hash, batches.length(pull.fresh))
+        pulled = merge.prepare(day.rows)
+        mark = Mark(content_hash(pulled.rows), pulled.rows.num_rows)
+        known = self.known.of(path)
         if known is not None and known.holds(mark):
-            return _same(self._outcome(path, day, pull), day, mark, context)
-        return self._swap(path, lambda previous: self._decide(path, day, pull, previous, context), context, known)
+            return _same(_outcome(path, day, pulled), day, mark, context)
+
+        def decide(previous: bytes | None) -> _Decision:
+            return self._decide(path, day, pulled, mark, previous, context)
+
+        return self._swap(path, decide, context, known)
 
     def mark(
         self, school_id: str, attendance_date: str, found: DayEvidence, *, context: PullContext
@@ -218,7 +194,7 @@ class Destination:
             if previous is None:
                 return _Decision(outcome)
             landed = self._read(path, previous, self._format.read)
-            return _merged(outcome, merge.mark(landed.columns, found, missing_since=context.missing_since), landed)
+            return _merged(outcome, merge.mark(landed.rows, found, missing_since=context.missing_since), landed)
 
         return self._swap(path, decide, context)
 
@@ -238,14 +214,14 @@ class Destination:
             found = None if known is not None and known.version == ABSENT else self.objects.read(path)
             known = None
             decision = decide(found and found[0])
-            if decision.columns is None:
+            if decision.rows is None:
                 if found and decision.outcome.content_hash is not None:
                     self.known.note(path, found[1], Mark(decision.outcome.content_hash, decision.outcome.rows))
                 # Our own write may have arrived although the store's answer to it got lost.
                 return made.get(decision.outcome.content_hash, decision.outcome)
             outcome = self._keep_changes(decision, context)
             made[outcome.content_hash] = outcome
-            data = Content(self._format.write(decision.columns, outcome.content_hash or ""))
+            data = Content(self._format.write(decision.rows, outcome.content_hash or ""))
             try:
                 version = self.objects.write(path, data, found[1] if found else ABSENT)
             except PreconditionFailedError:
@@ -269,49 +245,33 @@ class Destination:
         expected = {
             "district_id": self.district_id,
             "school_id": day.school_id,
-            "attendance_date": day.attendance_date,
+            "attendance_date": date.fromisoformat(day.attendance_date),
         }
         for name, value in expected.items():
-            if not batches.has_only(day.columns, name, value):
+            if not holds_only(day.rows[name], value):
                 msg = (
                     f"rows with another {name} came with school {day.school_id} on {day.attendance_date}; nothing of "
                     "that day was landed"
                 )
                 raise CleverDataError(msg)
 
-    @staticmethod
-    def _outcome(path: str, day: PulledDay, pull: _Pull) -> PartitionOutcome:
-        """What is known of a day before it is compared."""
-        return PartitionOutcome(
-            path=path,
-            school_id=day.school_id,
-            attendance_date=day.attendance_date,
-            outcome="absent",
-            rows=0,
-            received=batches.length(day.columns),
-            content_hash=None,
-            counts=pull.counts,
-            rejected=tuple(_conflict(row) for row in pull.conflicts),
-        )
-
     def _decide(
-        self, path: str, day: PulledDay, pull: _Pull, previous: bytes | None, context: PullContext
+        self, path: str, day: PulledDay, pulled: Prepared, mark: Mark, previous: bytes | None, context: PullContext
     ) -> _Decision:
-        outcome = self._outcome(path, day, pull)
+        outcome = _outcome(path, day, pulled)
         if previous is None:
-            return _first(outcome, pull, context)
-        mark = self._read(path, previous, self._format.read_mark)
-        if mark == Mark(pull.fresh_hash, batches.length(pull.fresh)):
+            return _first(outcome, pulled, mark, context)
+        if self._read(path, previous, self._format.read_mark) == mark:
             return _Decision(_same(outcome, day, mark, context))
         landed = self._read(path, previous, self._format.read)
-        merged = merge.merge(landed.columns, pull.prepared)
+        merged = merge.merge(landed.rows, pulled)
         if _is_telling(day, context):
             found = merge.evidence(
-                landed.columns, merged.unseen, missing_since=context.missing_since, asked_at=day.asked_at
+                landed.rows, merged.unseen, missing_since=context.missing_since, asked_at=day.asked_at
             )
             outcome = replace(outcome, evidence=found)
         elif day.whole:
-            counts = replace(merged.counts, expired=merge.unmarked(landed.columns, merged.unseen))
+            counts = replace(merged.counts, expired=merge.unmarked(landed.rows, merged.unseen))
             merged = merged._replace(counts=counts)
         return _merged(outcome, merged, landed)
 
@@ -349,28 +309,29 @@ class Destination:
         return CleverPartitionError(f"{self.objects.root}/{path} cannot be merged into: {error}. {next_step}")
 
 
-def _pull(pulled: Rows) -> _Pull:
-    if not isinstance(pulled, dict):
-        if row_batches.is_settled(pulled):
-            return _Pull(pulled, row_batches.content_hash(pulled), None)
-        pulled = batches.as_columns(pulled)
-    try:
-        prepared = merge.prepare(pulled)
-        fresh = batches.as_batch(prepared.columns)
-        return _Pull(fresh, row_batches.content_hash(fresh), prepared)
-    except UnicodeEncodeError:
-        return _pull(rows.without_surrogates(pulled))
+def _outcome(path: str, day: PulledDay, pulled: Prepared) -> PartitionOutcome:
+    """What is known of a day before it is compared."""
+    return PartitionOutcome(
+        path=path,
+        school_id=day.school_id,
+        attendance_date=day.attendance_date,
+        outcome="absent",
+        rows=0,
+        received=day.rows.num_rows,
+        content_hash=None,
+        counts=Counts(conflicts=len(pulled.conflicts), duplicates=pulled.duplicates),
+        rejected=tuple(_conflict(row) for row in pulled.conflicts),
+    )
 
 
 def _merged(outcome: PartitionOutcome, merged: merge.Merged, landed: Landed) -> _Decision:
     """What to do about a partition that stood there before."""
-    outcome = replace(outcome, rows=batches.length(merged.columns), counts=merged.counts)
+    outcome = replace(outcome, rows=merged.rows.num_rows, counts=merged.counts)
     # The rows decide, in today's columns: a newer schema or another hash of the same rows is no reason to write.
-    if merged.columns == landed.columns:
+    if merged.rows.equals(landed.rows):
         return _Decision(replace(outcome, outcome="unchanged", content_hash=landed.content_hash))
-    batch = batches.as_batch(merged.columns)
-    outcome = replace(outcome, outcome="written", content_hash=row_batches.content_hash(batch))
-    return _Decision(outcome, batch, landed.content_hash, merged.changes)
+    outcome = replace(outcome, outcome="written", content_hash=content_hash(merged.rows))
+    return _Decision(outcome, merged.rows, landed.content_hash, merged.changes)
 
 
 def _is_telling(day: PulledDay, context: PullContext) -> bool:
@@ -384,25 +345,21 @@ def _same(outcome: PartitionOutcome, day: PulledDay, mark: Mark, context: PullCo
     return replace(outcome, outcome="unchanged", rows=mark.rows, content_hash=mark.content_hash, evidence=evidence)
 
 
-def _first(outcome: PartitionOutcome, pull: _Pull, context: PullContext) -> _Decision:
-    added = batches.length(pull.fresh)
-    if not added:
+def _first(outcome: PartitionOutcome, pulled: Prepared, mark: Mark, context: PullContext) -> _Decision:
+    """What to do about a partition of which nothing stood there before."""
+    if not mark.rows:
         return _Decision(outcome)
     outcome = replace(
         outcome,
         outcome="written",
-        rows=added,
-        content_hash=pull.fresh_hash,
-        counts=replace(outcome.counts, added=added),
+        rows=mark.rows,
+        content_hash=mark.content_hash,
+        counts=replace(outcome.counts, added=mark.rows),
     )
-    new = _additions(pull.fresh) if context.write_changes else []
-    return _Decision(outcome, pull.fresh, None, new)
+    new = [merge.Change(None, row) for row in rows_of(pulled.rows)] if context.write_changes else []
+    return _Decision(outcome, pulled.rows, None, new)
 
 
-def _additions(fresh: "pa.RecordBatch") -> list[merge.Change]:
-    columns = rows.with_marks(batches.as_columns(fresh))
-    return [merge.Change(None, row) for row in zip(*columns.values(), strict=True)]
-
-
-def _conflict(row: rows.Row) -> RejectedRow:
-    return RejectedRow(reason=CONFLICT_REASON, page=0, row=0, raw=rows.canonical_json(PULLED_COLUMNS, row))
+def _conflict(row: Row) -> RejectedRow:
+    present = {name: value for name, value in zip(PULLED_COLUMNS, row, strict=True) if value is not None}
+    return RejectedRow(reason=CONFLICT_REASON, page=0, row=0, raw=canonical_json(present))

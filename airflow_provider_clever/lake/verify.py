@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from airflow_provider_clever.attendance import keys as rows
-from airflow_provider_clever.attendance.batches import length
-from airflow_provider_clever.attendance.rows import Columns
+from airflow_provider_clever.attendance.keys import keys
 from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.dates import DateRange, gaps
 from airflow_provider_clever.exceptions import CleverLandingError
@@ -21,6 +21,7 @@ from airflow_provider_clever.storage.compressed import read_gzipped_json
 from airflow_provider_clever.storage.objects import Objects
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from fsspec import AbstractFileSystem
 
 READERS: Final = 8
@@ -98,7 +99,7 @@ class _Read(NamedTuple):
     """A partition that could be read."""
 
     name: PartitionName
-    columns: Columns
+    rows: "pa.RecordBatch"
     content_hash: str
 
     def __repr__(self) -> str:
@@ -277,19 +278,26 @@ def _checked_partition(path: str, name: PartitionName, data: Callable[[], bytes]
     except (DamagedPartitionError, CleverLandingError) as error:  # the latter: the store does not give it
         tally.add(Finding(kind="damaged", words=str(error), **where))
         return None
-    columns = landed.columns
     if landed.marked_hash not in (None, landed.content_hash):
         tally.add(Finding(kind="damaged", words="its rows are not those that were written", **where))
         return None
-    count = length(columns)
-    tally.read["rows"] += count
-    tally.add(Finding(kind="duplicate_keys", count=count - len(set(rows.keys(columns))), **where))
-    named = zip(columns["district_id"], columns["school_id"], columns["attendance_date"], strict=True)
-    here = (name.district_id, name.school_id, name.attendance_date)
-    tally.add(Finding(kind="misplaced_rows", count=sum(row != here for row in named), **where))
-    missing = count - columns["missing_since"].count(None)
+    rows = landed.rows
+    tally.read["rows"] += rows.num_rows
+    tally.add(Finding(kind="duplicate_keys", count=rows.num_rows - len(set(keys(rows))), **where))
+    tally.add(Finding(kind="misplaced_rows", count=_misplaced(rows, name), **where))
+    missing = rows.num_rows - rows["missing_since"].null_count
     tally.add(Finding(kind="missing_at_clever", count=missing, **where))
-    return _Read(name, columns, landed.content_hash)
+    return _Read(name, rows, landed.content_hash)
+
+
+def _misplaced(rows: "pa.RecordBatch", name: PartitionName) -> int:
+    """How many rows belong to another district, school or day."""
+    import pyarrow.compute as pc
+
+    here = (name.district_id, name.school_id, date.fromisoformat(name.attendance_date))
+    columns = (rows["district_id"], rows["school_id"], rows["attendance_date"])
+    is_here = (pc.equal(column, value) for column, value in zip(columns, here, strict=True))
+    return int(reduce(pc.and_, is_here).false_count)
 
 
 def _check_against_receipt(path: str, read: _Read, entry: _Spoken | None, tally: _Tally) -> None:
@@ -307,13 +315,11 @@ def _check_against_receipt(path: str, read: _Read, entry: _Spoken | None, tally:
 
 
 def _check_schools(path: str, read: _Read, school_of: dict[str, str], tally: _Tally) -> None:
-    columns = read.columns
+    names = ("student_id", "attendance_type", "missing_since")
     live = {
         student
-        for student, kind, missing in zip(
-            columns["student_id"], columns["attendance_type"], columns["missing_since"], strict=True
-        )
-        if student and kind == "daily" and missing is None
+        for student, kind, missing in zip(*(read.rows[name].to_pylist() for name in names), strict=True)
+        if kind == "daily" and missing is None
     }
     for student in sorted(live):
         if school_of.setdefault(student, read.name.school_id) != read.name.school_id:

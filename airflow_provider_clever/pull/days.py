@@ -1,13 +1,16 @@
 """The rows of one walk, in the order in which they come -> complete days, as soon as they are complete."""
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
-from airflow_provider_clever.attendance import batches
-from airflow_provider_clever.attendance.rows import Columns, PulledDay, Rows
+from airflow_provider_clever.attendance.batches import joined, pulled_schema
+from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.dates import ONE_DAY, DateRange
 from airflow_provider_clever.pull.chains import Chain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _FOR_NOW = "9999-12-31"
 """Until the next page says on which day it begins."""
@@ -31,32 +34,25 @@ class DayAssembler:
         self._first = chain.query.start
         self._last = chain.query.end
         self._open = self._first
-        self._parts: list[Rows] = []
+        self._parts: list[pa.RecordBatch] = []
         self._doubtful_until = ""
         self.newest_date: str | None = None
         self.asked_at = ""
         """When the walk's first page was asked for, canonical UTC text; empty: not known."""
 
-    def add(
-        self, rows: Rows, days: Iterable[tuple[int, int, str]] | None = None, *, has_rejected: bool = False
-    ) -> Iterator[PulledDay]:
+    def add(self, rows: "pa.RecordBatch", *, has_rejected: bool = False) -> Iterator[PulledDay]:
         """The days that these rows complete.
 
         :param rows: a page's rows.
-        :param days: start, end and date of each day's rows, in ascending order, if that is known; None: plain columns
-            in any order.
         :param has_rejected: True if the page had rows besides that were rejected. Default False.
         """
-        if days is None:
-            rows = _sorted_by_date(batches.as_columns(rows))
-            days = _stretches(rows["attendance_date"])
+        by_day = list(_by_day(rows))
         if has_rejected:
             self._doubtful_until = max(self._doubtful_until, _FOR_NOW)
-        elif self._doubtful_until == _FOR_NOW and batches.length(rows):
-            self._doubtful_until = str(batches.value(rows, "attendance_date", 0))
-        for start, end, day in days:
+        elif self._doubtful_until == _FOR_NOW and by_day:
+            self._doubtful_until = by_day[0][0]
+        for day, part in by_day:
             self.newest_date = max(day, self.newest_date or day)
-            part = batches.part(rows, start, end)
             if day < self._open:
                 yield from self._by_school(day, part, whole=False)
                 continue
@@ -87,38 +83,31 @@ class DayAssembler:
         while self._open < day:
             parts, self._parts = self._parts, []
             whole = self._chain.whole and self._open > self._doubtful_until
-            yield from self._by_school(self._open, batches.joined(parts), whole=whole)
+            yield from self._by_school(self._open, joined(parts, pulled_schema()), whole=whole)
             self._open = _next_day(self._open)
 
-    def _by_school(self, day: str, rows: Rows, *, whole: bool) -> Iterator[PulledDay]:
+    def _by_school(self, day: str, rows: "pa.RecordBatch", *, whole: bool) -> Iterator[PulledDay]:
         """A school's day is one partition; a section's rows lie in the partitions of the schools that they name."""
         if self._chain.query.school_id:
             yield PulledDay(self._chain.query.school_id, day, rows, whole, self.asked_at)
             return
-        columns = batches.as_columns(rows)
-        schools = columns["school_id"]
-        for school_id in sorted({str(school) for school in schools}):
-            own = [row for row, school in enumerate(schools) if school == school_id]
-            picked = {name: [column[row] for row in own] for name, column in columns.items()}
-            yield PulledDay(school_id, day, picked, whole, self.asked_at)
+        import pyarrow.compute as pc
+
+        for school_id in sorted(rows["school_id"].unique().to_pylist()):
+            yield PulledDay(school_id, day, rows.filter(pc.equal(rows["school_id"], school_id)), whole, self.asked_at)
 
 
-def _sorted_by_date(columns: Columns) -> Columns:
-    dates = [str(day) for day in columns["attendance_date"]]
-    if dates == sorted(dates):
-        return columns
-    order = sorted(range(len(dates)), key=dates.__getitem__)
-    return {name: [column[row] for row in order] for name, column in columns.items()}
+def _by_day(rows: "pa.RecordBatch") -> "Iterator[tuple[str, pa.RecordBatch]]":
+    """The rows of each day, in the order of the days."""
+    import pyarrow.compute as pc
 
-
-def _stretches(dates: list[str | None]) -> Iterator[tuple[int, int, str]]:
-    """Start, end and date of each stretch of equal dates in a sorted list."""
-    start = 0
-    while start < len(dates):
-        day = str(dates[start])
-        end = bisect_right(dates, day, start, key=str)
-        yield start, end, day
-        start = end
+    runs = pc.run_end_encode(rows["attendance_date"])
+    days, ends = runs.values.to_pylist(), runs.run_ends.to_pylist()
+    if days != sorted(set(days)):
+        yield from _by_day(rows.take(pc.array_sort_indices(rows["attendance_date"])))  # a stable order
+        return
+    for day, start, end in zip(days, [0, *ends], ends, strict=False):
+        yield day.isoformat(), rows.slice(start, end - start)
 
 
 def _next_day(day: str) -> str:

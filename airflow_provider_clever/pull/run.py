@@ -9,17 +9,13 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.fetcher import PageFetcher
 from airflow_provider_clever.api.messages import Response
-from airflow_provider_clever.api.rows import AttendancePage, decode_page
-from airflow_provider_clever.api.usual_pages import UsualPage, can_read, decode_usual_page
-from airflow_provider_clever.attendance.batches import length
+from airflow_provider_clever.api.pages import AttendancePage, decode_page, decode_page_to_land
 from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
-from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverDataError,
@@ -34,6 +30,7 @@ from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.checks import WalkCheck
 from airflow_provider_clever.pull.days import DayAssembler
 from airflow_provider_clever.pull.progress import Progress
+from airflow_provider_clever.pull.results import PullResult, ScopeResult
 from airflow_provider_clever.pull.threads import WalkingThreads
 from airflow_provider_clever.syncs import moment_text
 
@@ -58,64 +55,8 @@ REFUSALS_IN_A_ROW: Final = 8
 
 log = logging.getLogger(__name__)
 
-Page = TypeVar("Page", AttendancePage, AttendancePage | UsualPage)
-
 SetAside = Callable[[str, Sequence[RejectedRow]], object]
 """Takes a school's or section's id and its rows that cannot land."""
-
-
-@dataclass(slots=True)
-class ScopeResult:
-    """What a pull did for one school or section.
-
-    :param scope_id: the school or section.
-    :param received: rows that Clever sent, with those that were set aside.
-    :param rejected: rows that were set aside.
-    :param pages: pages that Clever sent.
-    :param covered: the days that came out complete.
-    :param doubted: the same, of walks with an answer that names another question; to be judged when all is known.
-    :param is_doubted: whether there was such an answer.
-    :param newest_date: the newest attendance date seen, ISO text; None without rows.
-    :param not_landed: days of a complete walk that did not land, ISO text; they do not count as covered.
-    :param errors: what ended walks before their end, or kept a day from landing.
-    """
-
-    scope_id: str
-    received: int = 0
-    rejected: int = 0
-    pages: int = 0
-    covered: list[DateRange] = field(default_factory=list)
-    doubted: list[DateRange] = field(default_factory=list)
-    is_doubted: bool = False
-    not_landed: set[str] = field(default_factory=set)
-    newest_date: str | None = None
-    errors: list[CleverError] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class PullResult:
-    """What a pull did, over all its walks.
-
-    :param scopes: per school or section, in the order in which they were asked for.
-    :param equal_keys: rows whose key was that of the last row of the page before.
-    :param surrogates_replaced: broken characters that were replaced.
-    :param unknown_values: per enum field, rows with a value that the documentation does not name.
-    """
-
-    scopes: dict[str, ScopeResult]
-    equal_keys: int = 0
-    surrogates_replaced: int = 0
-    unknown_values: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def received(self) -> int:
-        """Rows that Clever sent."""
-        return sum(scope.received for scope in self.scopes.values())
-
-    @property
-    def errors(self) -> list[CleverError]:
-        """What ended walks before their end."""
-        return [error for scope in self.scopes.values() for error in scope.errors]
 
 
 class _Walk:
@@ -184,7 +125,7 @@ class Pull:
 
         def collect(chain: Chain, fetcher: PageFetcher) -> None:
             walk = _Walk(chain, self._district_id)
-            for page in self._pages(chain, walk, fetcher, self._decoded):
+            for page in self._pages(chain, walk, fetcher, decode_page):
                 rows[id(chain)] += page.rows
                 if self._progress.rows > limit:
                     raise CleverSettingsError(
@@ -212,12 +153,11 @@ class Pull:
         :raises CleverLandingError: the store has refused several days and taken none in between.
         :raises CleverError: what no other school could escape.
         """
-        decode = self._usual_or_decoded if can_read() else self._decoded
 
         def land_walk(chain: Chain, fetcher: PageFetcher) -> None:
             walk = _Walk(chain, self._district_id)
-            for page in self._pages(chain, walk, fetcher, decode, when_fetched):
-                land_all(chain, _completed(walk.days, page))
+            for page in self._pages(chain, walk, fetcher, decode_page_to_land, when_fetched):
+                land_all(chain, walk.days.add(page.batch(), has_rejected=bool(page.rejected)))
             if not walk.is_broken:
                 land_all(chain, walk.days.finish())
             self._tally(chain, walk)
@@ -244,10 +184,13 @@ class Pull:
         chain: Chain,
         walk: _Walk,
         fetcher: PageFetcher,
-        decode: Callable[[bytes, _Walk], Page],
+        decode: Callable[[bytes, int], AttendancePage],
         when_fetched: Callable[[], object] = lambda: None,
-    ) -> Iterator[Page]:
-        """A walk's checked pages in order. What ends this walk alone is noted, and the walk marked as broken."""
+    ) -> Iterator[AttendancePage]:
+        """A walk's checked pages, in order.
+
+        An error that ends this walk alone is noted, and the walk marked as broken.
+        """
         is_fetched = False
         try:
             for response, is_last in fetcher.attendance(chain.query):
@@ -256,7 +199,7 @@ class Pull:
                     is_fetched = True
                     self._count_fetched(when_fetched)
                 with self._threads.in_turn():
-                    page = decode(response.body, walk)
+                    page = walk.check.check(decode(response.body, walk.check.pages + 1))
                 self._count(chain, page)
                 self._hand_over_rejected(chain, walk, page)
                 yield page
@@ -276,13 +219,13 @@ class Pull:
         if is_all:
             when_fetched()
 
-    def _count(self, chain: Chain, page: Page) -> None:
+    def _count(self, chain: Chain, page: AttendancePage) -> None:
         with self._lock:
             self._progress.pages += 1
-            self._progress.rows += length(page.columns)
+            self._progress.rows += len(page)
             self.result.scopes[chain.scope_id].rejected += len(page.rejected)
 
-    def _hand_over_rejected(self, chain: Chain, walk: _Walk, page: Page) -> None:
+    def _hand_over_rejected(self, chain: Chain, walk: _Walk, page: AttendancePage) -> None:
         """Have rows set aside that cannot land. If they cannot be kept, their walk covers nothing and is due again."""
         if not page.rejected:
             return
@@ -308,17 +251,6 @@ class Pull:
             is_the_store = self._refusals >= REFUSALS_IN_A_ROW
         if is_the_store:
             raise error
-
-    @staticmethod
-    def _decoded(body: bytes, walk: _Walk) -> AttendancePage:
-        return walk.check.check(decode_page(body, walk.check.pages + 1))
-
-    @staticmethod
-    def _usual_or_decoded(body: bytes, walk: _Walk) -> AttendancePage | UsualPage:
-        page = decode_usual_page(body)
-        if page is not None and walk.check.takes(page):
-            return page
-        return Pull._decoded(body, walk)
 
     def _tally(self, chain: Chain, walk: _Walk) -> None:
         with self._lock:
@@ -366,10 +298,3 @@ class Pull:
                         " proxies in between if it stays."
                     )
                 )
-
-
-def _completed(days: DayAssembler, page: AttendancePage | UsualPage) -> Iterator[PulledDay]:
-    """The days that a page completes."""
-    if isinstance(page, UsualPage):
-        return days.add(page.columns, page.days)
-    return days.add(page.columns, has_rejected=bool(page.rejected))

@@ -16,7 +16,7 @@ from airflow_provider_clever.lake.receipt_files import write_receipt
 from airflow_provider_clever.lake.store import Destination, PullContext
 from airflow_provider_clever.models import District
 from airflow_provider_clever.pull.late_answers import LateAnswer
-from airflow_provider_clever.pull.run import PullResult, ScopeResult
+from airflow_provider_clever.pull.results import PullResult, ScopeResult
 from airflow_provider_clever.pull.stopping import stopped
 from airflow_provider_clever.syncs import last_sync_text, moment_text
 from airflow_provider_clever.transfer.asking import Asking

@@ -11,7 +11,7 @@ from airflow_provider_clever.lake.answers import HOW_TO_ANSWER, Withheld, to_jso
 from airflow_provider_clever.lake.receipts import SchoolState
 from airflow_provider_clever.models import District
 from airflow_provider_clever.pull.question import Question
-from airflow_provider_clever.pull.run import PullResult, ScopeResult
+from airflow_provider_clever.pull.results import PullResult, ScopeResult
 from airflow_provider_clever.syncs import last_sync_text
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from airflow_provider_clever.lake.receipts import Asked, Receipt, SchoolReceipt,
 from airflow_provider_clever.lake.store import PartitionOutcome
 from airflow_provider_clever.pull.chains import Scope
 from airflow_provider_clever.pull.question import Question
-from airflow_provider_clever.pull.run import PullResult, ScopeResult
+from airflow_provider_clever.pull.results import PullResult, ScopeResult
 
 _NAMED: Final = ("airflow-provider-clever", "pyarrow")
 

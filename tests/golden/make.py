@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from airflow_provider_clever.attendance import keys as rows
+from airflow_provider_clever.attendance.schema import SCHEMA_VERSION
 from tests.golden.pulling import pull
 from tests.golden.recorded import night
 
@@ -69,7 +69,7 @@ def rows_in(lake: Path) -> str:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    target = LAKES / f"schema-{rows.SCHEMA_VERSION}"
+    target = LAKES / f"schema-{SCHEMA_VERSION}"
     if target.exists():
         sys.exit(f"{target} stands there, and is never written again.")
     make(target)

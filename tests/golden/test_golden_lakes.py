@@ -6,10 +6,11 @@ from datetime import date
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pytest
 
-from airflow_provider_clever.attendance.rows import Columns
-from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, names_of
+from airflow_provider_clever.attendance.batches import batch_of, empty, landed_schema, rows_of
+from airflow_provider_clever.attendance.schema import names_of
 from airflow_provider_clever.attendance.upgrade import upgrade
 from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.lake import changes
@@ -38,10 +39,14 @@ def written_rows(golden: Golden) -> list[Row]:
 
 def upgraded_rows(golden: Golden) -> list[Row]:
     """The same rows in today's columns."""
-    found = json.loads((golden.kept / ROWS).read_text())
     version = int(golden.kept.name.removeprefix("schema-"))
-    columns = upgrade({name: [row[name] for row in found] for name in names_of(version)}, version)
-    return as_text(dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+    rows = (tuple(row[name] for name in names_of(version)) for row in json.loads((golden.kept / ROWS).read_text()))
+    return as_text(listed(upgrade(batch_of(rows, landed_schema(version)), version)))
+
+
+def listed(batch: pa.RecordBatch) -> list[Row]:
+    """A batch as a list of rows, every value as canonical text."""
+    return [dict(zip(batch.schema.names, values, strict=True)) for values in rows_of(batch)]
 
 
 @pytest.mark.parametrize("kept", sorted(LAKES.iterdir()), ids=lambda kept: kept.name)
@@ -104,11 +109,10 @@ def test_its_changes_lead_from_nothing_to_what_its_receipts_say(golden: Golden) 
             hashes = {day: changes.short_hash(partition.content_hash) for day, partition in school.written.items()}
             newest |= {(school_id, day): mark for day, mark in (hashes | school.unchanged).items()}
     assert newest.keys() == documents.keys()
-    nothing: Columns = {name: [] for name in LANDED_COLUMNS}
+    nothing = empty(landed_schema())
     rows = []
     for partition, found in documents.items():
-        columns = changes.replay(nothing, found, newest[partition])
-        rows += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        rows += listed(changes.replay(nothing, found, newest[partition]))
     assert as_text(rows) == upgraded_rows(golden)
 
 

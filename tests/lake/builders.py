@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from airflow_provider_clever.attendance import batches
-from airflow_provider_clever.attendance import content as row_batches
-from airflow_provider_clever.attendance.rows import Columns, PulledDay
+import pyarrow as pa
+
+from airflow_provider_clever.attendance import content
+from airflow_provider_clever.attendance.batches import batch_of, landed_schema, pulled_schema, rows_of
+from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, PULLED_COLUMNS
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.store import Destination, PartitionOutcome, PullContext
@@ -56,21 +58,25 @@ def row(student: str = "a", **values: Any) -> dict[str, str | None]:
     }
 
 
-def pulled(rows: Iterable[dict[str, str | None]]) -> Columns:
+def pulled(rows: Iterable[dict[str, str | None]]) -> pa.RecordBatch:
     """Rows as a pull hands them over."""
-    rows = list(rows)
-    return {name: [one[name] for one in rows] for name in PULLED_COLUMNS}
+    return batch_of((tuple(one[name] for name in PULLED_COLUMNS) for one in rows), pulled_schema())
 
 
-def landed(rows: Iterable[dict[str, str | None]]) -> Columns:
+def landed(rows: Iterable[dict[str, str | None]]) -> pa.RecordBatch:
     """Rows as a partition holds them."""
-    rows = [{"missing_since": None, **one} for one in rows]
-    return {name: [one[name] for one in rows] for name in LANDED_COLUMNS}
+    marked = ({"missing_since": None, **one} for one in rows)
+    return batch_of((tuple(one[name] for name in LANDED_COLUMNS) for one in marked), landed_schema())
 
 
-def listed(columns: Columns) -> list[dict[str, str | None]]:
-    """Columns as a list of rows."""
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+def listed(batch: pa.RecordBatch) -> list[dict[str, str | None]]:
+    """A batch as a list of rows, every value as canonical text."""
+    return [dict(zip(batch.schema.names, values, strict=True)) for values in rows_of(batch)]
+
+
+def texts(batch: pa.RecordBatch, name: str) -> list[str | None]:
+    """One column as canonical text."""
+    return [one[name] for one in listed(batch)]
 
 
 def day(
@@ -97,11 +103,6 @@ def land_and_mark(lake: Destination, pulled_day: PulledDay, context: PullContext
     )
 
 
-def content_hash(columns: Columns) -> str:
-    """The content hash of landed rows."""
-    return row_batches.content_hash(batches.as_batch(columns))
-
-
-def written(file_format: str, columns: Columns) -> bytes:
+def written(file_format: str, rows: pa.RecordBatch) -> bytes:
     """Landed rows as a file."""
-    return FORMATS[file_format].write(batches.as_batch(columns), content_hash(columns))
+    return FORMATS[file_format].write(rows, content.content_hash(rows))

@@ -9,18 +9,18 @@ import threading
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from airflow_provider_clever.attendance import keys as rows
-from airflow_provider_clever.attendance.batches import length
-from airflow_provider_clever.attendance.rows import Columns
+from airflow_provider_clever.attendance.content import content_hash
+from airflow_provider_clever.attendance.keys import keys
 from airflow_provider_clever.lake import changes, layout, receipts
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.lake.verify import verify
 from airflow_provider_clever.storage.compressed import read_gzipped_json
 from tests.lake import lander
-from tests.lake.builders import DISTRICT, content_hash
+from tests.lake.builders import DISTRICT, texts
 from tests.lake.emulators import Store
 
 ROUNDS = int(os.environ.get("CLEVER_CRASH_ROUNDS", "12"))
@@ -43,37 +43,37 @@ class Reader(threading.Thread):
                 self.reads += 1
                 name = layout.parse_partition_path(path)
                 try:
-                    columns = self.format.read(data).columns
+                    rows = self.format.read(data).rows
                 except ValueError as error:
                     self.bad.append(f"{path}: {error}")
                     continue
-                if name is None or _fingerprint(columns) not in self.allowed:
+                if name is None or _fingerprint(rows) not in self.allowed:
                     self.bad.append(f"{path}: neither the rows before nor the rows after")
             self.stop.wait(3 * (time.monotonic() - began))  # leave most of an emulator's time to the pull
 
 
-def _fingerprint(columns: Columns) -> str:
-    school = lander.SCHOOLS.index(str(columns["school_id"][0]))
-    number = lander.DAYS.index(str(columns["attendance_date"][0]))
-    return _due_fingerprint(school, number, _state(columns))
+def _fingerprint(rows: pa.RecordBatch) -> str:
+    school = lander.SCHOOLS.index(str(texts(rows, "school_id")[0]))
+    number = lander.DAYS.index(str(texts(rows, "attendance_date")[0]))
+    return _due_fingerprint(school, number, _state(rows))
 
 
 def _due_fingerprint(school: int, number: int, state: dict) -> str:
     return repr((school, number, sorted(state.items())))
 
 
-def _state(columns: Columns) -> dict:
-    assert len(set(rows.keys(columns))) == length(columns)
-    marked = zip(columns["attendance_status"], columns["missing_since"], strict=True)
-    return dict(zip(columns["student_id"], marked, strict=True))
+def _state(rows: pa.RecordBatch) -> dict:
+    assert len(set(keys(rows))) == rows.num_rows
+    marked = zip(texts(rows, "attendance_status"), texts(rows, "missing_since"), strict=True)
+    return dict(zip(texts(rows, "student_id"), marked, strict=True))
 
 
-def _landed(store: Store, file_format: str) -> dict[tuple[str, str], Columns]:
+def _landed(store: Store, file_format: str) -> dict[tuple[str, str], pa.RecordBatch]:
     found = {}
     for path, data in lander.partitions(store):
         name = layout.parse_partition_path(path)
         assert name is not None, path
-        found[name.school_id, name.attendance_date] = FORMATS[file_format].read(data).columns
+        found[name.school_id, name.attendance_date] = FORMATS[file_format].read(data).rows
     return found
 
 
@@ -115,7 +115,7 @@ def test_a_pull_killed_at_any_moment_and_run_again_lands_exactly_what_is_due(
         ended, seconds = _killed_after(store, file_format, version, tmp_path / f"retry{version}", None)
         assert ended
         after = _landed(store, file_format)
-        assert {key: _state(columns) for key, columns in after.items()} == {
+        assert {key: _state(rows) for key, rows in after.items()} == {
             (school_id, day): lander.due(version, school, number)
             for school, school_id in enumerate(lander.SCHOOLS)
             for number, day in enumerate(lander.DAYS)
@@ -146,12 +146,12 @@ def _assert_changes_add_up(destination: Destination, version: int, before: dict,
     receipt = receipts.Receipt.from_json(read_gzipped_json(found[0]))
     assert receipt.changes is not None
     documents = [changes.read_change(destination.objects, path) for path in receipt.changes]
-    for (school_id, day), columns in after.items():
+    for (school_id, day), rows in after.items():
         mine = [
             document
             for document in documents
             if (document["school_id"], document["attendance_date"]) == (school_id, day)
         ]
         assert 1 <= len(mine) <= 2  # the rows that came; the rows that did not
-        expected = changes.short_hash(content_hash(columns))
-        assert changes.replay(before[school_id, day], mine, expected) == columns
+        expected = changes.short_hash(content_hash(rows))
+        assert changes.replay(before[school_id, day], mine, expected) == rows

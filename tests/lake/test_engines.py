@@ -37,7 +37,7 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str, lis
                 pulled = day(pull, school_id=SCHOOL, attendance_date=attendance_date)
                 outcome = land_and_mark(lake, pulled, context(write_changes=False))
             assert outcome.counts.missing == 1
-            for number, one in enumerate(listed(day(found, school_id=SCHOOL, attendance_date=attendance_date).columns)):
+            for number, one in enumerate(listed(day(found, school_id=SCHOOL, attendance_date=attendance_date).rows)):
                 expected.append(_typed({**one, "missing_since": None if number else SYNC}, request.param))
         lake.quarantine([], today=date(2026, 4, 1))
     return root, request.param, sorted(expected, key=repr)

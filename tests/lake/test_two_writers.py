@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_clever.attendance import keys as rows
+from airflow_provider_clever.attendance.keys import keys
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.store import Destination
 from tests.lake import lander
-from tests.lake.builders import DISTRICT, context, day, row
+from tests.lake.builders import DISTRICT, context, day, row, texts
 from tests.lake.emulators import Store
 
 ROUNDS = int(os.environ.get("CLEVER_RACE_ROUNDS", "6"))
@@ -42,10 +42,9 @@ def test_two_processes_landing_one_schools_days_at_once_lose_no_newest_version(d
         for path, data in found.items():
             name = layout.parse_partition_path(path)
             assert name is not None
-            columns = FORMATS[file_format].read(data).columns
-            keys = rows.keys(columns)
-            assert len(set(keys)) == len(keys)
-            versions = dict(zip(columns["student_id"], columns["attendance_status"], strict=True))
+            rows = FORMATS[file_format].read(data).rows
+            assert len(set(keys(rows))) == rows.num_rows
+            versions = dict(zip(texts(rows, "student_id"), texts(rows, "attendance_status"), strict=True))
             assert versions == _newest(lander.DAYS.index(name.attendance_date))
 
 
@@ -68,8 +67,9 @@ def test_threads_that_add_to_one_partition_at_once_lose_nothing(any_store: Store
     with ThreadPoolExecutor(6) as writers:
         assert set(writers.map(add, range(12))) == {"written"}
     ((_, data),) = lander.partitions(any_store)
-    columns = FORMATS[file_format].read(data).columns
-    assert columns["student_id"] == sorted(f"student{number}" for number in range(12))
+    assert texts(FORMATS[file_format].read(data).rows, "student_id") == sorted(
+        f"student{number}" for number in range(12)
+    )
 
 
 def test_a_section_pull_beside_a_whole_pull_marks_nothing(any_store: Store) -> None:
@@ -84,6 +84,5 @@ def test_a_section_pull_beside_a_whole_pull_marks_nothing(any_store: Store) -> N
     with ThreadPoolExecutor(4) as writers:
         list(writers.map(land, range(8)))
     ((_, data),) = lander.partitions(any_store)
-    columns = FORMATS["parquet"].read(data).columns
-    assert len(columns["student_id"]) == 3
-    assert columns["missing_since"] == [None] * 3
+    rows = FORMATS["parquet"].read(data).rows
+    assert (rows.num_rows, texts(rows, "missing_since")) == (3, [None] * 3)

@@ -4,9 +4,10 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from airflow_provider_clever.attendance.rows import Columns, RejectedRow
+from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
@@ -76,9 +77,9 @@ class Lake:
         name = f"attendance/district={DISTRICT}/date={DAYS[number]}/school-{SCHOOLS[school]}.{end}"
         return Path(self.store.root) / name
 
-    def forge(self, school: int, number: int, columns: Columns) -> None:
+    def forge(self, school: int, number: int, rows: pa.RecordBatch) -> None:
         """Put rows of one's own into a partition, well written."""
-        self.path(school, number).write_bytes(written(self.file_format, columns))
+        self.path(school, number).write_bytes(written(self.file_format, rows))
 
     def verify(self, **options) -> VerifyReport:
         return verify(self.store.filesystem(), self.store.root, **options)
@@ -92,7 +93,7 @@ def lake(local: Store, file_format: str) -> Lake:
     return Lake(local, file_format)
 
 
-def mine(school: int, number: int, *students: str, **values: str) -> Columns:
+def mine(school: int, number: int, *students: str, **values: str) -> pa.RecordBatch:
     return landed(
         [
             row(student, **{"school_id": SCHOOLS[school], "attendance_date": DAYS[number], **values})
@@ -128,9 +129,8 @@ def test_one_flipped_byte_anywhere_is_damage(lake: Lake) -> None:
         # Some bytes say nothing of the rows: a library's version, a statistic, a time. The rows are then as written.
         assert found in ({"damaged": 1}, {"disagreeing": 1}, {}), position
         if not found:
-            assert (
-                FORMATS[lake.file_format].read(bytes(flipped)).columns == FORMATS[lake.file_format].read(whole).columns
-            )
+            read = FORMATS[lake.file_format].read
+            assert read(bytes(flipped)).rows == read(whole).rows
 
 
 @BOTH

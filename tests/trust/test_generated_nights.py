@@ -20,8 +20,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.exchange import RetryPolicy
-from airflow_provider_clever.attendance import keys as rows
 from airflow_provider_clever.attendance.absence import AbsenceRules
+from airflow_provider_clever.attendance.keys import keys
 from airflow_provider_clever.dates import first_retained
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake.formats import FORMATS
@@ -36,6 +36,7 @@ from airflow_provider_clever.ledger.task_sizing import PullTask
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.transfer.transfer import Transfer
+from tests.lake.builders import texts
 from tests.support.asking import settings_for
 
 NIGHTS = int(os.environ.get("CLEVER_TRUST_NIGHTS", "60"))
@@ -210,9 +211,9 @@ class Story:
 
 
 def read_partition(data: bytes) -> dict[Key, tuple[str | None, str | None]]:
-    columns = FORMATS["jsonl"].read(data).columns
-    values = zip(columns["attendance_status"], columns["missing_since"], strict=True)
-    places = zip(columns["attendance_date"], columns["school_id"], rows.keys(columns), strict=True)
+    rows = FORMATS["jsonl"].read(data).rows
+    values = zip(texts(rows, "attendance_status"), texts(rows, "missing_since"), strict=True)
+    places = zip(texts(rows, "attendance_date"), texts(rows, "school_id"), keys(rows), strict=True)
     return {(str(day), str(school), *key): value for (day, school, key), value in zip(places, values, strict=True)}
 
 

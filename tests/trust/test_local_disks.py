@@ -37,7 +37,7 @@ def lock_of(root: str, path: str) -> Lock:
 
 
 def rows_of(root: Path | str, path: str = PATH) -> list[dict[str, Any]]:
-    return listed(FORMATS["jsonl"].read((Path(root) / path).read_bytes()).columns)
+    return listed(FORMATS["jsonl"].read((Path(root) / path).read_bytes()).rows)
 
 
 def _mount(*arguments: str) -> None:

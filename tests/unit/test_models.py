@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
+from airflow_provider_clever.attendance.batches import batch_of, pulled_schema
 from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
-from airflow_provider_clever.attendance.schema import PULLED_COLUMNS
 from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.models import AttendanceRecord, District, DistrictToken
 
@@ -60,7 +60,9 @@ def test_a_district_keeps_nobodys_contact_data() -> None:
 def test_no_repr_holds_a_token_or_a_row() -> None:
     token = DistrictToken.model_validate({"district_id": "d1", "access_token": "canary"})
     rejected = RejectedRow("student_id is missing", 1, 2, '{"excuse_code":"canary"}')
-    day = PulledDay("s1", "2026-01-05", {name: ["canary"] for name in PULLED_COLUMNS}, whole=True)
+    day = PulledDay(
+        "s1", "2026-01-05", batch_of([("2026-01-05", *["canary"] * 8, None, None, None)], pulled_schema()), whole=True
+    )
     assert "canary" not in repr([token, rejected, day])
 
 

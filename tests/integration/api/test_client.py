@@ -12,8 +12,8 @@ import pytest
 from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.endpoints import AttendanceQuery, attendance_request
 from airflow_provider_clever.api.links import page_links
+from airflow_provider_clever.api.pages import decode_page
 from airflow_provider_clever.api.paging import Walk
-from airflow_provider_clever.api.rows import decode_page
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverDataError,

@@ -1,12 +1,14 @@
-"""What is landed, said once more without Arrow: the oracle for the content hash and for lines of JSON."""
+"""What is landed, said once more of plain text: the oracle for the content hash and for lines of JSON."""
 
 import hashlib
 import json
 import struct
 from itertools import accumulate
 
-from airflow_provider_clever.attendance.rows import Columns
 from airflow_provider_clever.attendance.schema import LANDED_COLUMNS
+
+Columns = dict[str, list[str | None]]
+"""Landed rows by column, as canonical text."""
 
 _OFTEN_CONSTANT = ("attendance_date", "school_id", "district_id", "missing_since", "_extra")
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_clever.attendance import keys as rows
 from airflow_provider_clever.attendance import merge
-from airflow_provider_clever.attendance.schema import LANDED_COLUMNS
+from airflow_provider_clever.attendance.batches import landed_schema
+from airflow_provider_clever.attendance.content import content_hash
 from airflow_provider_clever.lake import formats
 from airflow_provider_clever.storage.compressed import gzipped, gzipped_json, read_gzipped_json
-from tests.lake.builders import NASTY, SYNC, content_hash, landed, pulled, row, written
+from tests.lake.builders import NASTY, SYNC, landed, pulled, row, written
 
 BOTH = pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -41,17 +41,16 @@ def test_rows_come_back_as_they_were_written(file_format: str, found: list) -> N
     columns = landed(found)
     data = written(file_format, columns)
     back = formats.FORMATS[file_format].read(data)
-    assert back.columns == columns
-    assert list(back.columns) == list(LANDED_COLUMNS)
+    assert back.rows == columns
+    assert back.rows.schema == landed_schema()
     assert formats.FORMATS[file_format].read_mark(data) == (content_hash(columns), len(found))
 
 
 @BOTH
 def test_the_same_rows_give_the_same_bytes(file_format: str) -> None:
     columns = landed([row("a"), row("b", excuse_code="é")])
-    assert written(file_format, columns) == written(
-        file_format, {name: list(values) for name, values in columns.items()}
-    )
+    longer = landed([row("0"), row("a"), row("b", excuse_code="é"), row("c")])
+    assert written(file_format, columns) == written(file_format, longer[1:3])
 
 
 @BOTH
@@ -146,10 +145,11 @@ def test_a_value_that_holds_the_separator_is_not_two_values() -> None:
     assert len(hashes) == 3
 
 
-def test_lone_surrogates_are_replaced_and_pairs_joined() -> None:
-    mended = rows.without_surrogates(landed([row(excuse_code="\ud83d\ude00 \ud83d")]))
-    assert mended["excuse_code"] == ["😀 \ufffd"]
-    assert mended["section_id"] == [None]
+@pytest.mark.parametrize("value", ["2026-13-01", "yesterday", "2026-04-01T00:00:00"])
+def test_a_line_with_a_day_that_is_none_is_damaged(value: str) -> None:
+    lines = gzip.decompress(written("jsonl", landed([row("a")]))).replace(b'"2026-04-01"', f'"{value}"'.encode())
+    with pytest.raises(formats.DamagedPartitionError, match="none that its column can hold"):
+        formats.FORMATS["jsonl"].read(gzipped(lines))
 
 
 def test_nothing_prints_a_row() -> None:

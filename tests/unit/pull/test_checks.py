@@ -1,4 +1,4 @@
-"""A walk's pages are judged alike, whether they came in Arrow or in plain columns."""
+"""A page belongs to its walk, or its strangers are set aside, or it ends the pull."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clever.api.endpoints import AttendanceQuery
-from airflow_provider_clever.api.rows import AttendancePage, decode_page
-from airflow_provider_clever.api.usual_pages import UsualPage, decode_usual_page
-from airflow_provider_clever.attendance.batches import as_columns
-from airflow_provider_clever.attendance.rows import Columns, RejectedRow
+from airflow_provider_clever.api.pages import decode_page
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
 from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.checks import WalkCheck
@@ -46,94 +43,74 @@ def walk(*, section: bool = False) -> WalkCheck:
     return WalkCheck(Chain(query, whole=not section), DISTRICT)
 
 
-def usual(*rows: dict[str, Any]) -> UsualPage:
-    page = decode_usual_page(body(*rows))
-    assert page is not None
-    return page
-
-
-def judged(check: WalkCheck, page: bytes, *, in_arrow: bool) -> tuple[Columns, list[RejectedRow]]:
-    """What is left of a page, and what is set aside."""
-    found = decode_usual_page(page) if in_arrow else None
-    if found is not None and check.takes(found):
-        return as_columns(found.columns), []
-    plain: AttendancePage = check.check(decode_page(page, check.pages + 1))
-    return plain.columns, list(plain.rejected)
-
-
-def told(pages: list[bytes], in_arrow: list[bool], *, section: bool = False) -> list[Any]:
-    """All that a walk says of its pages, up to the error that ends it."""
-    check = walk(section=section)
-    found: list[Any] = []
-    try:
-        for page, usual_if_it_is in zip(pages, in_arrow, strict=True):
-            found.append(judged(check, page, in_arrow=usual_if_it_is))
-    except (CleverDataError, CleverProtocolError) as error:
-        found.append((type(error), str(error)))
-    return [
-        *found,
-        (check.pages, check.received, check.equal_keys, check.surrogates_replaced, dict(check.unknown_values)),
-    ]
+def kept_and_reasons(check: WalkCheck, *rows: dict[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    """The rows that are left of a page, and which were set aside and why."""
+    page = check.check(decode_page(body(*rows), check.pages + 1))
+    assert page.batch().num_rows == len(page) == len(page.rows)
+    assert all(one.page == check.pages and json.loads(one.raw) in rows for one in page.rejected)
+    return page.rows, [(one.row, one.reason) for one in page.rejected]
 
 
 def test_a_page_of_this_walk_is_taken_and_counted():
     check = walk()
+    rows = [row("a"), row("b", attendance_status="sick"), row("a", attendance_date=DAYS[2])]
 
-    assert check.takes(usual(row("a"), row("b", attendance_status="sick"), row("a", attendance_date=DAYS[2])))
+    assert kept_and_reasons(check, *rows) == (rows, [])
 
     assert (check.pages, check.received, check.unknown_values) == (1, 3, {"attendance_status": 1})
 
 
+OUTSIDE = "attendance_date is outside the dates that were asked for"
 STRANGERS = {
-    "another district": {"district_id": OTHER},
-    "another school": {"school_id": OTHER},
-    "a day too early": {"attendance_date": DAYS[0]},
-    "a day too late": {"attendance_date": DAYS[3]},
+    "another school": ({"school_id": OTHER}, "school_id is not the school that was asked for"),
+    "a day too early": ({"attendance_date": DAYS[0]}, OUTSIDE),
+    "a day too late": ({"attendance_date": DAYS[3]}, OUTSIDE),
+    "both": ({"attendance_date": DAYS[3], "school_id": OTHER}, OUTSIDE),
 }
 
 
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "between", "last"])
-@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
-def test_a_page_with_a_stranger_is_not_taken_and_counts_nothing(stranger: dict[str, str], place: int):
+@pytest.mark.parametrize(("stranger", "reason"), STRANGERS.values(), ids=STRANGERS)
+def test_a_stranger_is_set_aside_and_counted_and_the_others_stay(stranger: dict[str, str], reason: str, place: int):
     check = walk()
     rows = [row("a"), row("b")]
     rows.insert(place, row("s", **stranger))
-    page = usual(*sorted(rows, key=lambda one: one["attendance_date"]))
 
-    assert not check.takes(page)
+    assert kept_and_reasons(check, *rows) == ([row("a"), row("b")], [(place + 1, reason)])
 
-    assert (check.pages, check.received, check.equal_keys, check.unknown_values) == (0, 0, 0, {})
-
-
-@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
-def test_a_stranger_is_dealt_with_as_in_plain_columns(stranger: dict[str, str]):
-    rows = sorted([row("a"), row("s", **stranger)], key=lambda one: one["attendance_date"])
-    pages = [body(row("a")), body(*rows), body(row("z"))]
-
-    in_arrow = told(pages, [True] * 3)
-
-    assert in_arrow == told(pages, [False] * 3)
-    if "district_id" in stranger:
-        assert in_arrow[1][0] is CleverDataError
-    else:
-        [set_aside] = in_arrow[1][1]
-        assert (set_aside.page, json.loads(set_aside.raw)["student_id"]) == (2, "s")
+    assert (check.pages, check.received) == (1, 3)
 
 
-def test_a_sections_page_may_name_any_school_but_no_other_day_or_district():
-    assert walk(section=True).takes(usual(row("a"), row("b", school_id=OTHER)))
-    assert not walk(section=True).takes(usual(row("a", attendance_date=DAYS[0])))
-    assert not walk(section=True).takes(usual(row("a"), row("b", district_id=OTHER)))
+def test_a_row_of_another_district_ends_the_pull():
+    for page in ([row("a"), row("s", district_id=OTHER)], [row("s", district_id=OTHER)] * 2):
+        with pytest.raises(CleverDataError, match="rows of another district"):
+            kept_and_reasons(walk(), *page)
 
 
-@pytest.mark.parametrize("in_arrow", [[True] * 3, [False] * 3, [True, False, True], [False, True, False]], ids=str)
-def test_a_walk_that_goes_back_or_round_in_circles_is_noticed_in_both_forms(in_arrow: list[bool]):
-    back = [body(row("b")), body(row("c")), body(row("a"))]
-    circle = [body(row("b"))] * 3
+def test_a_sections_page_may_name_any_school_but_no_other_day():
+    rows = [row("a"), row("b", school_id=OTHER), row("c", attendance_date=DAYS[0])]
+    assert kept_and_reasons(walk(section=True), *rows) == (rows[:2], [(3, OUTSIDE)])
 
-    assert told(back, in_arrow)[2][0] is CleverProtocolError
-    assert told(circle, in_arrow)[2][0] is CleverProtocolError
-    assert told([body(row("a"), row("b")), body(row("b")), body(row("b"), row("c"))], in_arrow)[-1][:3] == (3, 5, 2)
+
+def test_a_walk_that_goes_back_or_round_in_circles_is_noticed():
+    for *before, again in (["b", "c", "a"], ["b", "b", "b"]):
+        check = walk()
+        for student in before:
+            kept_and_reasons(check, row(student))
+        with pytest.raises(CleverProtocolError, match=r"Page 3 of .* does not come after"):
+            kept_and_reasons(check, row(again))
+    check = walk()
+    for students in ("ab", "b", "bc"):
+        kept_and_reasons(check, *map(row, students))
+    assert (check.pages, check.received, check.equal_keys) == (3, 5, 2)
+
+
+def test_a_walk_of_strangers_alone_goes_round_in_circles_too():
+    check = walk()
+    for _ in range(2):
+        kept_and_reasons(check, row("s", school_id=OTHER))
+    with pytest.raises(CleverProtocolError, match="does not come after"):
+        kept_and_reasons(check, row("s", school_id=OTHER))
 
 
 ROWS = st.builds(
@@ -149,26 +126,18 @@ ROWS = st.builds(
 )
 
 
-def place(one: dict[str, Any]) -> tuple[str, ...]:
-    return (one["attendance_date"], one["student_id"], one["section_id"] or "0" * 24, one["school_id"])
-
-
 @settings(deadline=None)  # the first example pays for loading pyarrow
-@given(
-    drawn=st.lists(st.tuples(st.lists(ROWS, max_size=4), st.booleans()), max_size=5),
-    is_in_order=st.booleans(),
-    section=st.booleans(),
-)
-def test_any_walk_is_judged_alike_in_both_forms(
-    drawn: list[tuple[list[dict[str, Any]], bool]], is_in_order: bool, section: bool
-):
-    pages = [found for found, _ in drawn]
-    if is_in_order:
-        rows = iter(sorted((one for page in pages for one in page), key=place))
-        pages = [[next(rows) for _ in page] for page in pages]
-    bodies = [body(*page) for page in pages]
-
-    plain = told(bodies, [False] * len(bodies), section=section)
-
-    assert told(bodies, [True] * len(bodies), section=section) == plain
-    assert told(bodies, [in_arrow for _, in_arrow in drawn], section=section) == plain
+@given(rows=st.lists(ROWS, max_size=6), section=st.booleans())
+def test_every_row_of_a_page_is_kept_or_set_aside_or_ends_the_pull(rows: list[dict[str, Any]], section: bool):
+    check = walk(section=section)
+    if any(one["district_id"] != DISTRICT for one in rows):
+        with pytest.raises(CleverDataError):
+            check.check(decode_page(body(*rows)))
+        return
+    page = check.check(decode_page(body(*rows)))
+    fits = [one["attendance_date"] in DAYS[1:3] and (section or one["school_id"] == SCHOOL) for one in rows]
+    assert [one.row for one in page.rejected] == [number for number, fit in enumerate(fits, start=1) if not fit]
+    assert [one["student_id"] for one in page.rows] == [
+        one["student_id"] for one, fit in zip(rows, fits, strict=True) if fit
+    ]
+    assert page.batch()["student_id"].to_pylist() == [one["student_id"] for one in page.rows]
