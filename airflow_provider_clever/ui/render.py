@@ -67,8 +67,8 @@ class Page:
     :param links: where to go from them.
     :param now: when this is.
     :param nonce: by which the page's own styles and script are told from others'; empty for a file.
-    :param in_airflow: whether the page stands in a frame of Airflow's: it then takes the theme that is chosen there, and
-        its links to Airflow's own pages leave the frame.
+    :param in_airflow: whether the page stands in a frame of Airflow's: it then takes the theme that is chosen there,
+        and its links to Airflow's own pages leave the frame.
     """
 
     links: Links
