@@ -3,12 +3,26 @@
 No message holds a token, a cursor, a student id or a row: they end up in task logs.
 """
 
+from copy import copy
+from typing import Self
+
 
 class CleverError(Exception):
     """Anything that this provider reports on purpose. Catch this one to catch them all."""
 
     permanent: bool = False
     """True if the same call cannot succeed later without a person changing something first."""
+
+    _text: str | None = None
+
+    def saying(self, text: str) -> Self:
+        """Give the same error with another text, such as one that counts the schools that it befell."""
+        twin = copy(self)
+        twin._text = text
+        return twin
+
+    def __str__(self) -> str:
+        return super().__str__() if self._text is None else self._text
 
 
 class CleverSettingsError(CleverError):

@@ -123,6 +123,11 @@ class CleverClient:
         tokens = sorted(self._tokens().items())
         return [self._district_of(district_id, token) for district_id, token in tokens]
 
+    @property
+    def found_district(self) -> District | None:
+        """Give the district as it was last found; None: it has not been asked for yet."""
+        return self._district
+
     def get_district(self) -> District:
         """Get the district as it is now, and check that it is the one that was asked for.
 

@@ -1,10 +1,16 @@
-"""What an error of ours means to Airflow."""
+"""What an error of ours means to Airflow, and the line with which a failed task's log ends."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+
+from airflow.sdk import BaseOperator
 
 from airflow_provider_clever.compat import AirflowFailException
 from airflow_provider_clever.exceptions import CleverError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -17,5 +23,51 @@ def failing_for_good() -> Iterator[None]:
         yield
     except CleverError as error:
         if error.permanent:
-            raise AirflowFailException(str(error)) from error
+            # One traceback, and it leads to where the error came from: Airflow logs it, and those of causes too.
+            raise AirflowFailException(str(error)).with_traceback(error.__traceback__) from None
         raise
+
+
+def end_log_with_reason(operator: BaseOperator) -> None:
+    """Have the log of a task that failed end with one line that says why, for whom, where, and what to do.
+
+    Airflow logs the traceback after the task has ended, and runs callbacks after that.
+
+    :param operator: just made; callbacks that it was given run first.
+    """
+    operator.on_failure_callback = [*operator.on_failure_callback, _log_failure]
+    operator.on_retry_callback = [*operator.on_retry_callback, _log_retry]
+
+
+def _log_failure(context: Mapping[str, Any]) -> None:
+    log.error("%s", _reason(context))
+
+
+def _log_retry(context: Mapping[str, Any]) -> None:
+    log.error("%s Airflow tries again.", _reason(context))
+
+
+def _reason(context: Mapping[str, Any]) -> str:
+    task, error = context["task"], context.get("exception")
+    about = {"district": _district(task), "destination": getattr(task, "destination", None)}
+    where = ", ".join(f"{name} {value}" for name, value in about.items() if value)
+    return f"{task.task_id} failed{f' for {where}' if where else ''}: {_text(error)}"
+
+
+def _district(task: Any) -> str | None:
+    found = getattr(task, "found_district", None)
+    if found is None:
+        return task.district_id or None
+    return f"{found.name} ({found.id})" if found.name else str(found.id)
+
+
+def _text(error: object) -> str:
+    """The error's words if they are made for people: ours, and Airflow's; of any other its kind."""
+    home = type(error).__module__.partition(".")[0]
+    if error is None or home not in ("airflow", "airflow_provider_clever"):
+        return (
+            f"an unexpected {type(error).__name__}. What has landed is as it was; look at the traceback above, and "
+            "report it with the version of the provider."
+        )
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "!", "?")) else f"{text}."

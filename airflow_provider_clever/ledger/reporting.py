@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from airflow_provider_clever.ledger.coverage_json import CoverageFile
 from airflow_provider_clever.ledger.day_covers import NEVER_SYNCED
 from airflow_provider_clever.ledger.planner import DistrictPlan
 from airflow_provider_clever.ledger.watermark import about_to_be_lost
+from airflow_provider_clever.transfer.causes import counted_causes
 
 _NAMED_SCHOOLS: Final = 10
 """How many schools a message names; the summary has them all."""
@@ -122,6 +123,17 @@ class DistrictReport:
                 for name in ("about_to_be_lost", "lost", "failing", "gone", "withheld")
             },
         }
+
+
+def standing(report: DistrictReport) -> tuple[str, str]:
+    """How a district stands, in two lines: what is covered, and what is not."""
+    covered = (
+        f"{report.schools} schools, covered up to the sync of {report.watermark or 'none yet'} (the district's last: "
+        f"{report.last_sync or 'none'}); newest day {report.newest_day or 'none'}"
+    )
+    expiry = f", the first of them leaves Clever in {report.days_to_expiry} days" if report.gaps else ""
+    missed = (f"{len(getattr(report, name))} schools {name}" for name in ("failing", "withheld", "gone", "lost"))
+    return covered, f"{report.gaps:,} days of schools are not covered{expiry}; {', '.join(missed)}"
 
 
 def district_report(file: CoverageFile, today: date) -> DistrictReport:
@@ -279,6 +291,10 @@ def named(days: Sequence[SchoolDays]) -> str:
     return "; ".join(map(str, days[:_NAMED_SCHOOLS])) + more
 
 
+def _by_cause(unpulled: Sequence[SchoolDays]) -> str:
+    return counted_causes((one.school_id, str(replace(one, words="")), one.words) for one in unpulled)
+
+
 def problems(
     unpulled: Sequence[SchoolDays], report: DistrictReport, *, is_whole: bool, withheld: Sequence[str] = ()
 ) -> list[str]:
@@ -292,8 +308,8 @@ def problems(
     found = []
     if unpulled:
         found.append(
-            f"{len(unpulled)} schools were not pulled to the end: {named(unpulled)}. The next run asks for these days "
-            "again by itself; to try at once, clear the failed tasks of this run"
+            f"{len(unpulled)} schools were not pulled to the end: {_by_cause(unpulled)}. The next run asks for these "
+            "days again by itself; to try at once, clear the failed tasks of this run"
         )
     if withheld:
         more = f"; and {len(withheld) - _NAMED_SCHOOLS} more" if len(withheld) > _NAMED_SCHOOLS else ""

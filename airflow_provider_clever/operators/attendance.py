@@ -218,7 +218,7 @@ class CleverAttendanceOperator(DistrictOperator):
     def _answer(self, question: "Question", context: Context, stop: threading.Event) -> "TransferResult":
         from airflow_provider_clever.transfer.transfer import Transfer
 
-        with self._hook.get_conn(stop=stop, page_limit=self.page_limit, max_span_days=self.max_span_days) as client:
+        with self._client(stop=stop, page_limit=self.page_limit, max_span_days=self.max_span_days) as client:
             transfer = Transfer(client, question, stop=stop, max_concurrency=self.max_concurrency)
             if self.destination is None:
                 answer = self._to_xcom(transfer)

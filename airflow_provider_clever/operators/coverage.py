@@ -7,7 +7,6 @@ from airflow.sdk import Context, TriggerRule
 
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
 from airflow_provider_clever.hooks import arguments
-from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.operators.ledger import LedgerOperator
 from airflow_provider_clever.operators.run_facts import facts_from_context
 
@@ -60,7 +59,7 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
 
     def _record(self, context: Context) -> tuple[dict[str, Any], list[str], CleverError | None]:
         from airflow_provider_clever.ledger.recording import record_run
-        from airflow_provider_clever.ledger.reporting import named
+        from airflow_provider_clever.ledger.reporting import named, standing
 
         objects = self._objects()  # before Clever is asked anything
         ti = context["ti"]
@@ -80,6 +79,8 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
             is_whole=not plan.get("asked_for", False),
             left_out=plan.get("left_out"),
         )
+        for line in standing(run.report):
+            self.log.info("%s", line)
         found = list(run.problems)
         if run.report.withheld:
             self.log.warning("Withheld: %s", named(run.report.withheld))
@@ -114,7 +115,7 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
         """The schools that are shared, None if Clever does not say; the district; what went wrong, if anything."""
         district_id = self.district_id or planned_district_id
         try:
-            with CleverHook(self.clever_conn_id, district_id).get_conn() as client:
+            with self._client(district_id) as client:
                 district_id = client.get_district().id
                 return {school.id: school.name for school in client.iter_schools()}, district_id, None
         except CleverError as error:

@@ -1,13 +1,18 @@
 """What all operators share: whose attendance it is, how to ask Clever, and what an error means to Airflow."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
-from airflow_provider_clever.hooks.failures import failing_for_good
+from airflow_provider_clever.hooks.failures import end_log_with_reason, failing_for_good
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.api.client import CleverClient
+    from airflow_provider_clever.models import District
 
 
 class DistrictOperator(BaseOperator):
@@ -20,12 +25,15 @@ class DistrictOperator(BaseOperator):
     template_fields: Sequence[str] = ("district_id", "clever_conn_id")
     argument_rules: ClassVar[dict[str, arguments.Rule]] = arguments.WHOSE
 
+    found_district: "District | None" = None
+
     def __init__(
         self, *, district_id: str | None = None, clever_conn_id: str = CleverHook.default_conn_name, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.district_id = district_id
         self.clever_conn_id = clever_conn_id
+        end_log_with_reason(self)
 
     def execute(self, context: Context) -> Any:
         """Check the arguments, which templates have filled in by now, and do the work.
@@ -40,6 +48,11 @@ class DistrictOperator(BaseOperator):
     def _run(self, context: Context) -> Any:
         raise NotImplementedError
 
-    @property
-    def _hook(self) -> CleverHook:
-        return CleverHook(self.clever_conn_id, self.district_id or None)
+    @contextmanager
+    def _client(self, district_id: str | None = None, **options: Any) -> "Iterator[CleverClient]":
+        """Open a client, and keep the district that it finds, for the line with which a failure's log ends."""
+        with CleverHook(self.clever_conn_id, district_id or self.district_id or None).get_conn(**options) as client:
+            try:
+                yield client
+            finally:
+                self.found_district = client.found_district

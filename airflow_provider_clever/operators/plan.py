@@ -64,7 +64,7 @@ class CleverAttendancePlanOperator(LedgerOperator):
         zone, asked = self._zone(facts), asked_days(facts)
         objects = self._objects()  # before Clever is asked anything
         planned_at, limits = moment_text(datetime.now(UTC)), mapping_limits()
-        with self._hook.get_conn() as client:
+        with self._client() as client:
             settings = PlanSettings(
                 corrections=self._rules(zone),
                 sweep_weekday=_weekday(self.sweep_weekday),

@@ -33,7 +33,7 @@ class CleverListSchoolsOperator(DistrictOperator):
         from airflow_provider_clever.attendance.absence import list_in_doubt
         from airflow_provider_clever.ledger.task_sizing import batches_of
 
-        with self._hook.get_conn() as client:
+        with self._client() as client:
             client.get_district()
             school_ids = sorted(school.id for school in client.iter_schools())
         if not school_ids:

@@ -18,7 +18,7 @@ from airflow_provider_clever.compat import (
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
-from airflow_provider_clever.hooks.failures import failing_for_good
+from airflow_provider_clever.hooks.failures import end_log_with_reason, failing_for_good
 from airflow_provider_clever.sensors.baselines import (
     Baseline,
     WaitQuestion,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from airflow.triggers.base import StartTriggerArgs
 
     from airflow_provider_clever.api.client import CleverClient
+    from airflow_provider_clever.models import District
     from airflow_provider_clever.triggers.clever import CleverAttendanceSyncTrigger
 
 ON_PAUSED: Final = frozenset({"wait", "skip", "fail"})
@@ -78,6 +79,8 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
     template_fields: Sequence[str] = ("district_id", "since", "destination", "clever_conn_id")
     ui_color = "#e2f0d9"
 
+    found_district: "District | None" = None
+
     _client: "CleverClient"
     _question: WaitQuestion
     _baseline: Baseline
@@ -104,6 +107,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
         self.clever_conn_id = clever_conn_id
         self.deferrable = deferrable
         self.start_from_trigger = start_from_trigger
+        end_log_with_reason(self)
         arguments.check(self, _MADE)
         if on_paused not in ON_PAUSED:
             raise CleverSettingsError(f"on_paused must be one of {sorted(ON_PAUSED)}.")
@@ -158,7 +162,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
         """Ask once how the district's sync stands."""
         with failing_for_good():
             try:
-                district = self._client.get_district()
+                district = self.found_district = self._client.get_district()
             except CleverError as error:
                 if self._memory.ends(error):
                     raise AirflowFailException(str(error)) from None

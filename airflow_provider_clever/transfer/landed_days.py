@@ -123,7 +123,7 @@ class LandedDays:
             has_changes=self._context.write_changes,
         )
         summary["receipt"] = write_receipt(self._destination.objects, receipt)
-        problem = problem_of(result, schools, landing.newly_quarantined, summary["withheld"], left_out)
+        problem = problem_of(result, schools, landing.newly_quarantined, summary["withheld"], left_out, names)
         return TransferResult(summary, problem=problem or self._unreadable)
 
     def _listed(self, missing: MissingRows, names: Mapping[str, str], listed_at: datetime | None) -> Mapping[str, str]:

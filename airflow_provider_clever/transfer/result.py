@@ -13,6 +13,7 @@ from airflow_provider_clever.models import District
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.pull.results import PullResult, ScopeResult
 from airflow_provider_clever.syncs import last_sync_text
+from airflow_provider_clever.transfer.causes import counted_causes
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def problem_of(
     quarantined: int,
     withheld: Sequence[Mapping[str, Any]] = (),
     left_out: Sequence[str] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> CleverError | None:
     """What makes a run a failure: schools that failed, or nothing but schools that are gone; what was withheld; then,
     rows set aside.
@@ -90,16 +92,19 @@ def problem_of(
     :param quarantined: how many rows were set aside for the first time.
     :param withheld: as the summary shows it.
     :param left_out: the schools that a list left out that cannot be trusted; None: the list can be, or there is none.
+    :param names: of the schools, by id, as far as they are known. Default: none is.
     """
     bad = _in_state(schools, "failed")
     if schools and len(_in_state(schools, "gone")) == len(schools):
         bad = list(schools)
     errors = [error for scope_id in bad for error in result.scopes[scope_id].errors]
     if errors:
-        for scope_id in bad:
-            log.error("%s was not pulled and landed to its end: %s", scope_id, result.scopes[scope_id].errors[0])
         # One that another try may fix goes first, so that there is another try.
-        return min(errors, key=lambda error: error.permanent)
+        first = min(errors, key=lambda error: error.permanent)
+        if len(schools) == 1:
+            return first
+        causes = counted_causes((one, _named(one, names), str(result.scopes[one].errors[0])) for one in bad)
+        return first.saying(f"{len(bad)} of {len(schools)} schools failed: {causes}.")
     if left_out is not None:
         return CleverWithheldError(list_in_doubt(left_out))
     doubted = [one for one in withheld if schools[one["school_id"]] == "withheld"]
@@ -124,6 +129,10 @@ def _shown(withheld: Mapping[str, Any]) -> str:
     school = f"{withheld['name']} ({withheld['school_id']})" if withheld["name"] else withheld["school_id"]
     reason = f" ({withheld['reason']})" if withheld["reason"] else ""
     return f"{school}: {withheld['words']}{reason}"
+
+
+def _named(school_id: str, names: Mapping[str, str] | None) -> str:
+    return f"{name} ({school_id})" if (name := (names or {}).get(school_id)) else school_id
 
 
 def _in_state(schools: Mapping[str, SchoolState], state: SchoolState) -> list[str]:

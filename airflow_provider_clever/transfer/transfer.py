@@ -78,7 +78,7 @@ class Transfer:
         summary = summary_of(asking.question, before, pull.result, schools) | totals(()) | self._costs()
         summary |= {"rows": len(rows), "quarantined": rejected, "sync_after": last_sync_text(after), "receipt": None}
         left_out = unlisted((), names) if asking.lists_schools else None
-        return TransferResult(summary, rows, problem_of(pull.result, schools, rejected, left_out=left_out))
+        return TransferResult(summary, rows, problem_of(pull.result, schools, rejected, left_out=left_out, names=names))
 
     def land(
         self,
