@@ -23,7 +23,7 @@ from airflow.providers.common.compat.sdk import (
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from airflow.sdk import Connection, CronTriggerTimetable
+    from airflow.sdk import Connection, CronTriggerTimetable, RetryDecision, RetryPolicy
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralTimeout
     from airflow.triggers.shared_stream import SharedStreamProducer
 
@@ -35,6 +35,8 @@ __all__ = [
     "AirflowSkipException",
     "AirflowTaskTimeout",
     "CronTriggerTimetable",
+    "RetryDecision",
+    "RetryPolicy",
     "SharedStreamProducer",
     "TaskDeferralTimeout",
     "conf",
@@ -93,10 +95,13 @@ def _first(thing: object, *names: str) -> Any:
 _HOMES: Final = {
     "AirflowRescheduleException": ("airflow.sdk.exceptions", "airflow.exceptions"),  # the second: 3.1
     "CronTriggerTimetable": ("airflow.sdk", "airflow.timetables.trigger"),  # the second: 3.1
+    "RetryDecision": ("airflow.sdk",),  # from 3.3 on
+    "RetryPolicy": ("airflow.sdk",),  # from 3.3 on
     "SharedStreamProducer": ("airflow.triggers.shared_stream",),  # from 3.3 on
     "TaskDeferralTimeout": ("airflow.sdk.exceptions", "airflow.exceptions"),  # the second: 3.1
 }
-_WITHOUT: Final = {"SharedStreamProducer": object}  # each trigger polls for itself, and no one calls a producer
+# Each trigger polls for itself, and no one calls a producer; tasks keep their retry_delay, and no one asks a policy.
+_WITHOUT: Final = {"RetryDecision": None, "RetryPolicy": object, "SharedStreamProducer": object}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import Context
 
@@ -17,7 +17,7 @@ from airflow_provider_clever.exceptions import (
 )
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
-from airflow_provider_clever.operators.district import DistrictOperator
+from airflow_provider_clever.operators.district import DistrictOperator, name_instance
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.operators.pull_log import NOT_WATCHED, summary_line, warn_of_days_at_risk
 from airflow_provider_clever.operators.run_answers import take_answer
@@ -103,6 +103,7 @@ class CleverAttendanceOperator(DistrictOperator):
         "file_format",
         "listed_at",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"school_ids": "json", "section_ids": "json"}
     ui_color = "#d7e3fc"
     argument_rules = arguments.WHOSE | {
         # run_window() checks the dates, and opening the destination checks that.
@@ -213,6 +214,7 @@ class CleverAttendanceOperator(DistrictOperator):
             attendance_status=self.attendance_status or None,
         )
         self.log.info("Attendance dates: %s", window)
+        name_instance(context, f"{window.start} to {window.end}, {_whose(question)}")
         return question
 
     def _answer(self, question: "Question", context: Context, stop: threading.Event) -> "TransferResult":
@@ -298,6 +300,14 @@ class CleverAttendanceOperator(DistrictOperator):
 def _ids(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     """The ids as a tuple; None if none were given."""
     return None if given is None else (given,) if isinstance(given, str) else tuple(given)
+
+
+def _whose(question: "Question") -> str:
+    """Whose attendance a question asks for: one school or section by its id, several by their number."""
+    kind, ids = ("section", question.section_ids) if question.section_ids else ("school", question.school_ids)
+    if not ids:
+        return "all schools"
+    return f"{kind} {ids[0]}" if len(ids) == 1 else f"{len(ids)} {kind}s"
 
 
 def _is_planned(context: Context) -> bool:

@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.failures import end_log_with_reason, failing_for_good
+from airflow_provider_clever.hooks.retries import use_retry_policy
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.client import CleverClient
@@ -34,6 +35,7 @@ class DistrictOperator(BaseOperator):
         self.district_id = district_id
         self.clever_conn_id = clever_conn_id
         end_log_with_reason(self)
+        use_retry_policy(self)
 
     def execute(self, context: Context) -> Any:
         """Check the arguments, which templates have filled in by now, and do the work.
@@ -43,6 +45,8 @@ class DistrictOperator(BaseOperator):
         """
         with failing_for_good():
             arguments.check(self, self.argument_rules)
+            if self.district_id:
+                name_instance(context, f"district {self.district_id}")
             return self._run(context)
 
     def _run(self, context: Context) -> Any:
@@ -56,3 +60,15 @@ class DistrictOperator(BaseOperator):
                 yield client
             finally:
                 self.found_district = client.found_district
+
+
+def name_instance(context: Context, name: str) -> None:
+    """Name a mapped task instance in Airflow's UI, if whoever wrote the DAG has not: else it is a number.
+
+    :param context: the task's context.
+    :param name: plain text. A later one replaces it.
+    """
+    instance = context.get("ti")
+    is_named = getattr(getattr(instance, "task", None), "map_index_template", None) is not None
+    if getattr(instance, "map_index", -1) >= 0 and not is_named:
+        context["map_index_template"] = name

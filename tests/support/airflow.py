@@ -50,6 +50,7 @@ class DagOutcome:
     :param state: the run's state.
     :param tasks: state by (task id, map index); map index -1 for a task that is not mapped.
     :param tries: number of tries, by the same.
+    :param names: what Airflow's UI shows for a mapped task's index, by the same; None: the index.
     :param xcoms: XCom values by (task id, map index, key).
     :param rendered: rendered template fields by (task id, map index).
     :param log: everything the run printed and logged.
@@ -59,6 +60,7 @@ class DagOutcome:
     state: str
     tasks: dict[tuple[str, int], str]
     tries: dict[tuple[str, int], int]
+    names: dict[tuple[str, int], str | None]
     xcoms: dict[tuple[str, int, str], Any] = field(repr=False)
     rendered: dict[tuple[str, int], Any] = field(repr=False)
     log: str = field(repr=False)
@@ -267,6 +269,7 @@ def _outcome(told: Mapping[str, Any], log: str) -> DagOutcome:
         state=told["state"],
         tasks={(task, index): state for task, index, state, _ in told["tasks"]},
         tries={(task, index): tries for task, index, _, tries in told["tasks"]},
+        names={(task, index): name for task, index, name in told["names"]},
         xcoms={(task, index, key): value for task, index, key, value in told["xcoms"]},
         rendered={(task, index): fields for task, index, fields in told["rendered"]},
         log=log,

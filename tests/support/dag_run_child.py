@@ -54,6 +54,7 @@ def outcome_of(run: Any) -> dict[str, Any]:
             "run_id": run.run_id,
             "state": str(run.state),
             "tasks": [[t.task_id, t.map_index, t.state, t.try_number] for t in session.scalars(of_run(TaskInstance))],
+            "names": [[t.task_id, t.map_index, t.rendered_map_index] for t in session.scalars(of_run(TaskInstance))],
             "xcoms": [
                 # As a task reads it. XComModel's own way takes the id "65e000000000000000000001" for the number 650.
                 [x.task_id, x.map_index, x.key, BaseXCom.deserialize_value(x)]

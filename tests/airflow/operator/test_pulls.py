@@ -173,6 +173,20 @@ def test_rendered_templates_show_the_question_and_no_secret(run: Run):
     assert [secret for secret in secrets if secret in everything] == []
 
 
+def test_mapped_tasks_are_named_by_their_days_and_schools_and_others_are_not(run: Run):
+    names = [run.outcome.names["land_parquet", index] for index in range(3)]
+    (last,) = run.outcome.xcom("schools_for_parquet")[2]
+    batch = "2026-06-01 to 2026-11-23, 2 schools"
+    assert names == [batch, batch, f"2026-06-01 to 2026-11-23, school {last}"]
+    assert run.outcome.names["rows", -1] is None
+
+
+def test_a_log_ends_with_the_district_and_the_destination_by_name(run: Run):
+    both = run.sandbox.district("both")
+    words = f"refused failed for district {both.name} ({both.id}), destination {(run.lake / 'refused').as_uri()}: "
+    assert words in run.outcome.log
+
+
 def test_what_no_retry_can_mend_fails_on_the_first_try(run: Run):
     assert run.end("refused") == ("failed", 1)
     assert "Clever answered 401" in run.outcome.log
