@@ -63,7 +63,7 @@ class DistrictOperator(BaseOperator):
 
 
 def name_instance(context: Context, name: str) -> None:
-    """Name a mapped task instance in Airflow's UI, if whoever wrote the DAG has not: else it is a number.
+    """Name a mapped task instance in Airflow's UI, if the DAG's author has not: else it is a number.
 
     :param context: the task's context.
     :param name: plain text. A later one replaces it.

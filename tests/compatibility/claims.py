@@ -54,15 +54,15 @@ FEATURES: Final = {
     ),
     "task state store": (
         "a rescheduled wait keeps its baseline and what it has said",
-        "the baseline is looked up at each look; a condition is logged at each look",
+        "the baseline is looked up at each poke; a condition is logged at each poke",
     ),
     "start from trigger": (
-        "`start_from_trigger` spares the first look's worker slot",
-        "the option does nothing: a worker looks once, then the task defers",
+        "`start_from_trigger` spares the first poke's worker slot",
+        "the option does nothing: a worker pokes once, then the task defers",
     ),
     "retry policies": (
-        "a `RetryPolicy` of yours may judge our typed errors",
-        "none is needed: what no retry can help fails at once, on every Airflow",
+        "a spent budget is retried with Clever's next window, and a `RetryPolicy` of yours may judge our typed errors",
+        "a spent budget waits for `retry_delay`; what no retry can help fails at once, on every Airflow",
     ),
     "connection tests on workers": (
         "a connection can be tested where its tasks run",
