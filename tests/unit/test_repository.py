@@ -65,6 +65,16 @@ def test_every_module_that_a_page_names_is_there(page: Path) -> None:
     assert [name for name in named if not any((root / name).exists() for root in roots)] == []
 
 
+def test_the_map_of_the_architecture_leads_to_what_it_names() -> None:
+    text = (ROOT / "docs/explanation/architecture.md").read_text()
+    roots = (ROOT, ROOT / "airflow_provider_clever")
+    paths = set(re.findall(r"(?<![\w./])(?:[a-z_]+/)*[a-z_]+(?:\.py|/)(?![\w(])", re.sub(r"\]\([^)]*\)", "]", text)))
+    assert sorted(path for path in paths if not any((root / path).exists() for root in roots)) == []
+    for path, name in re.findall(r"`([a-z_/]+\.py)` \(`(\w+)`\)", text):
+        (file,) = [root / path for root in roots if (root / path).exists()]
+        assert re.search(rf"^(?:def|class|async def)? ?{name}\b", file.read_text(), re.MULTILINE), f"{name} in {path}"
+
+
 def test_the_index_of_the_documentation_leads_to_every_page() -> None:
     index = ROOT / "docs/index.md"
     linked = {(index.parent / link.partition("#")[0]).resolve() for link in LINK.findall(index.read_text())}
