@@ -64,7 +64,9 @@ def _district(task: Any) -> str | None:
 def _text(error: object) -> str:
     """The error's words if they are made for people: ours, and Airflow's; of any other its kind."""
     home = type(error).__module__.partition(".")[0]
-    if error is None or home not in ("airflow", "airflow_provider_clever"):
+    if error is None:  # the DAG processor speaks for a worker that was lost
+        return "the reason is unknown. What has landed is as it was; look at the log of the worker."
+    if home not in ("airflow", "airflow_provider_clever"):
         return (
             f"an unexpected {type(error).__name__}. What has landed is as it was; look at the traceback above, and "
             "report it with the version of the provider."

@@ -144,6 +144,25 @@ def test_one_school_fails_and_the_others_land(sandbox: Sandbox, tmp_path: Path):
     assert not answer.problem.permanent
 
 
+def test_schools_that_fail_for_one_cause_are_counted_and_named_once(sandbox: Sandbox, tmp_path: Path):
+    small = sandbox.district("small")
+    names = {school_id: name for name, school_id in small.schools.items()}
+    *refused, last = small.school_ids
+    for school_id in refused:
+        sandbox.fault("404", family="attendance", school_id=school_id, times=0)
+
+    problem = ask(sandbox, tmp_path).problem
+
+    assert isinstance(problem, CleverNotFoundError)
+    text = str(problem)
+    assert text.startswith(
+        "4 of 5 schools failed: 4 schools: Clever answered 404 for /v3.1/attendance/schools/… (asked"
+    )
+    assert text.count("Clever answered") == 1
+    assert all(f"{names[school_id]} ({school_id})" in text for school_id in refused)
+    assert last not in text
+
+
 def test_a_school_whose_attendance_is_refused_fails_alone(sandbox: Sandbox, tmp_path: Path):
     bad, *good = sandbox.district("small").school_ids
     sandbox.fault("403", family="attendance", school_id=bad, times=0)
