@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.support.airflow import AirflowHome
+from tests.support.dag_bag import TESTS_WHAT_IT_HOLDS
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/test-your-dags.md"
 NAMES = ("attendance_dag.py", "conftest.py", "test_attendance_dag.py")
@@ -17,6 +18,8 @@ def test_the_tests_of_the_how_to_pass_as_they_stand_there(airflow_home: AirflowH
         NAMES, re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL), strict=True
     ):
         (airflow_home.dags / name).write_text(text)
+    if TESTS_WHAT_IT_HOLDS:
+        airflow_home.command("dags", "reserialize")
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={airflow_home.dags}", "."],

@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 _HOME: Final = "airflow.dag_processing.dagbag"  # before 3.2 among the models
+TESTS_WHAT_IT_HOLDS: Final = find_spec(_HOME) is None
+"""Whether ``dag.test()`` may want the DAG in the database: the first 3.1s do."""
 
 
 def dag_bag(folder: str) -> Any:
@@ -14,7 +16,7 @@ def dag_bag(folder: str) -> Any:
 
 def keep(bag: Any) -> None:
     """Do what the first 3.1s leave undone: they test no DAG that the database does not hold."""
-    if find_spec(_HOME) is None:
+    if TESTS_WHAT_IT_HOLDS:
         importlib.import_module("airflow.dag_processing.bundles.manager").DagBundlesManager().sync_bundles_to_db()
         importlib.import_module("airflow.models.dagbag").sync_bag_to_db(bag, "dags-folder", None)
 
