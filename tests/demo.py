@@ -19,12 +19,14 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from airflow_provider_clever.cli.main import main as command_line
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.support.airflow import AirflowHome, AirflowStack
 
 ROOT: Final = Path(__file__).parents[1]
 HOME: Final = ROOT / ".demo"
 LAKE: Final = HOME / "lake"
+PAGE: Final = HOME / "coverage.html"
 DAG_ID: Final = "clever_attendance"
 DISTRICT: Final = "large"
 ZONE: Final = "America/Chicago"
@@ -217,6 +219,7 @@ def due_per_day(counts: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
 
 NEXT: Final = """
 What to try next
+  what is covered  {page} (open it in a browser; Airflow shows the same as the page Attendance)
   the files        {lake}/attendance/ (removed when the demo runs again)
   the tasks' logs  {home}/airflow/logs/
   Airflow's UI     make playground (the same sandbox and Airflow, left running until Ctrl+C)
@@ -237,10 +240,13 @@ def demonstrate() -> bool:
         run_id = airflow.trigger(DAG_ID)
         follow(airflow, run_id)
         report(airflow, run_id)
+        if command_line(["report", str(LAKE), "-o", str(PAGE)]) != 0:
+            sys.exit("The coverage page could not be written.")
         return compare(sandbox)
 
 
 PLAYGROUND: Final = """
+  what is covered            {airflow}/plugin/clever-attendance
   Airflow, no login needed   {airflow}
   the sandbox's insides      {sandbox}/_sandbox/
   what lands                 .demo/lake/attendance/
@@ -272,7 +278,8 @@ def main() -> int:
         stay()
         return 0
     same = demonstrate()
-    print(NEXT.format(lake=LAKE.relative_to(ROOT), home=HOME.relative_to(ROOT), python=os.path.relpath(sys.executable)))
+    where = {"lake": LAKE.relative_to(ROOT), "page": PAGE.relative_to(ROOT), "home": HOME.relative_to(ROOT)}
+    print(NEXT.format(**where, python=os.path.relpath(sys.executable)))
     return 0 if same else 1
 
 
