@@ -32,7 +32,7 @@ class AttendancePage:
     :param extent: what the usable rows are about.
     :param rejected: the rows that cannot be used.
     :param unknown_values: field -> number of usable rows with a value there that Clever does not document.
-    :param surrogates_replaced: number of broken letters that became U+FFFD.
+    :param surrogates_replaced: number of broken characters that became U+FFFD.
     :param links: the page's links.
     :param sent: gives the usable rows as Clever sent them.
     :param batch: gives the usable rows as a record batch, in PULLED_COLUMNS.
