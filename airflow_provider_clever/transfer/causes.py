@@ -12,18 +12,18 @@ def counted_causes(failures: Iterable[tuple[str, str, str]]) -> str:
 
     :param failures: of each school its id, how it is shown, and why it failed.
     """
-    schools: dict[str, list[str]] = {}
+    causes: dict[str, list[tuple[str, str]]] = {}
     for school_id, shown, why in failures:
-        schools.setdefault(why.replace(school_id, "…").rstrip("."), []).append(shown)
-    ordered = sorted(schools.items(), key=lambda cause: -len(cause[1]))
-    texts = [_text(cause, shown) for cause, shown in ordered[:_NAMED_CAUSES]]
-    if rest := sum(len(shown) for _, shown in ordered[_NAMED_CAUSES:]):
+        causes.setdefault(why.replace(school_id, "…"), []).append((shown, why.rstrip(".")))
+    ordered = sorted(causes.items(), key=lambda cause: -len(cause[1]))
+    texts = [_text(cause.rstrip("."), schools) for cause, schools in ordered[:_NAMED_CAUSES]]
+    if rest := sum(len(schools) for _, schools in ordered[_NAMED_CAUSES:]):
         texts.append(f"{rest} more schools for other reasons")
     return "; ".join(texts)
 
 
-def _text(cause: str, shown: list[str]) -> str:
-    if len(shown) == 1:
-        return f"{shown[0]}: {cause}"
-    more = f" and {len(shown) - _NAMED_SCHOOLS} more" if len(shown) > _NAMED_SCHOOLS else ""
-    return f"{len(shown)} schools: {cause} ({', '.join(shown[:_NAMED_SCHOOLS])}{more})"
+def _text(cause: str, schools: list[tuple[str, str]]) -> str:
+    if len(schools) == 1:
+        return ": ".join(schools[0])
+    more = f" and {len(schools) - _NAMED_SCHOOLS} more" if len(schools) > _NAMED_SCHOOLS else ""
+    return f"{len(schools)} schools: {cause} ({', '.join(shown for shown, _ in schools[:_NAMED_SCHOOLS])}{more})"
