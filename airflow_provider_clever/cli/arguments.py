@@ -58,6 +58,16 @@ def add_today(parser: ArgumentParser) -> None:
     parser.add_argument("--today", type=_date, metavar="DATE", help="reckon as if it were this day; for trials")
 
 
+def add_since(parser: ArgumentParser, help_text: str) -> None:
+    """Add the first day to look at."""
+    parser.add_argument("--since", type=_date, metavar="DATE", help=help_text)
+
+
+def add_sample(parser: ArgumentParser, help_text: str) -> None:
+    """Add the part to look at, as a share of 1."""
+    parser.add_argument("--sample", dest="share", type=_share, default=1.0, metavar="PERCENT", help=help_text)
+
+
 def add_json(parser: ArgumentParser) -> None:
     """Add the choice of JSON."""
     parser.add_argument("--json", action="store_true", help="as JSON, for a program")
@@ -101,3 +111,13 @@ def _days(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > LONGEST_LOOKBACK_DAYS:
         raise ArgumentTypeError(f"{text!r} is no number of days from 0 to {LONGEST_LOOKBACK_DAYS}")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not 0 < percent <= 100:
+        raise ArgumentTypeError(f"{text!r} is no part of a hundred; write it as 1% or 0.5%")
+    return percent / 100

@@ -14,7 +14,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from airflow_provider_clever.cli.diagnosis import Finding
-    from airflow_provider_clever.lake.verify import VerifyReport
+    from airflow_provider_clever.lake.findings import VerifyReport
     from airflow_provider_clever.ledger.planner import DistrictPlan
     from airflow_provider_clever.ledger.reporting import DistrictReport, SchoolDays
     from airflow_provider_clever.ledger.surveying import Survey
@@ -121,7 +121,7 @@ def show_findings(report: "VerifyReport", details: Path | None) -> None:
 
     :param details: the file that names the findings, if there is one.
     """
-    from airflow_provider_clever.lake.verify import HARMLESS, KINDS
+    from airflow_provider_clever.lake.findings import HARMLESS, KINDS
 
     console = _console()
     console.print(

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from airflow_provider_clever.lake.verify import Finding
+    from airflow_provider_clever.lake.findings import Finding
 
 HELP: Final = "read everything again; exit code 1: something is wrong"
 
@@ -22,6 +23,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add what can follow the verb."""
     arguments.add_destination(parser)
     arguments.add_districts(parser)
+    arguments.add_since(parser, "read the partitions of this attendance date and later")
+    arguments.add_sample(parser, "read so much of them, others each day: 1%%, 0.5%%; default all")
     parser.add_argument("--details", type=Path, metavar="FILE", help="write findings with ids there, as JSON lines")
     arguments.add_json(parser)
 
@@ -30,12 +33,20 @@ def run(options: Namespace) -> ExitCode:
     """Read everything again, and show what was found."""
     from airflow_provider_clever.cli.destinations import chosen_districts, opened
     from airflow_provider_clever.cli.terminal import progress_bar, show_findings
-    from airflow_provider_clever.lake.verify import verify
+    from airflow_provider_clever.lake.verify import Choice, verify
 
     place = opened(options.destination)
     districts = chosen_districts(place.objects, options.destination, options.districts)
     with progress_bar(is_wanted=not options.json) as progress, _details(options.details) as details:
-        report = verify(place.objects.fs, place.objects.root, districts=districts, progress=progress, details=details)
+        choice = Choice(options.since, options.share, seed=f"{datetime.now(UTC):%Y-%m-%d}")
+        report = verify(
+            place.objects.fs,
+            place.objects.root,
+            districts=districts,
+            choice=choice,
+            progress=progress,
+            details=details,
+        )
     if options.json:
         print(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
     else:

@@ -9,6 +9,7 @@ from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.storage.daemons import in_order
 from airflow_provider_clever.storage.objects import Objects
 
 Entries: TypeAlias = dict[str, dict[str, object]]
@@ -27,15 +28,18 @@ def quarantine(objects: Objects, district_id: str, rejected: Sequence[RejectedRo
         digest = hashlib.sha256(row.raw.encode()).hexdigest()
         entry = {"reason": row.reason, "page": row.page, "row": row.row, "raw": row.raw}
         shards.setdefault(digest[0], {}).setdefault(digest, entry | {"first_seen": today.isoformat()})
-    new, errors = 0, []
-    for shard, entries in sorted(shards.items()):
+
+    def add(shard: str) -> tuple[int, CleverLandingError | None]:
         try:
-            new += _add(objects, shard_path(district_id, shard), entries)
+            return _add(objects, shard_path(district_id, shard), shards[shard]), None
         except CleverLandingError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
-    return new
+            return 0, error
+
+    added = list(in_order(add, sorted(shards)))
+    for _, error in added:
+        if error is not None:
+            raise error
+    return sum(new for new, _ in added)
 
 
 def shard_path(district_id: str, digit: str) -> str:

@@ -1,93 +1,63 @@
-"""Check that what landed is unchanged: read everything again, and compare it with itself and with the receipts."""
+"""Check that what landed is unchanged: read everything again, and compare it with itself and with the receipts.
 
-from collections import Counter
+Partitions are read and checked side by side, across days, so that the processor is the bound and not a store that takes
+long to answer. Their results come in order, so that a day's schools can be compared with each other.
+"""
+
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import date
-from functools import reduce
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from itertools import groupby
+from sys import intern
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_clever.attendance.keys import keys
 from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.dates import DateRange, gaps
 from airflow_provider_clever.exceptions import CleverLandingError
-from airflow_provider_clever.lake import changes, layout
-from airflow_provider_clever.lake.formats import FORMATS, DamagedPartitionError
-from airflow_provider_clever.lake.layout import PartitionName
+from airflow_provider_clever.lake import layout
+from airflow_provider_clever.lake.changes import short_hash
+from airflow_provider_clever.lake.findings import KINDS, Finding, Findings, VerifyReport
+from airflow_provider_clever.lake.partition_check import CheckedPartition, check_partition
 from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.storage.compressed import read_gzipped_json
+from airflow_provider_clever.storage.daemons import in_order
 from airflow_provider_clever.storage.objects import Objects
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from fsspec import AbstractFileSystem
 
 READERS: Final = 8
 """How many partitions are read at once; also how many are in memory."""
 
-KINDS: Final = {
-    "damaged": "objects that cannot be read, or whose rows are not those that were written",
-    "strange": "objects among the partitions that are none",
-    "duplicate_keys": "keys that stand twice in a partition",
-    "misplaced_rows": "rows in the partition of another district, school or day",
-    "lost": "partitions that a receipt speaks of and that are not there",
-    "disagreeing": "partitions whose rows are not those that the newest receipt speaks of",
-    "unfinished": "partitions that no receipt speaks of yet: a run is under way, or ended before its receipt",
-    "uncovered_days": "calendar days of a school that no complete pull covered, between its first and last covered day",
-    "missing_at_clever": "rows that Clever no longer has",
-    "in_two_schools": "student-days with a live daily row in two schools",
-}
-"""What verify looks for, in words."""
 
-HARMLESS: Final = frozenset({"missing_at_clever", "in_two_schools"})
-"""What the district did, not we: reported, but nothing is wrong with the landed files."""
+class Choice(NamedTuple):
+    """Which partitions are read again.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing found, with ids: for the details file, never for a log.
-
-    :param kind: one of :data:`KINDS`.
-    :param path: of the object, relative to the destination; or of the prefix, for days.
-    :param count: how many keys, rows or days.
+    :param since: the first attendance date; None: all.
+    :param share: which part of them, 0 to 1. Default: all.
+    :param seed: another one takes others.
     """
 
-    kind: str
-    district_id: str
-    path: str
-    count: int = 1
-    school_id: str | None = None
-    attendance_date: str | None = None
-    student_id: str | None = field(default=None, repr=False)
-    words: str = ""
+    since: date | None = None
+    share: float = 1.0
+    seed: str = ""
+
+    def takes_day(self, day: str) -> bool:
+        """Whether anything of a day is read."""
+        return self.since is None or day >= self.since.isoformat()
+
+    def takes(self, path: str, day: str) -> bool:
+        """Whether a partition is read."""
+        if not self.takes_day(day):
+            return False
+        if self.share >= 1:
+            return True
+        digest = hashlib.blake2b(f"{self.seed}/{path}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest) < self.share * 2**64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyReport:
-    """What was read, and what was found.
-
-    :param districts: the districts that were read.
-    :param partitions: how many partitions were read.
-    :param rows: how many rows they hold.
-    :param receipts: how many receipts were read.
-    :param counts: how often each of :data:`KINDS` was found.
-    """
-
-    districts: tuple[str, ...]
-    partitions: int
-    rows: int
-    receipts: int
-    counts: dict[str, int]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong with the landed files."""
-        return not any(count for kind, count in self.counts.items() if kind not in HARMLESS)
-
-
-class _Spoken(NamedTuple):
+class _Entry(NamedTuple):
     """What the newest receipt says of a partition."""
 
     finished_at: str
@@ -95,15 +65,8 @@ class _Spoken(NamedTuple):
     file_format: str
 
 
-class _Read(NamedTuple):
-    """A partition that could be read."""
-
-    name: PartitionName
-    rows: "pa.RecordBatch"
-    content_hash: str
-
-    def __repr__(self) -> str:
-        return f"_Read({self.name})"
+_Spoken = dict[str, dict[str, _Entry]]
+"""What receipts say, by attendance date and school."""
 
 
 def verify(
@@ -111,62 +74,56 @@ def verify(
     root: str,
     *,
     districts: Iterable[str] | None = None,
+    choice: Choice | None = None,
     progress: Callable[[int, int], None] | None = None,
     details: Callable[[Finding], None] | None = None,
 ) -> VerifyReport:
     """Read everything at a destination again, and say what is wrong.
 
-    Run it while no pull is running: what a pull has written, but not yet put into its receipt, counts as wrong. One day
-    of one district is in memory at a time.
+    Run it while no pull is running: what a pull has written, but not yet put into its receipt, counts as wrong. A few
+    partitions are in memory at a time, and what the receipts say of one district.
 
     :param districts: whose; None: every district that has landed anything.
-    :param progress: is told how many days are done, and of how many.
+    :param choice: which partitions. Default: all.
+    :param progress: is called with how many days are done, and of how many.
     :param details: is given every finding, with ids.
     :raises CleverLandingError: if the destination cannot be read.
     """
     objects = layout.objects_at(fs, root, single_writer=True)
-    chosen = tuple(sorted(districts)) if districts is not None else districts_at(objects)
-    folders = [(district, folder) for district in chosen for folder in objects.names(layout.landed_prefix(district))]
-    tally = _Tally(details)
-    if not {*districts_at(objects)} - {*chosen}:  # a question about one district is not about folders of none
+    choice = choice or Choice()
+    there = districts_at(objects)
+    chosen = tuple(sorted(districts)) if districts is not None else there
+    found = Findings(details)
+    if not {*there} - {*chosen}:  # a question about one district is not about folders of none
         for name in _district_folders(objects):
             if not is_clever_id(name.rpartition("/district=")[2]):
-                tally.add(Finding(kind="strange", district_id="", path=name, words="a folder of no district"))
-    done = 0
+                found.add(Finding(kind="strange", district_id="", path=name, words="a folder of no district"))
+    folders = dict(zip(chosen, in_order(lambda one: _day_folders(objects, one, choice), chosen), strict=True))
+    done, total = 0, sum(map(len, folders.values()))
     for district in chosen:
-        spoken = _check_receipts(objects, district, tally)
-        _check_ours(objects, district, tally)
-        for folder in (folder for owner, folder in folders if owner == district):
-            _check_day(objects, district, folder, spoken, tally)
+        spoken = _check_receipts(objects, district, choice, found)
+        _check_ours(objects, district, found)
+        for checked in _checked_days(objects, district, folders[district], choice, found):
+            _compare_schools(checked, found)
+            for one in checked:
+                found.read["partitions"] += 1
+                found.read["rows"] += one.rows
+                for finding in one.findings:
+                    found.add(finding)
+                _compare_with_receipt(
+                    one, spoken.get(one.name.attendance_date, {}).pop(one.name.school_id, None), found
+                )
             done += 1
             if progress:
-                progress(done, len(folders))
-        for (school_id, day), entry in spoken.items():
-            path = layout.partition_path(district, day, school_id, entry.file_format)
-            tally.add(Finding(kind="lost", district_id=district, path=path, school_id=school_id, attendance_date=day))
+                progress(done, total)
+        _report_lost(district, spoken, found)
     return VerifyReport(
         districts=chosen,
-        partitions=tally.read["partitions"],
-        rows=tally.read["rows"],
-        receipts=tally.read["receipts"],
-        counts={kind: tally.found[kind] for kind in KINDS},
+        partitions=found.read["partitions"],
+        rows=found.read["rows"],
+        receipts=found.read["receipts"],
+        counts={kind: found.found[kind] for kind in KINDS},
     )
-
-
-class _Tally:
-    """Counts findings, and passes them on."""
-
-    def __init__(self, details: Callable[[Finding], None] | None) -> None:
-        self.found: Counter[str] = Counter()
-        self.read: Counter[str] = Counter()
-        self._details = details
-
-    def add(self, finding: Finding) -> None:
-        """Count one finding; nothing was found if its count is zero."""
-        if finding.count:
-            self.found[finding.kind] += finding.count
-            if self._details:
-                self._details(finding)
 
 
 def districts_at(objects: Objects) -> tuple[str, ...]:
@@ -185,23 +142,25 @@ def _district_folders(objects: Objects) -> list[str]:
 # --- receipts ---------------------------------------------------------------------------------------------------------
 
 
-def _check_receipts(objects: Objects, district: str, tally: _Tally) -> dict[tuple[str, str], _Spoken]:
-    spoken: dict[tuple[str, str], _Spoken] = {}
+def _check_receipts(objects: Objects, district: str, choice: Choice, found: Findings) -> _Spoken:
+    spoken: _Spoken = {}
     covered: dict[str, list[DateRange]] = {}
 
     def damaged(path: str, _: Exception) -> None:
-        tally.add(Finding(kind="damaged", district_id=district, path=path, words="a receipt"))
+        found.add(Finding(kind="damaged", district_id=district, path=path, words="a receipt"))
 
     for receipt in read_receipts(objects, district, damaged=damaged):
-        tally.read["receipts"] += 1
+        found.read["receipts"] += 1
         for school_id, school in receipt.schools.items():
-            covered.setdefault(school_id, []).extend(school.covered)
-        for partition, entry in _entries(receipt):
-            if partition not in spoken or spoken[partition].finished_at < entry.finished_at:
-                spoken[partition] = entry
+            covered.setdefault(intern(school_id), []).extend(school.covered)
+        for school_id, day, entry in _entries(receipt):
+            if choice.takes(layout.partition_path(district, day, school_id, entry.file_format), day):
+                known = spoken.setdefault(day, {}).get(school_id)
+                if known is None or known.finished_at < entry.finished_at:
+                    spoken[day][intern(school_id)] = entry
     for school_id, ranges in sorted(covered.items()):
         for gap in gaps(ranges):
-            tally.add(
+            found.add(
                 Finding(
                     kind="uncovered_days",
                     district_id=district,
@@ -214,123 +173,94 @@ def _check_receipts(objects: Objects, district: str, tally: _Tally) -> dict[tupl
     return spoken
 
 
-def _entries(receipt: Receipt) -> Iterator[tuple[tuple[str, str], _Spoken]]:
+def _entries(receipt: Receipt) -> Iterator[tuple[str, str, _Entry]]:
     for school_id, school in receipt.schools.items():
-        hashes = {day: changes.short_hash(partition.content_hash) for day, partition in school.written.items()}
+        hashes = {day: short_hash(partition.content_hash) for day, partition in school.written.items()}
         for day, content_hash in (school.unchanged | hashes).items():
-            yield (school_id, day), _Spoken(receipt.finished_at, content_hash, receipt.file_format)
+            yield school_id, day, _Entry(receipt.finished_at, content_hash, receipt.file_format)
 
 
-def _check_ours(objects: Objects, district: str, tally: _Tally) -> None:
-    """Read the correction feed and the quarantine; only whether they can be read."""
-    paths = [*objects.names(layout.our_path(district, "quarantine"))]
-    for month in objects.names(layout.our_path(district, "changes")):
-        for work in objects.names(month):
-            paths.extend(objects.names(work))
-    for path in paths:
+def _report_lost(district: str, spoken: _Spoken, found: Findings) -> None:
+    for day, schools in sorted(spoken.items()):
+        for school_id, entry in sorted(schools.items()):
+            path = layout.partition_path(district, day, school_id, entry.file_format)
+            found.add(Finding(kind="lost", district_id=district, path=path, school_id=school_id, attendance_date=day))
+
+
+def _check_ours(objects: Objects, district: str, found: Findings) -> None:
+    """Read the correction feed, the quarantine and the notes; only whether they can be read."""
+
+    def problem(path: str) -> tuple[str, str | None]:
         try:
-            read_gzipped_json(_bytes(objects, path))
+            read = objects.read(path)
+            read_gzipped_json(read[0] if read else b"")
         except (ValueError, CleverLandingError) as error:
-            tally.add(Finding(kind="damaged", district_id=district, path=path, words=str(error)))
+            return path, str(error)
+        return path, None
+
+    for path, words in in_order(problem, _our_paths(objects, district)):
+        if words is not None:
+            found.add(Finding(kind="damaged", district_id=district, path=path, words=words))
 
 
-def _bytes(objects: Objects, path: str) -> bytes:
-    found = objects.read(path)
-    return found[0] if found else b""
+def _our_paths(objects: Objects, district: str) -> Iterator[str]:
+    for folder in ("quarantine", "partitions"):
+        yield from objects.names(layout.our_path(district, folder))
+    for month in objects.names(layout.our_path(district, "changes")):
+        for paths in in_order(objects.names, objects.names(month)):
+            yield from paths
 
 
 # --- partitions -------------------------------------------------------------------------------------------------------
 
 
-def _check_day(
-    objects: Objects, district: str, folder: str, spoken: dict[tuple[str, str], _Spoken], tally: _Tally
-) -> None:
-    school_of: dict[str, str] = {}
-    names = []
-    for path in objects.names(folder):
-        name = layout.parse_partition_path(path)
-        if name is None:
-            tally.add(Finding(kind="strange", district_id=district, path=path))
-        else:
-            names.append((path, name))
-    with ThreadPoolExecutor(READERS) as readers:
-        for start in range(0, len(names), READERS):
-            some = names[start : start + READERS]
-            reading = [readers.submit(_bytes, objects, path) for path, _ in some]
-            for (path, name), data in zip(some, reading, strict=True):
-                entry = spoken.pop((name.school_id, name.attendance_date), None)
-                read = _checked_partition(path, name, data.result, tally)
-                if read is not None:
-                    _check_against_receipt(path, read, entry, tally)
-                    _check_schools(path, read, school_of, tally)
+def _day_folders(objects: Objects, district: str, choice: Choice) -> list[str]:
+    folders = objects.names(layout.landed_prefix(district))
+    return [folder for folder in folders if choice.takes_day(folder.rpartition("/date=")[2])]
 
 
-def _checked_partition(path: str, name: PartitionName, data: Callable[[], bytes], tally: _Tally) -> _Read | None:
-    where: dict[str, Any] = {
-        "district_id": name.district_id,
-        "path": path,
-        "school_id": name.school_id,
-        "attendance_date": name.attendance_date,
-    }
-    tally.read["partitions"] += 1
-    try:
-        landed = FORMATS[name.file_format].read(data())
-    except (DamagedPartitionError, CleverLandingError) as error:  # the latter: the store does not give it
-        tally.add(Finding(kind="damaged", words=str(error), **where))
-        return None
-    if landed.marked_hash not in (None, landed.content_hash):
-        tally.add(Finding(kind="damaged", words="its rows are not those that were written", **where))
-        return None
-    rows = landed.rows
-    tally.read["rows"] += rows.num_rows
-    tally.add(Finding(kind="duplicate_keys", count=rows.num_rows - len(set(keys(rows))), **where))
-    tally.add(Finding(kind="misplaced_rows", count=_misplaced(rows, name), **where))
-    missing = rows.num_rows - rows["missing_since"].null_count
-    tally.add(Finding(kind="missing_at_clever", count=missing, **where))
-    return _Read(name, rows, landed.content_hash)
+def _checked_days(
+    objects: Objects, district: str, folders: list[str], choice: Choice, found: Findings
+) -> Iterator[list[CheckedPartition]]:
+    """The checked partitions of each folder; later ones are read meanwhile."""
+
+    def check(job: tuple[int, str, layout.PartitionName | None]) -> tuple[int, CheckedPartition | None]:
+        number, path, name = job
+        return number, check_partition(objects, path, name) if name else None
+
+    def jobs() -> Iterator[tuple[int, str, layout.PartitionName | None]]:
+        for number, paths in enumerate(in_order(objects.names, folders)):
+            yield number, "", None  # a folder that holds nothing is done, too
+            for path in paths:
+                name = layout.parse_partition_path(path)
+                if name is None:
+                    found.add(Finding(kind="strange", district_id=district, path=path))
+                elif choice.takes(path, name.attendance_date):
+                    yield number, path, name
+
+    for _, results in groupby(in_order(check, jobs(), most=READERS), key=lambda result: result[0]):
+        yield [checked for _, checked in results if checked is not None]
 
 
-def _misplaced(rows: "pa.RecordBatch", name: PartitionName) -> int:
-    """How many rows belong to another district, school or day."""
+def _compare_with_receipt(one: CheckedPartition, entry: _Entry | None, found: Findings) -> None:
+    if one.content_hash is None or (entry is not None and entry.content_hash == short_hash(one.content_hash)):
+        return
+    found.add(one.finding("unfinished" if entry is None else "disagreeing"))
+
+
+def _compare_schools(day: list[CheckedPartition], found: Findings) -> None:
+    """Find the students with a live daily row in two schools of one day."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    here = (name.district_id, name.school_id, date.fromisoformat(name.attendance_date))
-    columns = (rows["district_id"], rows["school_id"], rows["attendance_date"])
-    is_here = (pc.equal(column, value) for column, value in zip(columns, here, strict=True))
-    return int(reduce(pc.and_, is_here).false_count)
-
-
-def _check_against_receipt(path: str, read: _Read, entry: _Spoken | None, tally: _Tally) -> None:
-    if entry is not None and entry.content_hash == changes.short_hash(read.content_hash):
+    schools = [(one, one.students) for one in day if one.students is not None]
+    if len(schools) < 2:
         return
-    tally.add(
-        Finding(
-            kind="unfinished" if entry is None else "disagreeing",
-            district_id=read.name.district_id,
-            path=path,
-            school_id=read.name.school_id,
-            attendance_date=read.name.attendance_date,
-        )
-    )
-
-
-def _check_schools(path: str, read: _Read, school_of: dict[str, str], tally: _Tally) -> None:
-    names = ("student_id", "attendance_type", "missing_since")
-    live = {
-        student
-        for student, kind, missing in zip(*(read.rows[name].to_pylist() for name in names), strict=True)
-        if kind == "daily" and missing is None
-    }
-    for student in sorted(live):
-        if school_of.setdefault(student, read.name.school_id) != read.name.school_id:
-            tally.add(
-                Finding(
-                    kind="in_two_schools",
-                    district_id=read.name.district_id,
-                    path=path,
-                    school_id=read.name.school_id,
-                    attendance_date=read.name.attendance_date,
-                    student_id=student,
-                    words=f"also in school {school_of[student]}",
-                )
-            )
+    counted = pc.value_counts(pa.concat_arrays([students for _, students in schools]))
+    twice = set(counted.field("values").filter(pc.greater(counted.field("counts"), 1)).to_pylist())
+    school_of: dict[str, str] = {}
+    for one, students in schools if twice else ():
+        for student in sorted(twice.intersection(students.to_pylist())):
+            first = school_of.setdefault(student, one.name.school_id)
+            if first != one.name.school_id:
+                found.add(one.finding("in_two_schools", student_id=student, words=f"also in school {first}"))

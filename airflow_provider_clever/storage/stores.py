@@ -47,13 +47,23 @@ class MemoryStore(PlainStore):
 
 
 class UnconditionalStore(PlainStore):
-    """A store without conditional writes, or one that we do not know: the user has said that there is one writer."""
+    """Any store, written without conditions: the user has said that there is one writer, or nothing is written.
 
-    def __init__(self, fs: "AbstractFileSystem") -> None:
+    :param known: the same as a kind of store that we know, which reads with half the work; None: we do not know it.
+    """
+
+    def __init__(self, fs: "AbstractFileSystem", known: ObjectStore | None) -> None:
         self._fs = fs
+        self._known = known
+
+    def versions(self, prefix: str) -> list[tuple[str, Version]] | None:
+        """Those of the kind of store that we know."""
+        return self._known.versions(prefix) if self._known else None
 
     def read(self, path: str) -> tuple[bytes, Version] | None:
-        """The object; its version says only that it exists."""
+        """The object; in a store that we do not know its version says only that it exists."""
+        if self._known is not None:
+            return self._known.read(path)
         try:
             return self._fs.cat_file(path), Version("there")
         except FileNotFoundError:
@@ -84,9 +94,9 @@ def store_for(fs: "AbstractFileSystem", root: str, lock_folder: LockFolder, *, s
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     if "file" in protocols:
         return LocalStore(root, lock_folder, single_writer=single_writer)
-    if single_writer:
-        return UnconditionalStore(fs)
     known = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), None)
+    if single_writer:
+        return UnconditionalStore(fs, _as_known(fs, known))
     if known is not None:
         return known(fs)
     msg = (
@@ -95,3 +105,12 @@ def store_for(fs: "AbstractFileSystem", root: str, lock_folder: LockFolder, *, s
         "single_writer=True if never more than one task writes there"
     )
     raise CleverSettingsError(msg)
+
+
+def _as_known(
+    fs: "AbstractFileSystem", known: Callable[["AbstractFileSystem"], ObjectStore] | None
+) -> ObjectStore | None:
+    try:
+        return known and known(fs)
+    except CleverSettingsError:  # another release of the library than we know
+        return None

@@ -2,20 +2,24 @@
 
 import random
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.dates import DateRange
+from airflow_provider_clever.lake.findings import HARMLESS, KINDS, Finding, VerifyReport
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.outcomes import school_receipt
 from airflow_provider_clever.lake.receipt_files import read_receipts, write_receipt
 from airflow_provider_clever.lake.receipts import Asked, Receipt
 from airflow_provider_clever.lake.store import Destination
-from airflow_provider_clever.lake.verify import HARMLESS, KINDS, Finding, VerifyReport, verify
+from airflow_provider_clever.lake.verify import Choice, verify
 from tests.lake.builders import DISTRICT, TODAY, context, day, land_and_mark, landed, row, written
 from tests.lake.emulators import Store
 
@@ -226,3 +230,43 @@ def test_details_name_what_the_counts_do_not(lake: Lake) -> None:
     (lost,) = findings
     assert (lost.kind, lost.school_id, lost.attendance_date) == ("lost", SCHOOLS[1], DAYS[2])
     assert lake.verify(districts=["nobody"]).partitions == 0
+
+
+@BOTH
+def test_since_a_day_reads_that_day_and_later_ones(lake: Lake) -> None:
+    lake.path(0, 0).write_bytes(b"")
+    lake.path(1, 0).unlink()
+    report = lake.verify(choice=Choice(since=date.fromisoformat(DAYS[1])))
+    assert (report.ok, report.partitions) == (True, 4)
+    lake.path(1, 2).unlink()
+    assert lake.verify(choice=Choice(since=date.fromisoformat(DAYS[1]))).counts["lost"] == 1
+
+
+@BOTH
+def test_samples_are_the_same_for_a_seed_and_find_what_is_lost_among_them(lake: Lake) -> None:
+    every = [lake.path(school, number) for school in range(2) for number in range(3)]
+    sizes = {seed: lake.verify(choice=Choice(share=0.5, seed=str(seed))).partitions for seed in range(12)}
+    assert sizes == {seed: lake.verify(choice=Choice(share=0.5, seed=str(seed))).partitions for seed in range(12)}
+    assert 20 <= sum(sizes.values()) <= 52  # of 72
+    assert len(set(sizes.values())) > 1
+    for path in every:
+        path.unlink()
+    assert lake.verify(choice=Choice(share=0.5, seed="3")).counts["lost"] == sizes[3]
+    assert lake.found() == {"lost": 6}
+
+
+def test_partitions_of_several_days_are_read_at_once(memory: Store) -> None:
+    lake = Lake(memory.below("at-once"), "jsonl")
+    fs, lock, at_once = memory.filesystem(), Barrier(4), []
+
+    class Slow(type(fs)):  # type: ignore[misc]  # fsspec is untyped
+        """A store that answers once four readers wait."""
+
+        def cat_file(self, path: str, **options: Any) -> bytes:
+            if "/attendance/" in path:
+                at_once.append(lock.wait(10))
+            return super().cat_file(path, **options)
+
+    lake.pull(IdempotencyKey("e" * 32, "2026-04"), ("2026-04-04",))
+    assert verify(Slow(skip_instance_cache=True), lake.store.root).ok  # two schools: four partitions lie in two days
+    assert len(at_once) == 8
