@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from airflow.sdk import DAG
 from airflow_provider_clever import exceptions
 from airflow_provider_clever.operators.district import DistrictOperator
+from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 
 class Failing(DistrictOperator):
     destination = "s3://lake/clever"
@@ -33,6 +34,7 @@ class Failing(DistrictOperator):
 with DAG("errors", schedule=None, start_date=datetime(2026, 1, 1)):
     for name in NAMES:
         Failing(task_id=name, district_id="65e0", retries=1, retry_delay=1)
+    CleverAttendanceSyncSensor(task_id="wait", district_id="65e0", clever_conn_id="nowhere")
 """
 
 
@@ -47,6 +49,10 @@ def of_task(lines: list[str], name: str) -> list[str]:
     starts = [at for at, line in enumerate(lines) if "[DAG TEST] running task" in line]
     (*_, start) = (at for at in starts if f".{name} " in lines[at])
     return lines[start : next((at for at in starts if at > start), len(lines))]
+
+
+def last_error(log: list[str]) -> str:
+    return next(line for line in reversed(log) if re.search(r"\[error +\]", line))
 
 
 def test_whatever_fails_a_task_its_log_ends_with_one_line_that_says_it_all(airflow_home: AirflowHome) -> None:
@@ -67,5 +73,6 @@ def test_whatever_fails_a_task_its_log_ends_with_one_line_that_says_it_all(airfl
         assert tracebacks[0] < errors[-1]
         is_retried = any(f"{name} failed" in line and "Do this. Airflow tries again." in line for line in lines)
         assert is_retried == tried_again()[name] == (outcome.tries[name, -1] == 2), "as the page says"
-    last = next(line for line in reversed(of_task(lines, "KeyError")) if re.search(r"\[error +\]", line))
-    assert "an unexpected KeyError. What has landed is as it was" in last
+    assert "an unexpected KeyError. What has landed is as it was" in last_error(of_task(lines, "KeyError"))
+    wait = last_error(of_task(lines, "wait"))
+    assert "wait failed for district 65e0: The conn_id `nowhere` isn't defined." in wait
