@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks``: measure, write docs/explanation/performance.md, and say which promises hold.
 
 ``--quick`` is the short form: fewer days, one run, loose bounds, nothing written. ``limits`` measures the rate limit,
-which takes three times three minutes.
+which takes three times three minutes; ``growth`` how cost grows with size.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks import scenarios
+from tests.benchmarks import growth, growth_curves, scenarios
 from tests.benchmarks.page import write_page
 from tests.benchmarks.promises import broken, table
 from tests.benchmarks.results import Results
@@ -44,11 +44,15 @@ QUICK: Plan = [
 def main() -> int:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PLANS)}; default all but limits")
+    parser.add_argument(
+        "parts", nargs="*", help=f"of {', '.join(PLANS)}, or growth alone; default all but limits and growth"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer days, one run, loose bounds, nothing written")
     parser.add_argument("--only", nargs="+", metavar="CONTENDER", help="only these contenders, nothing written")
     parser.add_argument("--times", type=int, help="how often each scenario is run")
     asked = parser.parse_args()
+    if asked.parts == ["growth"]:
+        return _growth(is_quick=asked.quick)
     parts = asked.parts or [part for part in PLANS if part != "limits"]
     plan = QUICK if asked.quick else [step for part in parts for step in PLANS[part]]
     plan = [(_only(scenario, asked.only), asked.times or times) for scenario, times in plan]
@@ -62,7 +66,21 @@ def main() -> int:
     if is_kept:
         write_page(results)
     sys.stdout.write(table(results, is_loose=asked.quick))
-    return 1 if asked.quick and broken(results, is_loose=True) else 0
+    failed = asked.quick and (broken(results, is_loose=True) or _growth(is_quick=True))
+    return 1 if failed else 0
+
+
+def _growth(*, is_quick: bool) -> int:
+    """Measure how cost grows with size; 1 if anything grows faster than it may."""
+    with tempfile.TemporaryDirectory(prefix="clever-growth-") as folder:
+        shares = growth.QUICK_SHARES if is_quick else growth.SHARES
+        found = [(curve, list(growth.measured(curve, shares, Path(folder)))) for curve in growth_curves.CURVES]
+    sys.stdout.write(growth.table(found))
+    if not is_quick:
+        growth.write_page(growth.table(found))
+    problems = growth.too_steep(found)
+    sys.stdout.writelines(f"{problem}\n" for problem in problems)
+    return 1 if problems else 0
 
 
 def _only(scenario: Scenario, keys: Sequence[str] | None) -> Scenario:
