@@ -86,6 +86,7 @@ class PullTask:
             "school_ids": list(self.school_ids),
             "date_range_start": self.span.first.isoformat(),
             "date_range_end": self.span.last.isoformat(),
+            "expected_requests": self.requests,
         }
 
 

@@ -71,6 +71,8 @@ class CleverAttendanceOperator(DistrictOperator):
     :param max_xcom_records: most rows that may be returned through XCom; default 10,000. The pull ends with an error
         as soon as there are more.
     :param max_concurrency: requests side by side; default 16. Clever's rate limit is kept whatever this says.
+    :param expected_requests: how many requests the pull is expected to take, as the plan says it: a school of one page
+        is then asked once. Default: unknown; a few schools are cut into ranges that are asked side by side.
     :param page_limit: rows of a page, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
     :param max_span_days: days that one question to Clever may have; a longer one is asked in parts. Default: no limit;
         halved while Clever refuses the range.
@@ -113,6 +115,7 @@ class CleverAttendanceOperator(DistrictOperator):
         "file_format": arguments.text,
         "max_xcom_records": arguments.whole_number(1),
         "max_concurrency": arguments.whole_number(1, MOST_CONCURRENCY),
+        "expected_requests": arguments.optional(arguments.whole_number(1)),
         "page_limit": arguments.whole_number(1, 1000),
         "max_span_days": arguments.optional(arguments.whole_number(1, LONGEST_SPAN_DAYS)),
         "fail_on_quarantine": arguments.flag,
@@ -140,6 +143,7 @@ class CleverAttendanceOperator(DistrictOperator):
         file_format: str = "parquet",
         max_xcom_records: int = 10_000,
         max_concurrency: int = 16,
+        expected_requests: int | None = None,
         page_limit: int = 1000,
         max_span_days: int | None = None,
         fail_on_quarantine: bool = True,
@@ -164,6 +168,7 @@ class CleverAttendanceOperator(DistrictOperator):
         self.file_format = file_format
         self.max_xcom_records = max_xcom_records
         self.max_concurrency = max_concurrency
+        self.expected_requests = expected_requests
         self.page_limit = page_limit
         self.max_span_days = max_span_days
         self.fail_on_quarantine = fail_on_quarantine
@@ -212,6 +217,7 @@ class CleverAttendanceOperator(DistrictOperator):
             school_ids=_ids(self.school_ids),
             section_ids=_ids(self.section_ids),
             attendance_status=self.attendance_status or None,
+            expected_requests=self.expected_requests,
         )
         self.log.info("Attendance dates: %s", window)
         name_instance(context, f"{window.start} to {window.end}, {_whose(question)}")

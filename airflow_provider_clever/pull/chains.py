@@ -48,6 +48,7 @@ def plan_chains(
     *,
     concurrency: int,
     attendance_status: str | None = None,
+    most_pieces: int | None = None,
 ) -> list[Chain]:
     """The chains that cover every id and every day once, the days that expire first in front.
 
@@ -57,9 +58,12 @@ def plan_chains(
     :param last_day: last attendance date, inclusive.
     :param concurrency: how many chains run side by side.
     :param attendance_status: ``present``, ``absent`` or ``tardy``; default all.
+    :param most_pieces: into how many ranges the days of an id are cut at most, such as the pages that it is expected to
+        have: each range takes a request, however few rows it has. Default: no limit.
     :raises CleverSettingsError: an id or a date cannot be asked for.
     """
-    pieces = DateRange(first_day, last_day).cut(_pieces_each(len(scope_ids), concurrency))
+    pieces_each = _pieces_each(len(scope_ids), concurrency)
+    pieces = DateRange(first_day, last_day).cut(pieces_each if most_pieces is None else min(pieces_each, most_pieces))
     return [
         Chain(
             AttendanceQuery(

@@ -18,6 +18,7 @@ class Question:
     :param school_ids: the schools; default every school that the district shares.
     :param section_ids: sections, instead of schools.
     :param attendance_status: ``present``, ``absent`` or ``tardy``; default all.
+    :param expected_requests: how many requests it is expected to take; ranges are not cut into more. Default: unknown.
     :raises CleverSettingsError: it cannot be asked.
     """
 
@@ -26,6 +27,7 @@ class Question:
     school_ids: tuple[str, ...] | None = None
     section_ids: tuple[str, ...] | None = None
     attendance_status: str | None = None
+    expected_requests: int | None = None
 
     def __post_init__(self) -> None:
         if self.school_ids is not None and self.section_ids is not None:
@@ -55,11 +57,14 @@ class Question:
         :param shared_school_ids: the schools to ask for if the question names none.
         :param max_concurrency: walks side by side.
         """
+        scope_ids = self.section_ids or self.school_ids or shared_school_ids
+        expected = self.expected_requests
         return plan_chains(
             self.scope,
-            self.section_ids or self.school_ids or shared_school_ids,
+            scope_ids,
             self.first_day,
             self.last_day,
             concurrency=max_concurrency,
             attendance_status=self.attendance_status,
+            most_pieces=None if expected is None or not scope_ids else -(-expected // len(scope_ids)),
         )

@@ -33,6 +33,7 @@ GIVEN: dict[type[Any], dict[str, Any]] = {
         "file_format": "no such format",
         "max_xcom_records": 0,
         "max_concurrency": 0,
+        "expected_requests": 0,
         "page_limit": 0,
         "max_span_days": 0,
         "fail_on_quarantine": False,

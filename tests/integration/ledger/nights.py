@@ -83,7 +83,12 @@ class Nights:
         for number, task in enumerate(found.plan.tasks):
             before_each_pull()
             work = IdempotencyKey.of(self.nights, number, month=self.today.strftime("%Y-%m"))
-            question = Question(first_day=task.span.first, last_day=task.span.last, school_ids=task.school_ids)
+            question = Question(
+                first_day=task.span.first,
+                last_day=task.span.last,
+                school_ids=task.school_ids,
+                expected_requests=task.requests,
+            )
             with self.client() as client:
                 try:
                     transfer = Transfer(client, question, stop=threading.Event())

@@ -61,6 +61,15 @@ def test_a_night_of_a_covered_district_of_fifty_schools(sandbox: Sandbox, tmp_pa
     assert abs(found.plan.requests - asked) <= 0.05 * asked
 
 
+def test_a_school_whose_window_fits_one_page_is_asked_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.reset(today=TODAY.isoformat(), districts=["large"], large_schools=1, large_students=4, large_school_days=20)
+    nights = Nights(sandbox, tmp_path, "large")
+    nights.night()
+    sandbox.clear_requests()
+    nights.night(asked=DateRange(TODAY - timedelta(days=14), TODAY))
+    assert sandbox.counters()["by_family"]["attendance"] == 1
+
+
 def test_of_many_schools_without_any_pull_a_hundred_are_sampled_and_the_plan_says_that_it_estimates(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -169,7 +169,12 @@ def test_a_day_that_somebody_asked_for_is_due_although_it_is_covered_and_no_othe
     day = DateRange(date(2026, 11, 18), date(2026, 11, 18))
     found = planned(covered_until(TODAY), asked=day)
     assert [task.arguments() for task in found.tasks] == [
-        {"school_ids": ["a"], "date_range_start": "2026-11-18", "date_range_end": "2026-11-18"}
+        {
+            "school_ids": ["a"],
+            "date_range_start": "2026-11-18",
+            "date_range_end": "2026-11-18",
+            "expected_requests": 1,
+        }
     ]
     long_gone = DateRange(date(2026, 1, 7), date(2026, 1, 7))
     assert planned(covered_until(TODAY), asked=long_gone).tasks == ()

@@ -98,6 +98,7 @@ def test_arguments_are_what_the_pulling_task_takes() -> None:
         "school_ids": ["a"],
         "date_range_start": "2026-11-02",
         "date_range_end": "2026-11-03",
+        "expected_requests": 1,
     }
 
 

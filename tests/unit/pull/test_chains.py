@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.pull.chains import Chain, Scope, plan_chains
+from airflow_provider_clever.pull.question import Question
 
 SCHOOL_IDS = [f"65e0{n:020d}" for n in range(200)]
 DAYS = st.dates(date(2024, 1, 1), date(2027, 12, 31))
@@ -65,6 +66,19 @@ def test_a_school_is_cut_as_far_as_it_takes_and_no_thread_stays_idle(schools: in
     )
 
     assert len(chains) == schools * walks_each
+
+
+@pytest.mark.parametrize(("schools", "expected", "walks"), [(1, 1, 1), (1, 4, 4), (1, 40, 16), (4, 4, 4), (4, 8, 8)])
+def test_a_school_is_not_cut_into_more_ranges_than_it_is_expected_to_have_pages(
+    schools: int, expected: int, walks: int
+):
+    question = Question(
+        first_day=date(2026, 3, 2),
+        last_day=date(2026, 8, 30),
+        school_ids=tuple(SCHOOL_IDS[:schools]),
+        expected_requests=expected,
+    )
+    assert len(question.chains((), max_concurrency=16)) == walks
 
 
 def test_the_days_that_expire_first_are_asked_for_first():
