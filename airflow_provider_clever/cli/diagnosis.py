@@ -194,7 +194,7 @@ SETTINGS: Final = (
         "max_map_length",
         "every plan fits",
         _below(_PLANNED_TASKS),
-        f"a plan with more pulls than this fails; a large first run has up to {_PLANNED_TASKS:,}. Set that or more",
+        f"a large first run is up to {_PLANNED_TASKS:,} pulls, and fewer and larger ones here. Set that or more",
     ),
     Setting(
         "core",
