@@ -21,6 +21,10 @@ ANSWER_SECONDS: Final = 120.0
 still arrives after that meets its condition, like any other late one."""
 
 
+_S3_LOST_RACE: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
+"""How S3 says that the condition does not hold; 409: another conditional request was under way."""
+
+
 class _CloudStore(PlainStore):
     """What the three have in common.
 
@@ -36,17 +40,21 @@ class _CloudStore(PlainStore):
 
     def read(self, path: str) -> tuple[bytes, Version] | None:
         """GET the object, and the version of the same answer."""
-        found: tuple[bytes, Version] | None = _run(self._fs, self._get, path)
+        found: tuple[bytes, Version] | None = run(self._fs, self._get, path)
         return found
 
     def write(self, path: str, data: bytes, expected: Version) -> Version | None:
         """PUT the object in one request."""
-        written: Version | None = _run(self._fs, self._put, path, data, expected)
+        written: Version | None = run(self._fs, self._put, path, data, expected)
         return written
+
+    def delete(self, path: str, expected: Version) -> None:
+        """DELETE the object on condition of its version."""
+        run(self._fs, self._delete, path, expected)
 
     def versions(self, prefix: str) -> list[tuple[str, Version]]:
         """LIST the objects, a thousand or more in each request."""
-        found: list[tuple[str, Version]] = _run(self._fs, self._list, prefix)
+        found: list[tuple[str, Version]] = run(self._fs, self._list, prefix)
         return found
 
     @abstractmethod
@@ -54,6 +62,9 @@ class _CloudStore(PlainStore):
 
     @abstractmethod
     async def _put(self, path: str, data: bytes, expected: Version) -> Version | None: ...
+
+    @abstractmethod
+    async def _delete(self, path: str, expected: Version) -> None: ...
 
     @abstractmethod
     async def _list(self, prefix: str) -> list[tuple[str, Version]]: ...
@@ -69,7 +80,7 @@ class S3Store(_CloudStore):
         try:
             answer = await self._fs._call_s3("get_object", Bucket=bucket, Key=key)
         except FileNotFoundError as error:
-            if _s3_code(error) == "NoSuchBucket":
+            if s3_code(error) == "NoSuchBucket":
                 raise
             return None
         async with answer["Body"] as body:
@@ -81,11 +92,23 @@ class S3Store(_CloudStore):
         try:
             answer = await self._fs._call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
         except OSError as error:
-            # NoSuchKey: it was to be replaced and is gone. 409: another conditional write was under way.
-            if _s3_code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}:
+            # NoSuchKey: it was to be replaced and is gone.
+            if s3_code(error) in {*_S3_LOST_RACE, "NoSuchKey"}:
                 raise PreconditionFailedError from None
             raise
         return _etag(answer["ETag"]) if answer.get("ETag") else None
+
+    async def _delete(self, path: str, expected: Version) -> None:
+        bucket, key, _ = self._fs.split_path(path)
+        try:
+            await self._fs._call_s3("delete_object", Bucket=bucket, Key=key, IfMatch=_quoted(expected))
+        except FileNotFoundError as error:
+            if s3_code(error) == "NoSuchBucket":
+                raise
+        except OSError as error:
+            if s3_code(error) in _S3_LOST_RACE:
+                raise PreconditionFailedError from None
+            raise
 
     async def _list(self, prefix: str) -> list[tuple[str, Version]]:
         bucket, key, _ = self._fs.split_path(prefix)
@@ -147,6 +170,15 @@ class GcsStore(_CloudStore):
             if not page:
                 return found
 
+    async def _delete(self, path: str, expected: Version) -> None:
+        bucket, key, _ = self._fs.split_path(path)
+        try:
+            await self._fs._call("DELETE", "b/{}/o/{}", bucket, key, ifGenerationMatch=expected.mark)
+        except FileNotFoundError:
+            return
+        except FileExistsError:  # gcsfs' word for 412
+            raise PreconditionFailedError from None
+
 
 class AzureStore(_CloudStore):
     """Azure Blob Storage: ``If-Match`` and ``If-None-Match`` on ETags."""
@@ -189,12 +221,33 @@ class AzureStore(_CloudStore):
             blobs = client.list_blobs(name_starts_with=name)
             return [(f"{container}/{blob.name}", _etag(blob.etag)) async for blob in blobs]
 
+    async def _delete(self, path: str, expected: Version) -> None:
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+
+        async with self._blob(path) as blob:
+            try:
+                await blob.delete_blob(
+                    delete_snapshots="include",
+                    etag=_quoted(expected),
+                    match_condition=MatchConditions.IfNotModified,
+                )
+            except ResourceModifiedError:
+                raise PreconditionFailedError from None
+            except ResourceNotFoundError as error:
+                if _azure_code(error) == "ContainerNotFound":
+                    raise
+
     def _blob(self, path: str) -> Any:
         container, name, _ = self._fs.split_path(path)
         return self._fs.service_client.get_blob_client(container=container, blob=name)
 
 
-def _run(fs: "AsyncFileSystem", request: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
+def run(fs: "AsyncFileSystem", request: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
+    """Make requests in fsspec's I/O thread, and give what they give.
+
+    :raises CleverSettingsError: the library has not what was called.
+    """
     from fsspec.asyn import sync
 
     try:
@@ -227,7 +280,8 @@ def _quoted(version: Version) -> str:
     return f'"{version.mark}"'
 
 
-def _s3_code(error: BaseException) -> str:
+def s3_code(error: BaseException) -> str:
+    """The code of S3's error answer; empty: there is none."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
 

@@ -10,7 +10,7 @@ enters a lock: which file is locked follows from the path below the destination,
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, TypeAlias
 
 from airflow_provider_clever.storage import local_files, local_probe
@@ -80,6 +80,44 @@ class LocalStore(PlainStore):
                 raise PreconditionFailedError
             local_files.replace_file(path, temporary, data)
         return hash_version(data)
+
+    def delete(self, path: str, expected: Version) -> None:
+        """Unlink the file under the path's lock, for good."""
+        if not os.path.exists(path):  # noqa: PTH110 - as above
+            return
+        with self.locked(path):
+            found = self.read(path)
+            if found is None:
+                return
+            if found[1] != expected:
+                raise PreconditionFailedError
+            os.unlink(path)  # noqa: PTH108 - as above
+            local_files.flush_folder(os.path.dirname(path))  # noqa: PTH120 - as above
+
+    def delete_temporary_files(self, folder: str) -> int:
+        """Remove what killed writers left beside the locks of a folder, and give the number of files.
+
+        :param folder: that of the locks. Each file is removed under its own lock, so no living writer loses one.
+        """
+        removed = 0
+        for number in range(LOCKS):
+            lock = Lock(folder, number)
+            if os.path.exists(lock.temporary):  # noqa: PTH110 - as above
+                with (
+                    local_files.lock(lock.path, lock.temporary, single_writer=self._single_writer),
+                    suppress(FileNotFoundError),
+                ):
+                    os.unlink(lock.temporary)  # noqa: PTH108 - as above
+                    removed += 1
+        if removed:
+            local_files.flush_folder(folder)
+        return removed
+
+    def delete_empty_folders(self, folder: str) -> None:
+        """Remove the folders below one in which nothing is left, and itself, if nothing is left in it."""
+        for place, _, _ in os.walk(folder, topdown=False):
+            with suppress(OSError):  # something lies in it
+                os.rmdir(place)  # noqa: PTH106 - as above
 
     def probe(self, root: str, folders: Sequence[str]) -> None:
         """Try all that a write relies on, before there is anything to write."""

@@ -1,6 +1,6 @@
 """Objects on any store that fsspec knows: read with a version, written only if that version still stands.
 
-Listings and metadata are never taken from a cache, nothing is ever removed, and every failure comes out as a
+Listings and metadata are never taken from a cache, and every failure comes out as a
 CleverLandingError that names the path and the next step.
 """
 
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.storage.errors import described, is_permanent
-from airflow_provider_clever.storage.local_store import LockFolder
+from airflow_provider_clever.storage.history import History, history_of
+from airflow_provider_clever.storage.local_store import LocalStore, LockFolder
 from airflow_provider_clever.storage.stores import store_for
 from airflow_provider_clever.storage.versions import ABSENT, ObjectStore, PreconditionFailedError, Version
 
@@ -94,6 +95,32 @@ class Objects:
         found = self._tried("list", prefix, lambda: self.store.versions(self._full(prefix)))
         return None if found is None else {path[len(self.root) + 1 :]: version for path, version in found}
 
+    def delete(self, path: str, expected: Version) -> None:
+        """Remove an object, if ``expected`` is still its version; one that is gone already is removed.
+
+        :raises PreconditionFailedError: another version stands there now.
+        :raises CleverLandingError: as :meth:`read`.
+        """
+        self._tried("remove", path, lambda: self.store.delete(self._full(path), expected))
+
+    def delete_temporary_files(self, folder: str) -> int:
+        """Remove what killed writers left beside the locks in a folder, and give the number of files.
+
+        :param folder: relative to the root. Only file systems have such files.
+        """
+        store = self.store
+        if not isinstance(store, LocalStore):
+            return 0
+        return self._tried("remove", folder, lambda: store.delete_temporary_files(self._full(folder)))
+
+    def delete_empty_folders(self, folder: str) -> None:
+        """Remove the folders below one in which nothing is left. Only file systems have folders.
+
+        :param folder: relative to the root.
+        """
+        if isinstance(self.store, LocalStore):
+            self.store.delete_empty_folders(self._full(folder))
+
     def probe(self, *folders: str) -> None:
         """Try what writing relies on, as far as the kind of store leaves anything open.
 
@@ -140,6 +167,26 @@ class Objects:
             return sorted({name.rstrip("/") for name in map(self._canonical, found)} - {own})
 
         return [name[len(self.root) + 1 :] for name in self._tried("list", path, listed)]
+
+    def names_below(self, path: str) -> list[str]:
+        """The paths of all objects below a folder, at any depth, sorted, straight from the store."""
+
+        def listed() -> list[str]:
+            self.fs.invalidate_cache()
+            try:
+                return sorted(map(self._canonical, self.fs.find(self._full(path))))
+            except FileNotFoundError:
+                return []
+            finally:
+                self.fs.invalidate_cache()
+
+        own = self._full(path)
+        return [name[len(self.root) + 1 :] for name in self._tried("list", path, listed) if name != own]
+
+    @property
+    def history(self) -> History:
+        """What the store keeps of objects that were replaced or removed."""
+        return history_of(self.fs)
 
     def _canonical(self, name: str) -> str:
         return str(self.fs._strip_protocol(name))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.exceptions import CleverSettingsError
@@ -45,6 +46,16 @@ class MemoryStore(PlainStore):
             self._fs.pipe_file(path, data)
         return hash_version(data)
 
+    def delete(self, path: str, expected: Version) -> None:
+        """Compare and remove under one lock."""
+        with self._lock:
+            found = self.read(path)
+            if found is None:
+                return
+            if found[1] != expected:
+                raise PreconditionFailedError
+            self._fs.rm_file(path)
+
 
 class UnconditionalStore(PlainStore):
     """Any store, written without conditions: the user has said that there is one writer, or nothing is written.
@@ -72,6 +83,11 @@ class UnconditionalStore(PlainStore):
     def write(self, path: str, data: bytes, expected: Version) -> None:  # noqa: ARG002 - that is the point
         """Write, whatever stands there."""
         self._fs.pipe_file(path, data)
+
+    def delete(self, path: str, expected: Version) -> None:  # noqa: ARG002 - as above
+        """Remove, whatever stands there."""
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(path)
 
 
 _STORES: Final[dict[str, Callable[["AbstractFileSystem"], ObjectStore]]] = {

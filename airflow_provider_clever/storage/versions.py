@@ -49,6 +49,13 @@ class ObjectStore(Protocol):
         """The paths that begin with a prefix, with their versions; None if the store's listings say none."""
         ...
 
+    def delete(self, path: str, expected: Version) -> None:
+        """Remove the object, if ``expected`` is still its version. One that is gone already is removed.
+
+        :raises PreconditionFailedError: another version stands there now.
+        """
+        ...
+
     def probe(self, root: str, folders: Sequence[str]) -> None:
         """Try what writing relies on and the store's own answers do not say.
 
