@@ -85,4 +85,10 @@ _EXTRA_FIELDS: dict[str, Any] = {
         "everything else you run on this token, such as a roster sync.",
         "schema": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0.8},
     },
+    "forget_secret": {
+        "label": "Key of what is forgotten",
+        "description": "Makes the hashes of students who are forgotten; at least 32 characters. "
+        "Keep it as long as the lake.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
 }

@@ -40,6 +40,7 @@ class CleverSettings:
     :param token: one district's bearer token, instead of client id and secret.
     :param district_id: the district to read. Default: the only one that is connected.
     :param budget_share: part of the token's request budget that may be spent, above 0 and at most 1. Default 0.8.
+    :param forget_secret: makes the hashes of students who are forgotten. Default: the environment's.
     :param connect_timeout_seconds: longest wait for a connection. Default 10.
     :param read_timeout_seconds: longest wait for the next bytes of an answer. Default 60.
     :param response_timeout_seconds: longest time for a complete answer, however slowly it arrives. Default 300.
@@ -53,6 +54,7 @@ class CleverSettings:
     token: str | None = field(default=None, repr=False)
     district_id: str | None = None
     budget_share: float = BUDGET_SHARE
+    forget_secret: str | None = field(default=None, repr=False)
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 60.0
     response_timeout_seconds: float = 300.0
@@ -92,6 +94,7 @@ class CleverSettings:
             token=None if client_id else secret,
             district_id=_text(district_id) or _text(extra.get("district_id")) or None,
             budget_share=_share(extra.get("budget_share")),
+            forget_secret=_text(extra.get("forget_secret")) or None,
         )
 
 

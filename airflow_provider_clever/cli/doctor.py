@@ -167,6 +167,7 @@ def _destination(examination: Examination) -> Verdict:
 
 
 def _landing(examination: Examination) -> Verdict:
+    from airflow_provider_clever.lake.forgotten import key_of, read_forgotten
     from airflow_provider_clever.lake.formats import require_libraries
     from airflow_provider_clever.lake.preflight import check, format_at
 
@@ -174,7 +175,11 @@ def _landing(examination: Examination) -> Verdict:
     if examination.district_id is None:
         return Verdict(State.WARNING, "Writing was not tried, for that takes a district. Name one with --district.")
     file_format = format_at(examination.objects, examination.district_id) or "parquet"
-    check(examination.objects, examination.district_id, file_format)
+    forgotten = read_forgotten(examination.objects, examination.district_id)
+    forgotten.refuse_tombstone()
+    client = getattr(examination, "client", None)
+    forgotten.denied(key_of(client and client.settings.forget_secret, examination.district_id))
+    check(examination.objects, examination.district_id, file_format, forgets=bool(forgotten.requests))
     return Verdict(State.OK, f"District {examination.district_id} can land here, as {file_format}.")
 
 

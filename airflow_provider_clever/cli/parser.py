@@ -4,7 +4,7 @@ from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from airflow_provider_clever.cli import answer, doctor, plan, report, status, verify
+from airflow_provider_clever.cli import answer, doctor, forget, plan, report, status, verify
 from airflow_provider_clever.cli.exit_codes import ExitCode
 
 
@@ -29,6 +29,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "answer": answer,
     "verify": verify,
     "report": report,
+    "forget": forget,
 }
 """In the order in which ``--help`` lists them."""
 

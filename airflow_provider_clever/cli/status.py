@@ -34,6 +34,8 @@ def run(options: Namespace) -> ExitCode:
     reports, problems = [], []
     for district_id in chosen_districts(objects, options.destination, options.districts):
         try:
+            if _is_forgotten(objects, district_id):
+                continue
             if options.rebuild:
                 _rebuild(objects, district_id, options.today)
             report = report_of(objects, district_id, options.today)
@@ -56,6 +58,22 @@ def run(options: Namespace) -> ExitCode:
     if problems:
         return ExitCode.COULD_NOT
     return ExitCode.FOUND if any(report.about_to_be_lost for report in reports) else ExitCode.OK
+
+
+def _is_forgotten(objects: "Objects", district_id: str) -> bool:
+    """Say what is forgotten of a district; whether all of it is."""
+    from airflow_provider_clever.cli.errors import complain
+    from airflow_provider_clever.lake.forgotten import read_forgotten
+
+    forgotten = read_forgotten(objects, district_id)
+    if forgotten.tombstone is not None:
+        complain(f"district {district_id} was forgotten on {forgotten.tombstone.asked_at[:10]}")
+    for request in forgotten.pending.values():
+        complain(
+            f"district {district_id}: what was to be forgotten on {request.asked_at[:10]} is pending; run "
+            f"`clever-attendance forget DESTINATION --finish` after {request.final_after[:16]}Z"
+        )
+    return forgotten.tombstone is not None
 
 
 def report_of(objects: "Objects", district_id: str, today: date | None = None) -> "DistrictReport | None":

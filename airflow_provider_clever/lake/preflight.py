@@ -12,7 +12,9 @@ from airflow_provider_clever.storage.versions import ABSENT, NEVER, Precondition
 
 log = logging.getLogger(__name__)
 
-LAYOUT_VERSION: Final = 1
+FIRST_LAYOUT: Final = 1
+LAYOUT_VERSION: Final = 2
+"""The newest that is known here. From 2 on a pull has to know what is forgotten, so older versions refuse to land."""
 
 
 def marker_path(district_id: str) -> str:
@@ -20,18 +22,19 @@ def marker_path(district_id: str) -> str:
     return layout.our_path(district_id, "destination.json")
 
 
-def check(objects: Objects, district_id: str, file_format: str) -> None:
+def check(objects: Objects, district_id: str, file_format: str, *, forgets: bool = False) -> None:
     """Make sure that what is landed has this format, and that the store compares and swaps.
 
     What a file system may lack is tried first. The marker that keeps the format is the object that the store's honesty
     is tried on: it is written only on conditions that do not hold.
 
+    :param forgets: whether anything is forgotten here, so that older versions must be kept out. Default False.
     :raises CleverSettingsError: if another format is landed, or the store overwrites although it was told not to.
     :raises CleverLandingError: if the destination cannot be reached, read or written.
     """
     objects.probe(layout.our_path(district_id, "local"), layout.landed_prefix(district_id))
     path = marker_path(district_id)
-    marker = json.dumps({"file_format": file_format, "layout_version": LAYOUT_VERSION}).encode()
+    marker = _marker(file_format, LAYOUT_VERSION if forgets else FIRST_LAYOUT)
     found = objects.read(path)
     if found is None:
         _refuse_another(_landed_format(objects, district_id) or file_format, file_format, objects.root)
@@ -58,6 +61,26 @@ def format_at(objects: Objects, district_id: str) -> str | None:
     path = marker_path(district_id)
     found = objects.read(path)
     return (_marked_format(path, found[0]) if found else None) or _landed_format(objects, district_id)
+
+
+def keep_older_versions_out(objects: Objects, district_id: str) -> None:
+    """Raise the layout version that the marker says: what is older than this refuses to land here from now on.
+
+    :raises CleverSettingsError: a newer version lands here.
+    :raises CleverLandingError: the marker cannot be read or written.
+    """
+    path = marker_path(district_id)
+
+    def raised(marker: bytes | None) -> bytes | None:
+        landed = _marked_format(path, marker) if marker else None
+        after = _marker(landed or _landed_format(objects, district_id) or "parquet", LAYOUT_VERSION)
+        return None if marker == after else after
+
+    objects.update(path, raised)
+
+
+def _marker(file_format: str, layout_version: int) -> bytes:
+    return json.dumps({"file_format": file_format, "layout_version": layout_version}).encode()
 
 
 def _landed_format(objects: Objects, district_id: str) -> str | None:

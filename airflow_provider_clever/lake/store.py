@@ -18,6 +18,7 @@ from airflow_provider_clever.attendance.values import canonical_json
 from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
 from airflow_provider_clever.lake import changes, layout, preflight, quarantine
 from airflow_provider_clever.lake.changes import ChangeRecord
+from airflow_provider_clever.lake.denied_rows import DeniedRows
 from airflow_provider_clever.lake.formats import (
     FORMATS,
     DamagedPartitionError,
@@ -136,16 +137,21 @@ class Destination:
         self.file_format = layout.checked_format(file_format)
         self._format = FORMATS[self.file_format]
         self.known = KnownPartitions(self.objects, self.district_id, self.file_format)
+        self.forgotten = DeniedRows(self.district_id)
 
-    def check(self) -> None:
+    def check(self, forget_secret: str | None = None) -> None:
         """Make sure that this can be landed in, before any request is spent: a handful of small calls.
+
+        :param forget_secret: tells students who are forgotten. Default: what the environment holds.
 
         :raises CleverSettingsError: if another format is landed here, a library is missing, or the store cannot compare
             and swap.
+        :raises CleverSettingsError: if the district was forgotten, or students were and the key is missing.
         :raises CleverLandingError: if the destination cannot be reached, read or written.
         """
         require_libraries()
-        preflight.check(self.objects, self.district_id, self.file_format)
+        found = self.forgotten.read(self.objects, forget_secret)
+        preflight.check(self.objects, self.district_id, self.file_format, forgets=bool(found.requests))
 
     def land(self, day: PulledDay, *, context: PullContext) -> PartitionOutcome:
         """Merge one school's day into its partition. Rows that did not come back stay as they are: see :meth:`mark`.
@@ -158,6 +164,7 @@ class Destination:
         """
         path = layout.partition_path(self.district_id, day.attendance_date, day.school_id, self.file_format)
         self._refuse_strangers(day)
+        day = self.forgotten.admitted(day)
         pulled = merge.prepare(day.rows)
         mark = Mark(content_hash(pulled.rows), pulled.rows.num_rows)
         known = self.known.of(path)
@@ -266,9 +273,8 @@ class Destination:
         landed = self._read(path, previous, self._format.read)
         merged = merge.merge(landed.rows, pulled)
         if _is_telling(day, context):
-            found = merge.evidence(
-                landed.rows, merged.unseen, missing_since=context.missing_since, asked_at=day.asked_at
-            )
+            unseen = self.forgotten.unseen(merged.unseen)
+            found = merge.evidence(landed.rows, unseen, missing_since=context.missing_since, asked_at=day.asked_at)
             outcome = replace(outcome, evidence=found)
         elif day.whole:
             counts = replace(merged.counts, expired=merge.unmarked(landed.rows, merged.unseen))

@@ -15,8 +15,9 @@ from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.dates import DateRange, gaps
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
-from airflow_provider_clever.lake.changes import short_hash
+from airflow_provider_clever.lake.changes import EMPTY, short_hash
 from airflow_provider_clever.lake.findings import KINDS, Finding, Findings, VerifyReport
+from airflow_provider_clever.lake.forgotten_partitions import Replaced
 from airflow_provider_clever.lake.partition_check import CheckedPartition, check_partition
 from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
@@ -102,6 +103,7 @@ def verify(
     done, total = 0, sum(map(len, folders.values()))
     for district in chosen:
         spoken = _check_receipts(objects, district, choice, found)
+        replaced = Replaced(objects, district, damaged=_damaged_receipt(district, found))
         _check_ours(objects, district, found)
         for checked in _checked_days(objects, district, folders[district], choice, found):
             _compare_schools(checked, found)
@@ -110,13 +112,12 @@ def verify(
                 found.read["rows"] += one.rows
                 for finding in one.findings:
                     found.add(finding)
-                _compare_with_receipt(
-                    one, spoken.get(one.name.attendance_date, {}).pop(one.name.school_id, None), found
-                )
+                entry = spoken.get(one.name.attendance_date, {}).pop(one.name.school_id, None)
+                _compare_with_receipt(one, entry, replaced, found)
             done += 1
             if progress:
                 progress(done, total)
-        _report_lost(district, spoken, found)
+        _report_lost(district, spoken, replaced, found)
     return VerifyReport(
         districts=chosen,
         partitions=found.read["partitions"],
@@ -146,10 +147,7 @@ def _check_receipts(objects: Objects, district: str, choice: Choice, found: Find
     spoken: _Spoken = {}
     covered: dict[str, list[DateRange]] = {}
 
-    def damaged(path: str, _: Exception) -> None:
-        found.add(Finding(kind="damaged", district_id=district, path=path, words="a receipt"))
-
-    for receipt in read_receipts(objects, district, damaged=damaged):
+    for receipt in read_receipts(objects, district, damaged=_damaged_receipt(district, found)):
         found.read["receipts"] += 1
         for school_id, school in receipt.schools.items():
             covered.setdefault(intern(school_id), []).extend(school.covered)
@@ -173,6 +171,11 @@ def _check_receipts(objects: Objects, district: str, choice: Choice, found: Find
     return spoken
 
 
+def _damaged_receipt(district: str, found: Findings) -> Callable[[str, Exception], None]:
+    """Report a receipt that cannot be read."""
+    return lambda path, _: found.add(Finding(kind="damaged", district_id=district, path=path, words="a receipt"))
+
+
 def _entries(receipt: Receipt) -> Iterator[tuple[str, str, _Entry]]:
     for school_id, school in receipt.schools.items():
         hashes = {day: short_hash(partition.content_hash) for day, partition in school.written.items()}
@@ -180,11 +183,13 @@ def _entries(receipt: Receipt) -> Iterator[tuple[str, str, _Entry]]:
             yield school_id, day, _Entry(receipt.finished_at, content_hash, receipt.file_format)
 
 
-def _report_lost(district: str, spoken: _Spoken, found: Findings) -> None:
+def _report_lost(district: str, spoken: _Spoken, replaced: Replaced, found: Findings) -> None:
     for day, schools in sorted(spoken.items()):
         for school_id, entry in sorted(schools.items()):
             path = layout.partition_path(district, day, school_id, entry.file_format)
-            found.add(Finding(kind="lost", district_id=district, path=path, school_id=school_id, attendance_date=day))
+            lost = Finding(kind="lost", district_id=district, path=path, school_id=school_id, attendance_date=day)
+            if not replaced.lead(path, entry.content_hash, EMPTY):
+                found.add(lost)
 
 
 def _check_ours(objects: Objects, district: str, found: Findings) -> None:
@@ -242,8 +247,10 @@ def _checked_days(
         yield [checked for _, checked in results if checked is not None]
 
 
-def _compare_with_receipt(one: CheckedPartition, entry: _Entry | None, found: Findings) -> None:
-    if one.content_hash is None or (entry is not None and entry.content_hash == short_hash(one.content_hash)):
+def _compare_with_receipt(one: CheckedPartition, entry: _Entry | None, replaced: Replaced, found: Findings) -> None:
+    if one.content_hash is None or (
+        entry is not None and replaced.lead(one.path, entry.content_hash, short_hash(one.content_hash))
+    ):
         return
     found.add(one.finding("unfinished" if entry is None else "disagreeing"))
 

@@ -6,6 +6,7 @@ from datetime import date, tzinfo
 
 from airflow_provider_clever.attendance.absence import list_in_doubt
 from airflow_provider_clever.dates import zone_name
+from airflow_provider_clever.lake.forgotten import refuse_forgotten
 from airflow_provider_clever.ledger.coverage_store import Listing, read_coverage, receipts_at, record_coverage
 from airflow_provider_clever.ledger.reporting import (
     DistrictReport,
@@ -62,6 +63,7 @@ def record_run(
     :param left_out: the schools that the plan's own list left out so that it could not be trusted. Default: it could.
     :raises CleverLandingError: the destination cannot be read or written.
     """
+    refuse_forgotten(objects, district_id)
     paths = list(receipts)
     now_left_out = None
     if schools is not None:

@@ -11,6 +11,7 @@ from airflow_provider_clever.attendance.absence import unlisted
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverDataError, CleverHTTPError
 from airflow_provider_clever.lake.answers import read_answers
+from airflow_provider_clever.lake.forgotten import refuse_forgotten
 from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import read_coverage
 from airflow_provider_clever.ledger.planner import DistrictPlan, PlanSettings, plan
@@ -70,6 +71,7 @@ def survey(
     :raises CleverError: Clever or the destination does not answer.
     """
     district = client.get_district()
+    refuse_forgotten(objects, district.id)
     schools = {school.id: school.name for school in client.iter_schools()}
     coverage = read_coverage(objects, district.id).coverage
     last_sync = last_sync_text(district)

@@ -1,12 +1,14 @@
-"""The operators: list schools, plan, pull, record."""
+"""The operators: list schools, plan, pull, record; and forget."""
 
 from airflow_provider_clever.operators.attendance import CleverAttendanceOperator
 from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageOperator
+from airflow_provider_clever.operators.forget import CleverAttendanceForgetOperator
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.operators.schools import CleverListSchoolsOperator
 
 __all__ = [
     "CleverAttendanceCoverageOperator",
+    "CleverAttendanceForgetOperator",
     "CleverAttendanceOperator",
     "CleverAttendancePlanOperator",
     "CleverListSchoolsOperator",

@@ -71,7 +71,7 @@ def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseli
     """Find the baseline for a new wait.
 
     :param context: the task's context.
-    :raises CleverSettingsError: ``since`` is not a timestamp.
+    :raises CleverSettingsError: ``since`` is not a timestamp, or the district was forgotten at the destination.
     :raises CleverLandingError: the watermark cannot be read.
     """
     moment = given_baseline(question.since)
@@ -83,9 +83,11 @@ def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseli
 
 
 def _watermark(destination: str, district_id: str) -> str | None:
+    from airflow_provider_clever.lake.forgotten import refuse_forgotten
     from airflow_provider_clever.ledger.coverage_store import read_coverage
 
     place = open_destination(destination, single_writer=True)  # reading needs no store that compares and swaps
+    refuse_forgotten(place.objects, district_id)
     return read_coverage(place.objects, district_id).coverage.watermark
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from airflow_provider_clever.attendance.absence import AbsenceRules, SchoolEvidence, unlisted
 from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import CleverLandingError, CleverNotFoundError
+from airflow_provider_clever.forget.cleaning import forget_since
 from airflow_provider_clever.lake.answers import Answers, Withheld, read_answers
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.outcomes import totals
@@ -101,6 +102,13 @@ class LandedDays:
         self._destination.known.keep()
         _uncover(result, landing, missing)
         now = moment_text(self._clock())
+        landing.later += forget_since(
+            self._destination,
+            (*landing.outcomes, *landing.later),
+            idempotency_key,
+            forget_secret=asking.client.settings.forget_secret,
+            write_changes=self._context.write_changes,
+        )
         believed = None if left_out is not None else listed
         withheld = self._note(idempotency_key, missing, names, now, believed)
         after = district_after.wait()
@@ -111,6 +119,7 @@ class LandedDays:
         summary = summary_of(asking.question, self._before, result, schools)
         summary |= totals(landing.outcomes, landing.later) | self._costs()
         summary |= {"sync_after": last_sync_text(after), "quarantined": landing.rejected + landing.conflicts}
+        summary["forgotten"] = self._destination.forgotten.count
         summary["withheld"] = [withheld_json(id_, names, one) for id_, one in withheld.items()]
         receipt = run_receipt(
             asking.question,

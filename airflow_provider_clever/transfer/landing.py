@@ -84,7 +84,10 @@ class Landing:
             self.later.append(outcome)
 
     def set_aside(self, scope_id: str, rejected: Sequence[RejectedRow]) -> None:
-        """Quarantine rows that cannot land."""
+        """Quarantine rows that cannot land, but for those of students who are forgotten."""
+        rejected = self._destination.forgotten.admitted_rejects(rejected)
+        if not rejected:
+            return
         with self._lock:
             self.rejected += len(rejected)
         new = self._quarantine(rejected)

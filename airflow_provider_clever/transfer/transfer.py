@@ -114,7 +114,7 @@ class Transfer:
         destination = destination_of(before.id)
         spare_memory()
         keep_freed_memory()
-        destination.check()
+        destination.check(self._asking.client.settings.forget_secret)
         context = PullContext(
             today=today,
             sync_before=last_sync_text(before),

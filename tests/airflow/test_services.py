@@ -144,6 +144,7 @@ def test_the_ui_is_told_the_whole_form(stack: AirflowStack):
         "district_id": "District ID",
         "auth_base": "Token origin",
         "budget_share": "Budget share",
+        "forget_secret": "Key of what is forgotten",
     }
     assert (fields["budget_share"]["default"], fields["auth_base"].get("default")) == (0.8, None)
 

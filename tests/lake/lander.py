@@ -20,6 +20,7 @@ import s3fs  # noqa: F401 - as above
 
 from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.dates import DateRange
+from airflow_provider_clever.forget.cleaning import forget_since
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.outcomes import school_receipt
 from airflow_provider_clever.lake.receipt_files import write_receipt
@@ -90,6 +91,7 @@ def land(destination: Destination, version: int) -> None:
     knows = context(sync_before=sync(version), idempotency_key=work(version), write_changes=True)
     with ThreadPoolExecutor(4) as writers:
         outcomes = list(writers.map(lambda pulled: land_and_mark(destination, pulled, knows), days_of(version)))
+    outcomes += forget_since(destination, outcomes, work(version), forget_secret=None, write_changes=True)
     schools = {
         school_id: school_receipt(
             [outcome for outcome in outcomes if outcome.school_id == school_id],

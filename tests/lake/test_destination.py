@@ -84,10 +84,10 @@ def test_a_damaged_marker_is_written_again_as_the_landed_files_say(local: Store,
 def test_a_marker_of_a_newer_layout_is_refused_and_left_alone(local: Store) -> None:
     destination(local).check()
     (marker,) = Path(local.root).glob("_clever/*/destination.json")
-    marker.write_text('{"file_format": "parquet", "layout_version": 2}')
+    marker.write_text('{"file_format": "parquet", "layout_version": 3}')
     with pytest.raises(CleverSettingsError, match=r"newer version.*Upgrade"):
         destination(local).check()
-    assert "2" in marker.read_text()
+    assert "3" in marker.read_text()
 
 
 def test_a_store_that_overwrites_although_told_not_to_is_refused_unless_there_is_one_writer() -> None:

@@ -21,6 +21,7 @@ LAYERS = (
     ("storage",),
     ("api",),
     ("pull", "lake"),
+    ("forget",),
     ("transfer",),
     ("ledger",),
     ("ui",),

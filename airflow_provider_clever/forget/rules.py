@@ -1,0 +1,281 @@
+"""What of an object stays when something is forgotten: students, a whole district, or the days before one. No I/O."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+
+from airflow_provider_clever.attendance.content import content_hash
+from airflow_provider_clever.attendance.schema import EXTRA
+from airflow_provider_clever.lake import layout
+from airflow_provider_clever.lake.denied_rows import redacted
+from airflow_provider_clever.lake.forgotten import Denied
+from airflow_provider_clever.lake.formats import FORMATS
+from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
+
+ObjectKind: TypeAlias = Literal["partitions", "changes", "quarantine", "months", "bookkeeping", "unknown"]
+
+_SHORTENED: Final = 12
+"""So many characters of an id are taken for that id where it was cut short."""
+_FOLDERS: Final[dict[str, ObjectKind]] = {
+    "changes": "changes",
+    "quarantine": "quarantine",
+    **dict.fromkeys(("receipts", "partitions", "forgotten", "local"), "bookkeeping"),
+}
+_FILES: Final = frozenset({"destination.json", "coverage.json", "answers.json", "forgotten.json.gz"})
+
+
+class Cleaned(NamedTuple):
+    """What becomes of an object that holds something to forget.
+
+    :param data: what shall stand there instead; None: nothing, it is removed.
+    :param rows: how many rows go.
+    :param before: content hash of a partition as it stands; None: it is no partition.
+    :param after: the same of the rows that shall stand there.
+    :param entries: entry hashes that were learned, by the hash of the student.
+    """
+
+    data: bytes | None
+    rows: int
+    before: str | None = None
+    after: str | None = None
+    entries: Mapping[str, frozenset[str]] = {}
+
+    def __repr__(self) -> str:
+        return f"Cleaned({self.rows} rows)"
+
+
+class Rule(Protocol):
+    """What is to be forgotten."""
+
+    def verdict(self, path: str) -> Literal["stays", "goes", "read"]:
+        """Whether the object at a path stays or goes whatever it holds, or has to be read to know."""
+        ...
+
+    def clean(self, path: str, data: bytes) -> Cleaned | None:
+        """What becomes of an object; None: it stays as it is.
+
+        :raises ValueError: these bytes are not such an object, so nothing can be said.
+        """
+        ...
+
+
+def kind_of(path: str) -> ObjectKind:
+    """What kind of object stands at a path, relative to the destination."""
+    if layout.parse_partition_path(path):
+        return "partitions"
+    top, _, *rest = path.split("/")
+    if top == "attendance_by_month":
+        return "months"
+    if top != "_clever" or not rest:
+        return "unknown"
+    if len(rest) == 1:
+        return "bookkeeping" if rest[0] in _FILES else "unknown"
+    return _FOLDERS.get(rest[0], "unknown")
+
+
+class Students:
+    """Forget students: their rows go, and every mention of them.
+
+    :param denied: tells who they are.
+    :param ids: their ids, where they are at hand: then they are also found inside of other texts, and cut short.
+    """
+
+    def __init__(self, denied: Denied, ids: Iterable[str] = ()) -> None:
+        self.denied = denied
+        self._ids = tuple(ids)
+        self._long_ids = tuple(one for one in self._ids if len(one) >= _SHORTENED)
+
+    def verdict(self, path: str) -> Literal["stays", "goes", "read"]:
+        """Partitions, changes and quarantine may hold rows."""
+        return "read" if kind_of(path) in ("partitions", "changes", "quarantine") else "stays"
+
+    def learn(self, entries: Iterable[str]) -> None:
+        """Take in hashes of entries, which rows without a usable student may carry."""
+        self.denied = Denied(self.denied.key, self.denied.students, self.denied.entries.union(entries))
+
+    def clean(self, path: str, data: bytes) -> Cleaned | None:
+        """The object without these students."""
+        name = layout.parse_partition_path(path)
+        if name is not None:
+            return self._partition(data, name.file_format)
+        return self._changes(data) if kind_of(path) == "changes" else self._quarantine(data)
+
+    def _partition(self, data: bytes, file_format: str) -> Cleaned | None:
+        if not self._may_hold(data, file_format):
+            return None
+        import pyarrow as pa
+
+        landed = FORMATS[file_format].read(data)
+        batch = landed.rows
+        students = batch["student_id"].to_pylist()
+        goes = [self.denied.is_student(student) for student in students]
+        lost = batch.filter(pa.array(goes, pa.bool_()))
+        kept = redacted(batch.filter(pa.array([not one for one in goes], pa.bool_())), self.denied)
+        found: dict[str, set[str]] = {}
+        for student, school, sis_id in zip(
+            lost["student_id"].to_pylist(), lost["school_id"].to_pylist(), lost["sis_id"].to_pylist(), strict=True
+        ):
+            self._learn(found, student, school, sis_id)
+        after = content_hash(kept)
+        return Cleaned(
+            FORMATS[file_format].write(kept, after), lost.num_rows, landed.content_hash, after, _frozen(found)
+        )
+
+    def _may_hold(self, data: bytes, file_format: str) -> bool:
+        """Whether a partition names one of the students, found out at the lowest cost."""
+        if file_format == "parquet":
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            try:
+                with pq.ParquetFile(pa.BufferReader(data)) as file:
+                    table = file.read(columns=["student_id", EXTRA.name], use_threads=False)
+            except (pa.ArrowException, OSError) as error:
+                msg = f"not a whole Parquet file ({type(error).__name__})"
+                raise ValueError(msg) from None
+            students, extras = (table.column(name).to_pylist() for name in ("student_id", EXTRA.name))
+        else:
+            text = _gunzipped(data)
+            if self._ids and not any(one.encode() in text for one in self._ids):
+                return False
+            rows = FORMATS[file_format].read(data).rows
+            students, extras = (rows[name].to_pylist() for name in ("student_id", EXTRA.name))
+        return any(student is not None and self.denied.is_student(student) for student in students) or any(
+            extra is not None and self.denied.mentions(extra) for extra in extras
+        )
+
+    def _changes(self, data: bytes) -> Cleaned | None:
+        document = read_gzipped_json(data)
+        changes, kept, is_redacted = document["changes"], [], False
+        found: dict[str, set[str]] = {}
+        for change in changes:
+            rows = [row for row in (change["before"], change["after"]) if row]
+            if any(self.denied.is_student(row["student_id"]) for row in rows):
+                for row in rows:
+                    self._learn(found, row["student_id"], row["school_id"], row["sis_id"])
+                continue
+            for row in rows:
+                extra = row.get(EXTRA.name)
+                if extra and self.denied.mentions(extra):
+                    row[EXTRA.name], is_redacted = self.denied.redacted(extra), True
+            kept.append(change)
+        if len(kept) == len(changes) and not is_redacted:
+            return None
+        return Cleaned(gzipped_json({**document, "changes": kept}), len(changes) - len(kept), entries=_frozen(found))
+
+    def _quarantine(self, data: bytes) -> Cleaned | None:
+        entries = read_gzipped_json(data)
+        found: dict[str, set[str]] = {}
+        gone = [digest for digest, entry in entries.items() if self._is_rejected(str(entry["raw"]), found)]
+        if not gone:
+            return None
+        kept = {digest: entry for digest, entry in entries.items() if digest not in gone}
+        return Cleaned(gzipped_json(kept), len(gone), entries=_frozen(found))
+
+    def _is_rejected(self, raw: str, found: dict[str, set[str]]) -> bool:
+        row = _json_or_none(raw)
+        student = row.get("student_id") if isinstance(row, dict) else None
+        if isinstance(student, str) and self.denied.is_student(student) and isinstance(row, dict):
+            self._learn(found, student, row.get("school_id"), row.get("sis_id"))
+            return True
+        return self.denied.is_rejected(row, raw) or any(
+            one in raw or (one[:_SHORTENED] in raw and not _is_another(student, one)) for one in self._long_ids
+        )
+
+    def _learn(self, found: dict[str, set[str]], student: Any, school: Any, sis_id: Any) -> None:
+        known = found.setdefault(self.denied.key.student(str(student)), set())
+        if isinstance(school, str) and sis_id not in (None, ""):
+            known.add(self.denied.key.entry(school, str(sis_id)))
+
+
+def _is_another(student: object, wanted: str) -> bool:
+    """Whether a row has a student of its own whose id only begins like the one that is looked for."""
+    return isinstance(student, str) and len(student) >= len(wanted) and student != wanted
+
+
+def _frozen(found: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
+    return {student: frozenset(entries) for student, entries in found.items()}
+
+
+def _json_or_none(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _gunzipped(data: bytes) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        msg = f"not whole gzipped JSON lines ({type(error).__name__})"
+        raise ValueError(msg) from None
+
+
+class WholeDistrict:
+    """Forget all of a district, but for what says that it is forgotten."""
+
+    def verdict(self, path: str) -> Literal["stays", "goes", "read"]:
+        """Everything goes but the tombstone, the proof, locks, and what keeps older versions out."""
+        rest = path.split("/")[2:]
+        is_ours = path.startswith("_clever/")
+        stays = is_ours and (
+            rest in (["destination.json"], ["forgotten.json.gz"]) or rest[:1] in (["forgotten"], ["local"])
+        )
+        return "stays" if stays else "goes"
+
+    def clean(self, path: str, data: bytes) -> Cleaned | None:
+        """Nothing of the object; its rows are counted."""
+        return removed(path, data)
+
+
+class Days:
+    """Forget the days before one.
+
+    :param before: the first day that stays, ``YYYY-MM-DD``.
+    """
+
+    def __init__(self, before: str) -> None:
+        self.before = before
+
+    def verdict(self, path: str) -> Literal["stays", "goes", "read"]:
+        """Names of partitions and changes say their day; what is in quarantine has to be read."""
+        kind, name = kind_of(path), layout.parse_partition_path(path)
+        if name is not None:
+            return "goes" if name.attendance_date < self.before else "stays"
+        if kind == "changes":
+            return "goes" if path.rpartition("/")[2][:10] < self.before else "stays"
+        if kind == "months":
+            month = path.rpartition("month=")[2][:7]
+            return "goes" if f"{month}-31" < self.before else "stays"
+        return "read" if kind == "quarantine" else "stays"
+
+    def clean(self, path: str, data: bytes) -> Cleaned | None:
+        """Nothing of the object; in quarantine, the rows of later days stay."""
+        if kind_of(path) != "quarantine":
+            return removed(path, data)
+        entries = read_gzipped_json(data)
+        kept = {digest: entry for digest, entry in entries.items() if self._stays(entry)}
+        return Cleaned(gzipped_json(kept), len(entries) - len(kept)) if len(kept) < len(entries) else None
+
+    def _stays(self, entry: Mapping[str, Any]) -> bool:
+        row = _json_or_none(str(entry["raw"]))
+        day = row.get("attendance_date") if isinstance(row, dict) else None
+        return max(str(day or ""), str(entry["first_seen"])) >= self.before
+
+
+def removed(path: str, data: bytes) -> Cleaned:
+    """What an object is that goes as a whole; damage keeps none from going."""
+    name, kind = layout.parse_partition_path(path), kind_of(path)
+    try:
+        if name is not None:
+            mark = FORMATS[name.file_format].read_mark(data)
+            return Cleaned(None, mark.rows, mark.content_hash)
+        if kind in ("changes", "quarantine"):
+            document = read_gzipped_json(data)
+            return Cleaned(None, len(document["changes"] if kind == "changes" else document))
+    except (ValueError, KeyError, TypeError):
+        return Cleaned(None, 0)
+    return Cleaned(None, 0)

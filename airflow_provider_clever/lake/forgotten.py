@@ -1,0 +1,340 @@
+"""What a district's lake has been told to forget: ``forgotten.json.gz``, read by every pull before it writes.
+
+It names nobody. A student is a keyed hash, and the key lies elsewhere: in the Clever connection or the environment. So
+a reader of the lake cannot tell whom it has forgotten, and a pull can tell whose rows it must not land.
+docs/explanation/decisions/0033-forgetting-is-asked-for-never-inferred.md.
+"""
+
+import hmac
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
+from airflow_provider_clever.lake import layout
+from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.storage.objects import Objects
+
+SCHEMA_VERSION: Final = 1
+KEY_VARIABLE: Final = "CLEVER_FORGET_SECRET"
+SHORTEST_KEY: Final = 32
+"""In characters: as long as a random key of 16 bytes, written in hex."""
+
+Kind: TypeAlias = Literal["students", "district", "days"]
+
+HOW_TO_GIVE_THE_KEY: Final = (
+    "put it into the extra field forget_secret of the Clever connection, or into the environment variable "
+    f"{KEY_VARIABLE}"
+)
+
+_TOKEN: Final = re.compile(r"[0-9A-Za-z_-]+")
+_PART: Final = re.compile(r"[0-9A-Za-z]+")
+_JOINS: Final = frozenset("_-")
+"""What may stand in an id, and may also join it to something else."""
+_STUDENT_DIGITS: Final = 32
+_ENTRY_DIGITS: Final = 16
+
+
+class Key:
+    """The secret that turns an id into what may lie in the lake.
+
+    :param secret: at least 32 characters.
+    :param district_id: enters every hash, so that two districts' lists cannot be compared.
+    :raises CleverSettingsError: the secret is too short to be one.
+    """
+
+    def __init__(self, secret: str, district_id: str) -> None:
+        if len(secret) < SHORTEST_KEY:
+            msg = (
+                f"the key of what is forgotten has fewer than {SHORTEST_KEY} characters, so it could be guessed: make "
+                f"one with `openssl rand -hex 32`, and {HOW_TO_GIVE_THE_KEY}"
+            )
+            raise CleverSettingsError(msg)
+        self._secret = secret.encode()
+        self._district_id = district_id
+
+    def student(self, student_id: str) -> str:
+        """The hash of a student."""
+        return self._hash("student", student_id)[:_STUDENT_DIGITS]
+
+    def entry(self, school_id: str, sis_id: str) -> str:
+        """The hash of an attendance entry's id in a school's own system; schools number them independently."""
+        return self._hash("entry", school_id, sis_id)[:_ENTRY_DIGITS]
+
+    def check(self) -> str:
+        """What tells another key from this one."""
+        return self._hash("key")[:_STUDENT_DIGITS]
+
+    def request(self, *identity: str) -> str:
+        """The id of a request."""
+        return self._hash("request", *identity)[:32]
+
+    def _hash(self, *parts: str) -> str:
+        text = "\0".join((self._district_id, *parts))
+        return hmac.digest(self._secret, text.encode(errors="surrogatepass"), "sha256").hex()
+
+    def __repr__(self) -> str:
+        return "Key(...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One word of a person: what to forget.
+
+    :param kind: ``students``, a whole ``district``, or the ``days`` before one.
+    :param asked_at: when, UTC.
+    :param final_after: from when on a sweep is the last one, UTC: tasks that were running then have ended.
+    :param is_final: whether that sweep has been made.
+    :param students: the entries (:meth:`Key.entry`) of each student, by the student's hash.
+    :param before: the first day that stays, for ``days``.
+    """
+
+    kind: Kind
+    asked_at: str
+    final_after: str
+    is_final: bool = False
+    students: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """All that a district's lake has been told to forget.
+
+    :param key_check: tells whether a key is the one that the hashes were made with; None: there are none.
+    :param requests: by their ids.
+    :param lifted: ids of the requests for the whole district that were taken back.
+    """
+
+    district_id: str
+    key_check: str | None = None
+    requests: Mapping[str, Request] = field(default_factory=dict)
+    lifted: tuple[str, ...] = ()
+
+    @property
+    def tombstone(self) -> Request | None:
+        """The request to forget the whole district, if it holds."""
+        found = (one for id_, one in self.requests.items() if one.kind == "district" and id_ not in self.lifted)
+        return next(found, None)
+
+    @property
+    def pending(self) -> dict[str, Request]:
+        """The requests whose last sweep is still to come."""
+        return {id_: one for id_, one in self.requests.items() if not one.is_final and id_ not in self.lifted}
+
+    @property
+    def students(self) -> frozenset[str]:
+        """The hashes of all students that are forgotten."""
+        return frozenset(hash_ for one in self.requests.values() for hash_ in one.students)
+
+    def denied(self, key: Key | None) -> "Denied | None":
+        """What tells the rows that must not land; None: every row may.
+
+        :raises CleverSettingsError: students are forgotten, and the key is missing or another one.
+        """
+        if not self.students:
+            return None
+        if key is None or key.check() != self.key_check:
+            found = "no key was given" if key is None else "the key that was given is another one"
+            msg = (
+                f"students of district {self.district_id} are forgotten here, and {found}, so their rows could not be "
+                f"told from others; nothing was written. Take the key that they were forgotten with, and "
+                f"{HOW_TO_GIVE_THE_KEY}"
+            )
+            raise CleverSettingsError(msg)
+        entries = frozenset(
+            entry for one in self.requests.values() for found in one.students.values() for entry in found
+        )
+        return Denied(key, self.students, entries)
+
+    def refuse_tombstone(self) -> None:
+        """Make sure that the district may be pulled.
+
+        :raises CleverSettingsError: it was forgotten.
+        """
+        if self.tombstone is not None:
+            msg = (
+                f"district {self.district_id} was forgotten here on {self.tombstone.asked_at[:10]}, because a person "
+                "asked for it, so nothing of it is pulled, planned or recorded. If that has changed: "
+                f"`clever-attendance forget DESTINATION --district {self.district_id} --lift`"
+            )
+            raise CleverSettingsError(msg)
+
+
+class Denied:
+    """Tells whose rows must not land. Nothing of it holds an id.
+
+    :param key: makes the hashes.
+    :param students: hashes of students.
+    :param entries: hashes of their attendance entries.
+    """
+
+    _MOST_REMEMBERED: Final = 200_000
+
+    def __init__(self, key: Key, students: frozenset[str], entries: frozenset[str] = frozenset()) -> None:
+        self.key, self.students, self.entries = key, students, entries
+        self._known: dict[str, bool] = {}
+
+    def is_student(self, text: str) -> bool:
+        """Whether this is the id of a student who is forgotten."""
+        found = self._known.get(text)
+        if found is None:
+            if len(self._known) >= self._MOST_REMEMBERED:
+                self._known.clear()
+            found = self._known[text] = self.key.student(text) in self.students
+        return found
+
+    def mentions(self, text: str) -> bool:
+        """Whether the id of such a student stands anywhere in a text."""
+        return self.redacted(text) != text
+
+    def redacted(self, text: str) -> str:
+        """The text with each such id replaced."""
+
+        def shown(found: re.Match[str]) -> str:
+            if self.is_student(found[0]):
+                return "forgotten"
+            return _PART.sub(shown, found[0]) if _JOINS.intersection(found[0]) else found[0]
+
+        return _TOKEN.sub(shown, text)
+
+    def is_rejected(self, row: object, text: str) -> bool:
+        """Whether a row that cannot land is about such a student.
+
+        :param row: the row, as JSON gives it.
+        :param text: the same as text.
+        """
+        if self.mentions(text):
+            return True
+        if not isinstance(row, Mapping) or _is_id(row.get("student_id")):
+            return False  # it is another student's
+        school_id = row.get("school_id")
+        return isinstance(school_id, str) and any(
+            self.key.entry(school_id, value) in self.entries for value in values(row)
+        )
+
+    def __or__(self, other: "Denied | None") -> "Denied":
+        return Denied(self.key, self.students | other.students, self.entries | other.entries) if other else self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Denied) and (self.students, self.entries) == (other.students, other.entries)
+
+    def __hash__(self) -> int:
+        return hash((self.students, self.entries))
+
+    def __repr__(self) -> str:
+        return f"Denied({len(self.students)} students)"
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and bool(_TOKEN.fullmatch(value)) and len(value) <= 64
+
+
+def values(document: object) -> Iterator[str]:
+    """Every text and number in a JSON document, as text."""
+    if isinstance(document, Mapping):
+        for one in document.values():
+            yield from values(one)
+    elif isinstance(document, list):
+        for one in document:
+            yield from values(one)
+    elif isinstance(document, str):
+        yield document
+    elif document is not None and not isinstance(document, bool):
+        yield str(document)
+
+
+def forgotten_path(district_id: str) -> str:
+    """Where it is kept, relative to the destination."""
+    return layout.our_path(district_id, "forgotten.json.gz")
+
+
+def read_forgotten(objects: Objects, district_id: str) -> Forgotten:
+    """What a district's lake has been told to forget.
+
+    :raises CleverLandingError: it cannot be read; then nothing may be written either.
+    """
+    found = objects.read(forgotten_path(district_id))
+    return _parsed(found and found[0], district_id)
+
+
+def update_forgotten(objects: Objects, district_id: str, change: Callable[[Forgotten], Forgotten]) -> Forgotten:
+    """Write down what is forgotten since, by compare-and-swap.
+
+    :param change: from what is written there to what shall be.
+    :returns: what is written there now.
+    :raises CleverLandingError: it cannot be read or written.
+    """
+    result: list[Forgotten] = []
+
+    def next_data(data: bytes | None) -> bytes | None:
+        before = _parsed(data, district_id)
+        result[:] = [change(before)]
+        return None if result[0] == before else gzipped_json({"schema_version": SCHEMA_VERSION, **asdict(result[0])})
+
+    objects.update(forgotten_path(district_id), next_data)
+    return result[0]
+
+
+def refuse_forgotten(objects: Objects, district_id: str) -> None:
+    """Make sure that a district may be pulled, planned and recorded.
+
+    :raises CleverSettingsError: it was forgotten.
+    :raises CleverLandingError: what is forgotten cannot be read.
+    """
+    read_forgotten(objects, district_id).refuse_tombstone()
+
+
+def key_of(secret: str | None, district_id: str) -> Key | None:
+    """The key, from a connection or else from the environment; None: neither has one.
+
+    :param secret: the connection's ``forget_secret``.
+    :raises CleverSettingsError: it is too short.
+    """
+    text = (secret or os.environ.get(KEY_VARIABLE, "")).strip()
+    return Key(text, district_id) if text else None
+
+
+def with_request(forgotten: Forgotten, id_: str, request: Request, key: Key | None) -> Forgotten:
+    """The same with a request; what is known of an earlier try of the same stays.
+
+    :raises CleverSettingsError: students were forgotten with another key.
+    """
+    if key is not None and forgotten.key_check not in (None, key.check()):
+        forgotten.denied(key)  # raises
+    known = forgotten.requests.get(id_)
+    same = known is not None and known.students.keys() == request.students.keys()
+    return replace(
+        forgotten,
+        key_check=key.check() if key is not None else forgotten.key_check,
+        requests={**forgotten.requests, id_: known if known is not None and same else request},
+    )
+
+
+def _parsed(data: bytes | None, district_id: str) -> Forgotten:
+    if data is None:
+        return Forgotten(district_id=district_id)
+    try:
+        document = read_gzipped_json(data)
+        if document.pop("schema_version") > SCHEMA_VERSION:
+            raise _unusable(district_id, "a newer version of airflow-provider-clever wrote it; upgrade this one")
+        if document["district_id"] != district_id:
+            raise _unusable(district_id, "it is another district's")
+        requests = {id_: _request(one) for id_, one in document["requests"].items()}
+        return Forgotten(**{**document, "requests": requests, "lifted": tuple(document["lifted"])})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise _unusable(district_id, "it is damaged") from None
+
+
+def _request(document: Mapping[str, Any]) -> Request:
+    students = {str(hash_): tuple(map(str, entries)) for hash_, entries in document["students"].items()}
+    return Request(**{**document, "students": students})
+
+
+def _unusable(district_id: str, why: str) -> CleverLandingError:
+    return CleverLandingError(
+        f"{forgotten_path(district_id)} cannot be used: {why}. It says whose rows must not land, so nothing is written "
+        "without it: restore an earlier version of it"
+    )
