@@ -34,7 +34,7 @@ _NAMED_MONTHS: Final = 2
 """For how many of the newest months coverage keeps receipts by name; of older ones it keeps sums."""
 
 _WATCHED_DAYS: Final = 250
-"""Receipts filed under months longer ago speak of days that Clever has long forgotten: nobody looks for new ones.
+"""No run looks for new receipts in older months: they are about days that Clever has long forgotten.
 
 A run of such a month that is cleared names its own receipts, and those are read."""
 
@@ -51,7 +51,7 @@ class Listing:
 
     :param today: the date in the district.
     :param timezone: IANA name of the district's zone; empty: as recorded before.
-    :param schools: names of the schools that the district shares, by id; None: nobody asked.
+    :param schools: names of the schools that the district shares, by id; None: the list was not fetched.
     :param is_doubted: whether the list leaves out so many schools that nothing follows from it for those
         (attendance/absence.py). Default False.
     :param rules: how long a day may still change; decides what the watermark may promise.

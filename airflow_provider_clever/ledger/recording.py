@@ -72,11 +72,11 @@ def record_run(
         today=today, timezone=zone_name(zone), schools=schools, is_doubted=now_left_out is not None, rules=rules
     )
     file = record_coverage(objects, district_id, listing, receipts=paths)
-    told = receipts_at(objects, district_id, paths)
+    left = receipts_at(objects, district_id, paths)
     report = district_report(file, today)
     write_status(objects, DistrictStatus.of(report, as_of=today.isoformat(), timezone=file.coverage.timezone))
-    unpulled = not_pulled(file.coverage, planned, told, today=today)
-    found = problems(unpulled, report, is_whole=is_whole, withheld=news_of_withheld(told))
+    unpulled = not_pulled(file.coverage, planned, left, today=today)
+    found = problems(unpulled, report, is_whole=is_whole, withheld=news_of_withheld(left))
     doubted = now_left_out if now_left_out is not None else left_out
     if doubted is not None:
         found.append(list_in_doubt(doubted).rstrip("."))

@@ -220,9 +220,9 @@ def not_pulled(
             wanted.setdefault(school_id, set()).update(day for day in pull.span if day >= floor)
     found = []
     for school_id, days in sorted(wanted.items()):
-        told = [receipt.schools[school_id] for receipt in receipts if school_id in receipt.schools]
-        pulled = {*days_of([*_doubted(receipts, school_id), *(days for school in told for days in school.covered)])}
-        errors = [school.error or "it failed" for school in told if school.state == "failed"]
+        outcomes = [receipt.schools[school_id] for receipt in receipts if school_id in receipt.schools]
+        pulled = {*days_of([*_doubted(receipts, school_id), *(days for school in outcomes for days in school.covered)])}
+        errors = [school.error or "it failed" for school in outcomes if school.state == "failed"]
         # A task that was cleared keeps what its first try covered, and fails all the same if its last one does.
         late = days - pulled or (days if errors else set())
         if late:
