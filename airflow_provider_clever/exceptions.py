@@ -102,6 +102,10 @@ class CleverDataError(CleverError):
     permanent = True
 
 
+class CleverRejectedRowsError(CleverDataError):
+    """Look at the quarantined rows, and tell the district: most of a school's rows cannot land. The good ones have."""
+
+
 class CleverWithheldError(CleverError):
     """Look, and answer: rows that had landed did not come back. They stand as they were, and their days are due again.
 

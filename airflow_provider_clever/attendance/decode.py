@@ -87,7 +87,8 @@ def check(rows: Sequence[Any], page: int = 1) -> Checked:
     try:
         return Checked(list(rows), _check_at_once(rows), [])
     except UnusableError:
-        reasons = [_reasons(row) for row in rows]
+        faulty = _faulty_columns([row for row in rows if isinstance(row, dict)])
+        reasons = [_reasons(row, faulty) for row in rows]
     usable = [row for row, reason in zip(rows, reasons, strict=True) if not reason]
     rejected = [
         RejectedRow(reason, page, number, canonical_json(row))
@@ -110,12 +111,23 @@ def _extra(row: dict[str, Any]) -> str | None:
     return canonical_json(unknown) if unknown else None
 
 
-def _reasons(row: object) -> str:
+def _faulty_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
+    """The columns that cannot hold the values of all these rows."""
+    found = []
+    for column in FIELDS:
+        try:
+            read_values(column, [row.get(column.name) for row in rows])
+        except UnusableError:
+            found.append(column)
+    return found
+
+
+def _reasons(row: object, faulty: Sequence[Column]) -> str:
     """Why a row may not land, in words that quote nothing of it; empty: it may."""
     if not isinstance(row, dict):
         return "not an object"
     found = []
-    for column in FIELDS:
+    for column in faulty:
         if column.required and column.name not in row:
             found.append(f"{column.name} is missing")
             continue

@@ -15,7 +15,7 @@ from airflow_provider_clever.api.client import CleverClient
 from airflow_provider_clever.api.fetcher import PageFetcher
 from airflow_provider_clever.api.messages import Response
 from airflow_provider_clever.api.pages import AttendancePage, decode_page, decode_page_to_land
-from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
+from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.exceptions import (
     CleverAuthError,
     CleverDataError,
@@ -30,6 +30,7 @@ from airflow_provider_clever.pull.chains import Chain
 from airflow_provider_clever.pull.checks import WalkCheck
 from airflow_provider_clever.pull.days import DayAssembler
 from airflow_provider_clever.pull.progress import Progress
+from airflow_provider_clever.pull.rejected import RejectedRows, SetAside
 from airflow_provider_clever.pull.results import PullResult, ScopeResult
 from airflow_provider_clever.pull.threads import WalkingThreads
 from airflow_provider_clever.syncs import moment_text
@@ -54,9 +55,6 @@ REFUSALS_IN_A_ROW: Final = 8
 """After so many refused days, and none taken in between, the store is the cause and not the days."""
 
 log = logging.getLogger(__name__)
-
-SetAside = Callable[[str, Sequence[RejectedRow]], object]
-"""Takes a school's or section's id and its rows that cannot land."""
 
 
 class _Walk:
@@ -102,12 +100,11 @@ class Pull:
         self._client = client
         self._chains = chains
         self._district_id = district_id
-        self._set_aside = set_aside
+        self._rejected = RejectedRows(set_aside)
         self._unfetched = len(chains)
         self._open_walks = Counter(chain.scope_id for chain in chains)
         self._progress = Progress(len(chains), len(self._open_walks), client.budget_left)
         self._lock = threading.Lock()
-        self._setting_aside = threading.Lock()
         self._threads = WalkingThreads(client, chains, most=max_concurrency, stop=stop)
         self._landing = threading.Semaphore(_LANDING_THREADS)
         self._refusals = 0
@@ -121,6 +118,7 @@ class Pull:
         :raises CleverStoppedError: the stop flag was set.
         :raises CleverError: what no other school could escape.
         """
+        self._rejected.are_landed = False
         rows: dict[int, list[dict[str, Any]]] = {id(chain): [] for chain in self._chains}
 
         def collect(chain: Chain, fetcher: PageFetcher) -> None:
@@ -135,8 +133,7 @@ class Pull:
                     )
             self._tally(chain, walk)
 
-        self._threads.run(collect, self._progress.tell)
-        self._judge_doubts()
+        self._run(collect)
         return [row for chain in self._chains for row in rows[id(chain)]]
 
     def land(
@@ -175,8 +172,7 @@ class Pull:
 
         if not self._chains:
             when_fetched()
-        self._threads.run(land_walk, self._progress.tell)
-        self._judge_doubts()
+        self._run(land_walk)
         return self.result
 
     def _pages(
@@ -201,7 +197,7 @@ class Pull:
                 with self._threads.in_turn():
                     page = walk.check.check(decode(response.body, walk.check.pages + 1))
                 self._count(chain, page)
-                self._hand_over_rejected(chain, walk, page)
+                self._rejected.take(chain.scope_id, page)
                 yield page
         except CleverError as error:
             if not is_fetched:
@@ -225,17 +221,21 @@ class Pull:
             self._progress.rows += len(page)
             self.result.scopes[chain.scope_id].rejected += len(page.rejected)
 
-    def _hand_over_rejected(self, chain: Chain, walk: _Walk, page: AttendancePage) -> None:
-        """Have rows set aside that cannot land. If they cannot be kept, their walk covers nothing and is due again."""
-        if not page.rejected:
-            return
+    def _run(self, walk: Callable[[Chain, PageFetcher], object]) -> None:
+        """Walk all chains, keep the rows that cannot land, and say what all of it is worth."""
         try:
-            with self._setting_aside:
-                self._set_aside(chain.scope_id, page.rejected)
-        except CleverLandingError as error:
-            walk.is_covered = False
-            with self._lock:
-                self.result.scopes[chain.scope_id].errors.append(error)
+            self._threads.run(walk, self._progress.tell)
+        except CleverStoppedError:
+            raise
+        except CleverError:
+            self._rejected.hand_over()
+            raise
+        self._rejected.hand_over()
+        for scope_id, error in self._rejected.errors().items():
+            scope = self.result.scopes[scope_id]
+            scope.errors.append(error)
+            scope.covered, scope.doubted = [], []
+        self._judge_doubts()
 
     def _note_refusal(self, chain: Chain, day: PulledDay, error: CleverLandingError) -> None:
         """Go on without a day that did not land.

@@ -1,13 +1,13 @@
 """One question put to one district of Clever: what rows and landed days are both made from."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_clever.api.client import CleverClient
-from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.models import District
 from airflow_provider_clever.pull.question import Question
+from airflow_provider_clever.pull.rejected import SetAside
 from airflow_provider_clever.pull.run import Pull
 
 
@@ -42,7 +42,7 @@ class Asking:
         self,
         district: District,
         school_ids: Sequence[str],
-        set_aside: Callable[[str, Sequence[RejectedRow]], object],
+        set_aside: SetAside,
     ) -> Pull:
         """The pull that answers the question; it has not begun.
 

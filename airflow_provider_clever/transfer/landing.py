@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from airflow_provider_clever.attendance.absence import DayEvidence, SchoolEvidence
@@ -83,17 +83,21 @@ class Landing:
         with self._lock:
             self.later.append(outcome)
 
-    def set_aside(self, scope_id: str, rejected: Sequence[RejectedRow]) -> None:
-        """Quarantine rows that cannot land, but for those of students who are forgotten."""
-        rejected = self._destination.forgotten.admitted_rejects(rejected)
-        if not rejected:
+    def set_aside(self, rejected: Mapping[str, Sequence[RejectedRow]]) -> None:
+        """Quarantine rows that cannot land, by their school or section, but for those of students who are forgotten.
+
+        :raises CleverLandingError: the destination does not take them all.
+        """
+        admitted = {id_: self._destination.forgotten.admitted_rejects(found) for id_, found in rejected.items()}
+        rows = [row for found in admitted.values() for row in found]
+        if not rows:
             return
+        new = self._quarantine(rows)
         with self._lock:
-            self.rejected += len(rejected)
-        new = self._quarantine(rejected)
-        with self._lock:
+            self.rejected += len(rows)
             self.newly_quarantined += new
-        log.warning("%d rows of %s were quarantined, %d of them for the first time", len(rejected), scope_id, new)
+        schools = ", ".join(f"{len(found)} of {scope_id}" for scope_id, found in admitted.items() if found)
+        log.warning("%d rows were quarantined, %d of them for the first time: %s", len(rows), new, schools)
 
     def take_outcomes(self) -> dict[str, list[PartitionOutcome]]:
         """Hand over what came of the partitions of each school, in order; nothing of it is kept here."""

@@ -6,7 +6,7 @@ This is what the operator does, for code without Airflow: a test, a notebook, a 
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from airflow_provider_clever.api.client import CleverClient
@@ -64,10 +64,11 @@ class Transfer:
         """
         asking, rejected = self._asking, 0
 
-        def count_rejected(scope_id: str, found: Sequence[RejectedRow]) -> None:
+        def count_rejected(found: Mapping[str, Sequence[RejectedRow]]) -> None:
             nonlocal rejected
-            rejected += len(found)
-            log.warning("%d rows of %s cannot be used", len(found), scope_id)
+            for scope_id, rows in found.items():
+                rejected += len(rows)
+                log.warning("%d rows of %s cannot be used", len(rows), scope_id)
 
         before = asking.client.get_district()
         names = asking.school_names()

@@ -43,7 +43,7 @@ def pull_of(
             client,
             chains,
             district_id=sandbox.district(district).id,
-            set_aside=lambda scope_id, rejected: pytest.fail(f"{len(rejected)} rows of {scope_id} were set aside"),
+            set_aside=lambda rejected: pytest.fail(f"rows of {list(rejected)} were set aside"),
             stop=stop,
             max_concurrency=max_concurrency,
         )
