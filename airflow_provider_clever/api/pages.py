@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from airflow_provider_clever.api.bodies import page_object, read_json
 from airflow_provider_clever.api.links import Links, cursor_in, links_of, page_links
-from airflow_provider_clever.attendance import documented
 from airflow_provider_clever.attendance.decode import (
     Extent,
     UnusableError,
@@ -17,6 +16,7 @@ from airflow_provider_clever.attendance.decode import (
     extent_of,
     record_batch,
 )
+from airflow_provider_clever.attendance.documented import read_documented
 from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.attendance.schema import FIELD_NAMES
 from airflow_provider_clever.attendance.values import canonical_json
@@ -136,19 +136,19 @@ def decode_page_to_land(body: bytes, page: int = 1) -> AttendancePage:
 
     try:
         columns = _documented_columns(body)
-        rows = columns and documented.typed_batch(columns)
+        found = columns and read_documented(columns)
     except (pa.ArrowInvalid, UnicodeDecodeError, UnusableError):
-        rows = None
-    if not rows:
+        found = None
+    if not found:
         return decode_page(body, page)
     return AttendancePage(
-        documented.extent_of(rows),
+        found.extent,
         (),
-        documented.unknown_values(rows),
+        found.unknown_values,
         0,
         page_links(body),
         sent=lambda: page_object(read_json(body)[0])["data"],
-        batch=lambda: rows,
+        batch=lambda: found.rows,
     )
 
 

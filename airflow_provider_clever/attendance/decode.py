@@ -157,8 +157,8 @@ def extent_of(values: CheckedValues) -> Extent:
 def count_unknown(values: CheckedValues) -> dict[str, int]:
     """Field -> number of rows with a value there that Clever does not document."""
     counts = {}
-    for column in FIELDS:
-        unknown = set(values[column.name]) - column.documented if column.documented else ()
+    for column in (column for column in FIELDS if column.documented):
+        unknown = set(values[column.name]) - column.documented
         if unknown:
             counts[column.name] = sum(value in unknown for value in values[column.name])
     return counts

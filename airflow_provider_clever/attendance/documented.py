@@ -9,9 +9,10 @@ so there are few of them, and over as many columns as there are.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from datetime import date
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_provider_clever.attendance.batches import pulled_schema
+from airflow_provider_clever.attendance.batches import holds_only, pulled_schema
 from airflow_provider_clever.attendance.content import offsets_and_data
 from airflow_provider_clever.attendance.decode import (
     MOST_ID_LENGTH,
@@ -23,7 +24,7 @@ from airflow_provider_clever.attendance.decode import (
     place_of,
     read_values,
 )
-from airflow_provider_clever.attendance.schema import EXTRA, FIELDS, PULLED_COLUMNS, Column, names
+from airflow_provider_clever.attendance.schema import EXTRA, FIELDS, PULLED_COLUMNS, names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,12 +32,24 @@ if TYPE_CHECKING:
 _OPTIONAL_TEXT: Final = names(lambda column: column.kind in ("id", "text") and not column.required, columns=FIELDS)
 _IDS: Final = names(lambda column: column.kind == "id", columns=FIELDS)
 _FEW_VALUES: Final = tuple(column for column in FIELDS if column.kind == "text" and column.required)
-_DATES: Final = tuple(column for column in FIELDS if column.kind == "date")
+(_DATE,) = (column for column in FIELDS if column.kind == "date")
 _INSTANTS: Final = tuple(column for column in FIELDS if column.kind == "timestamp")
 
 
-def typed_batch(columns: "Mapping[str, pa.StringArray]") -> "pa.RecordBatch":
-    """Give the rows in PULLED_COLUMNS.
+class Documented(NamedTuple):
+    """The rows of a page that may land, and what is known of them.
+
+    :param rows: in PULLED_COLUMNS.
+    :param unknown_values: field -> number of rows with a value there that Clever does not document.
+    """
+
+    rows: "pa.RecordBatch"
+    extent: Extent
+    unknown_values: dict[str, int]
+
+
+def read_documented(columns: "Mapping[str, pa.StringArray]") -> Documented:
+    """Give the rows, typed.
 
     :param columns: the documented fields as Clever sent them, with at least one row.
     :raises UnusableError: a row may not land.
@@ -47,12 +60,14 @@ def typed_batch(columns: "Mapping[str, pa.StringArray]") -> "pa.RecordBatch":
         raise UnusableError("is missing")
     columns = {**columns, **_without_empty({name: columns[name] for name in _OPTIONAL_TEXT})}
     _check_ids([columns[name] for name in _IDS])
-    for column in _FEW_VALUES:
-        read_values(column, columns[column.name].unique().to_pylist())
-    days = {column.name: _days(column, columns[column.name]) for column in _DATES}
-    extra = pa.nulls(len(columns["student_id"]), pa.string())
-    typed = {**columns, **days, **_instants(columns), EXTRA.name: extra}
-    return pa.record_batch([typed[name] for name in PULLED_COLUMNS], schema=pulled_schema())
+    days, distinct_days = _days(columns["attendance_date"])
+    extra = pa.nulls(len(days), pa.string())
+    typed = {**columns, "attendance_date": days, **_instants(columns), EXTRA.name: extra}
+    rows = pa.record_batch([typed[name] for name in PULLED_COLUMNS], schema=pulled_schema())
+    first, last = ({name: rows[name][place].as_py() for name in PLACE_COLUMNS} for place in (0, -1))
+    owners = (_distinct(rows["district_id"]), _distinct(rows["school_id"]))
+    extent = Extent(rows.num_rows, *owners, distinct_days, place_of(first), place_of(last))
+    return Documented(rows, extent, _unknown_values(columns))
 
 
 def _without_empty(columns: "Mapping[str, pa.StringArray]") -> "Mapping[str, pa.StringArray]":
@@ -77,13 +92,29 @@ def _check_ids(columns: "list[pa.StringArray]") -> None:
         raise UnusableError("is not a usable id")
 
 
-def _days(column: Column, texts: "pa.StringArray") -> "pa.Array":
+def _unknown_values(columns: "Mapping[str, pa.StringArray]") -> dict[str, int]:
+    """Count what is not documented; required text without a value is found here too."""
+    is_known = True
+    for column in _FEW_VALUES:
+        distinct = read_values(column, columns[column.name].unique().to_pylist())
+        is_known = is_known and column.documented.issuperset(distinct)
+    return {} if is_known else count_unknown({column.name: columns[column.name].to_pylist() for column in _FEW_VALUES})
+
+
+def _distinct(column: "pa.StringArray") -> frozenset[str]:
+    first = column[0].as_py()
+    return frozenset([first] if holds_only(column, first) else column.unique().to_pylist())
+
+
+def _days(texts: "pa.StringArray") -> "tuple[pa.Array, frozenset[date]]":
+    """The days of the rows, and each of them once."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     runs = pc.run_end_encode(texts)
-    days = pa.array(read_values(column, runs.values.to_pylist()), pa.date32())
-    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(runs.run_ends, days))
+    days = read_values(_DATE, runs.values.to_pylist())
+    encoded = pa.RunEndEncodedArray.from_arrays(runs.run_ends, pa.array(days, pa.date32()))
+    return pc.run_end_decode(encoded), frozenset(days)
 
 
 def _instants(columns: "Mapping[str, pa.StringArray]") -> "dict[str, pa.Array]":
@@ -94,24 +125,3 @@ def _instants(columns: "Mapping[str, pa.StringArray]") -> "dict[str, pa.Array]":
     texts = encoded.chunk(0).dictionary.to_pylist()
     values = pa.array(read_values(_INSTANTS[0], texts), pa.timestamp("us", "UTC"))
     return {column.name: values.take(chunk.indices) for column, chunk in zip(_INSTANTS, encoded.chunks, strict=True)}
-
-
-def extent_of(rows: "pa.RecordBatch") -> Extent:
-    """Give what the rows of a page are about; there is at least one."""
-    first, last = ({name: rows[name][place].as_py() for name in PLACE_COLUMNS} for place in (0, -1))
-    return Extent(
-        rows=rows.num_rows,
-        district_ids=frozenset(rows["district_id"].unique().to_pylist()),
-        school_ids=frozenset(rows["school_id"].unique().to_pylist()),
-        days=frozenset(rows["attendance_date"].unique().to_pylist()),
-        first=place_of(first),
-        last=place_of(last),
-    )
-
-
-def unknown_values(rows: "pa.RecordBatch") -> dict[str, int]:
-    """Field -> number of rows with a value there that Clever does not document."""
-    checked = {column.name: column.documented for column in FIELDS if column.documented}
-    if all(documented.issuperset(rows[name].unique().to_pylist()) for name, documented in checked.items()):
-        return {}
-    return count_unknown({name: rows[name].to_pylist() for name in checked})
