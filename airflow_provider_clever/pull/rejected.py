@@ -1,7 +1,7 @@
 """Rows that cannot land, on their way to quarantine: many at a time, and a flood of them not whole.
 
-An object of the quarantine is written again as a whole for each addition. So rows are held until there are many, and of a school of
-which most rows cannot land only the first are kept.
+An object of the quarantine is written again as a whole for each addition. So rows are held until there are many, and of
+a school of which most rows cannot land only the first are kept.
 """
 
 import threading
