@@ -404,7 +404,7 @@ def test_ctrl_c_ends_a_command_at_once_with_its_own_code(sandbox: Sandbox, lake:
 
 def test_the_page_documents_each_exit_code() -> None:
     rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", DOCUMENTED.read_text(), re.MULTILINE))
-    assert set(rows) == {"0", "1", "2", "130", "141"}
+    assert set(rows) == {"0", "1", "2", "3", "130", "141"}
 
 
 def test_status_answers_1_for_a_day_about_to_be_lost_also_beside_districts_that_are_well(run: Run, lake: Path) -> None:
