@@ -111,8 +111,8 @@ def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> Co
 
     Of receipts that were removed since, as a store's lifecycle rule does, coverage keeps what it knew.
 
-    :raises CleverLandingError: the destination cannot be read or written; or no receipt can be read although coverage
-        has taken some in, so that all it knows would be gone.
+    :raises CleverLandingError: the destination cannot be read or written; a newer version wrote the coverage; or no
+        receipt can be read although coverage has taken some in, so that all it knows would be gone.
     """
     return _updated(objects, district_id, lambda data: _rebuilt(objects, data, district_id, listing))
 
@@ -157,7 +157,7 @@ def _rebuilt(objects: Objects, data: bytes | None, district_id: str, listing: Li
     receipts = _all_receipts(objects, district_id, listing.today)
     try:
         old = _parsed(data, district_id)
-    except CleverLandingError:
+    except (_DamagedCoverageError, _ForeignCoverageError):
         old = CoverageFile(Coverage(district_id))
     months = sorted(month for month, found in receipts.items() if found)
     if not months and any(month.count for month in old.receipts.values()):
@@ -171,12 +171,16 @@ def _rebuilt(objects: Objects, data: bytes | None, district_id: str, listing: Li
     if removed and (min(removed) < months[0] or removed[months[0]].count > len(receipts[months[0]])):
         # The first month may be gone in part. Days after it were pulled in later months too.
         file.coverage.keep(old.coverage, before=months_later(date.fromisoformat(f"{months[0]}-01"), 1))
-        file.receipts = {month: FoldedMonth(None, folded.count, folded.counts) for month, folded in removed.items()}
+        file.receipts = removed
     return _folded(file, receipts, listing)
 
 
 class _DamagedCoverageError(CleverLandingError):
     """Nothing to fix: what the receipts say counts, and the file is written again by the next record."""
+
+
+class _ForeignCoverageError(CleverLandingError):
+    """It is that of another district, and says nothing of this one."""
 
 
 def _all_receipts(objects: Objects, district_id: str, today: date) -> FactsByMonth:
@@ -200,7 +204,7 @@ def _parsed(data: bytes | None, district_id: str) -> CoverageFile:
             f"records coverage writes it again; or {_REBUILD}"
         ) from None
     if file.coverage.district_id != district_id:
-        raise CleverLandingError(
+        raise _ForeignCoverageError(
             f"{coverage_path(district_id)} is that of another district, {file.coverage.district_id}: somebody copied "
             f"it. Nothing of it was used; {_REBUILD}"
         )

@@ -138,6 +138,21 @@ def test_removing_old_receipts_loses_nothing_that_coverage_knew_not_even_when_it
     assert before.coverage.schools["a"].gaps(DateRange(nights[0], TODAY - timedelta(days=3))) == ()
 
 
+def test_after_a_rebuild_without_the_first_receipts_of_this_month_new_ones_count() -> None:
+    objects = destination()
+    nights = [TODAY - timedelta(days=ago) for ago in range(30, 0, -1)]
+    for number, day in enumerate(nights):
+        keep(objects, receipt(day, day, day, number=number))
+    record(objects, nights[-1])
+    for number, day in enumerate(nights[:-3]):
+        objects.fs.rm(f"{objects.root}/{receipt(day, day, day, number=number).path}")
+    ledger.rebuild_coverage(objects, DISTRICT, ledger.Listing(today=nights[-1], schools={"a": "Alder"}))
+    keep(objects, receipt(TODAY, TODAY, TODAY, number=99))
+    after = record(objects)
+    assert after.coverage.schools["a"].gaps(DateRange(nights[0], TODAY)) == ()
+    assert after.counts.missing == 3 * 31
+
+
 def test_coverage_holds_ranges_and_stays_small() -> None:
     objects = destination([receipt(TODAY, first_retained(TODAY), TODAY)])
     record(objects)
@@ -208,6 +223,15 @@ def test_a_coverage_of_a_newer_version_is_not_touched() -> None:
     objects.update(ledger.coverage_path(DISTRICT), lambda _: b'{"schema_version": 99}')
     with pytest.raises(CleverLandingError, match="Upgrade"):
         record(objects)
+
+
+def test_a_rebuild_does_not_touch_a_coverage_of_a_newer_version_either() -> None:
+    objects = destination([receipt(TODAY, TODAY, TODAY)])
+    newer = b'{"schema_version": 99}'
+    objects.update(ledger.coverage_path(DISTRICT), lambda _: newer)
+    with pytest.raises(CleverLandingError, match="Upgrade"):
+        ledger.rebuild_coverage(objects, DISTRICT, ledger.Listing(today=TODAY))
+    assert text(objects) == newer
 
 
 def test_two_reducers_at_once_lose_nothing_of_each_other() -> None:
