@@ -5,7 +5,8 @@ was last read or written is noted in ``partitions/YYYY-MM.json.gz``. So a day wi
 partition that still has the noted version need not be read to know that a pull brings the same rows.
 
 Nothing depends on the notes: they say of a version what it held, which cannot change. A partition whose version is not
-noted is read, one that came since the listing is found by the write's condition, and lost notes cost requests, no rows.
+noted is read. One that came since the listing is found by the write's condition; where nothing is written, by listing
+once more at the end. Lost notes cost requests, no rows.
 """
 
 import calendar
@@ -21,7 +22,7 @@ from threading import Lock
 from typing import Final, NamedTuple, TypeAlias
 
 from airflow_provider_clever.dates import DateRange
-from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.exceptions import CleverError, CleverLandingError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.formats import Mark
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
@@ -50,7 +51,9 @@ class Known(NamedTuple):
     mark: Mark | None = None
 
     def holds(self, mark: Mark) -> bool:
-        """Whether it is known to hold just these rows."""
+        """Whether it is known to hold just these rows; or none, where there is no partition."""
+        if self.version == ABSENT:
+            return not mark.rows
         return self.mark == mark._replace(content_hash=mark.content_hash[:HASH_DIGITS])
 
 
@@ -69,6 +72,8 @@ class KnownPartitions:
         self._lock = Lock()
         self._cannot_list = False
         self._listings: dict[date, Future[BySchool | None]] = {}
+        self._looked_up: list[tuple[str, DateRange, Collection[str] | None]] = []
+        self._relied_on: dict[str, set[str]] = defaultdict(set)
         self._notes: dict[str, Future[BySchool]] = {}
         self._news: dict[str, BySchool] = defaultdict(lambda: defaultdict(dict))
 
@@ -83,6 +88,7 @@ class KnownPartitions:
         for prefix, listed in listed_together(days):
             listing = pool.submit(partial(self._listed, prefix, days, school_ids))
             self._listings |= dict.fromkeys(listed, listing)
+            self._looked_up.append((prefix, days, school_ids))
             month = prefix[:7]
             if month not in self._notes:
                 self._notes[month] = pool.submit(partial(self._noted, month, listing, school_ids))
@@ -123,6 +129,36 @@ class KnownPartitions:
                 notes.setdefault(day, {})[school_id] = note
                 self._news[day[:7]][day][school_id] = note
 
+    def rely_on(self, path: str, mark: Mark) -> bool:
+        """Whether a partition is known to hold just these rows, so that it is left alone: see :meth:`changed`."""
+        known, name = self.of(path), layout.parse_partition_path(path)
+        if known is None or name is None or not known.holds(mark):
+            return False
+        with self._lock:
+            self._relied_on[name.attendance_date].add(sys.intern(name.school_id))
+        return True
+
+    def changed(self) -> set[tuple[str, str]]:
+        """School and day of each partition that was relied on, and that another writer has changed meanwhile.
+
+        No write's condition notices that, so the days are listed once more. If they cannot be, all count as changed.
+        """
+        again, relied_on = [], []
+        for one in self._looked_up:
+            if days := [day for day in self._relied_on if f"{day}/".startswith(one[0])]:
+                again.append(one)
+                relied_on.append(days)
+        found: set[tuple[str, str]] = set()
+        for days, now in zip(relied_on, in_order(lambda one: self._listed(*one), again), strict=True):
+            for day in days:
+                before = self._listings[date.fromisoformat(day)].result() or {}
+                found |= {
+                    (school_id, day)
+                    for school_id in self._relied_on[day]
+                    if now is None or now.get(day, {}).get(school_id) != before.get(day, {}).get(school_id)
+                }
+        return found
+
     def keep(self) -> None:
         """Write down what was noted. If the store does not take it, later runs read more than they had to."""
         with self._lock:
@@ -146,7 +182,7 @@ class KnownPartitions:
     def _listed(self, prefix: str, days: DateRange, school_ids: Collection[str] | None) -> BySchool | None:
         try:
             found = self._objects.versions(f"{layout.landed_prefix(self._district_id)}/date={prefix}")
-        except CleverLandingError as error:
+        except CleverError as error:
             level = logging.DEBUG if self._cannot_list else logging.WARNING
             self._cannot_list = True
             log.log(level, "Partitions are read one by one, because they cannot be listed: %s", error)

@@ -167,14 +167,13 @@ class Destination:
         day = self.forgotten.admitted(day)
         pulled = merge.prepare(day.rows)
         mark = Mark(content_hash(pulled.rows), pulled.rows.num_rows)
-        known = self.known.of(path)
-        if known is not None and known.holds(mark):
+        if self.known.rely_on(path, mark):
             return _same(_outcome(path, day, pulled), day, mark, context)
 
         def decide(previous: bytes | None) -> _Decision:
             return self._decide(path, day, pulled, mark, previous, context)
 
-        return self._swap(path, decide, context, known)
+        return self._swap(path, decide, context, self.known.of(path))
 
     def mark(
         self, school_id: str, attendance_date: str, found: DayEvidence, *, context: PullContext
@@ -346,7 +345,9 @@ def _is_telling(day: PulledDay, context: PullContext) -> bool:
 
 
 def _same(outcome: PartitionOutcome, day: PulledDay, mark: Mark, context: PullContext) -> PartitionOutcome:
-    """What came of a day whose rows stand there already."""
+    """What came of a day whose rows stand there already; or that has none, where there is no partition."""
+    if not mark.rows:
+        return outcome
     evidence = DayEvidence(live=mark.rows, asked_at=day.asked_at) if _is_telling(day, context) else None
     return replace(outcome, outcome="unchanged", rows=mark.rows, content_hash=mark.content_hash, evidence=evidence)
 

@@ -100,7 +100,8 @@ class LandedDays:
             district_after.ask()
         mark_all(landing, missing, asking.stop)
         self._destination.known.keep()
-        _uncover(result, landing, missing)
+        changed = self._destination.known.changed()
+        _uncover(result, landing, missing, changed)
         now = moment_text(self._clock())
         landing.later += forget_since(
             self._destination,
@@ -127,7 +128,7 @@ class LandedDays:
             syncs=(last_sync_text(self._before), last_sync_text(after)),
             file_format=self._destination.file_format,
             finished_at=now,
-            schools=school_receipts(asking.question, landing.take_outcomes(), result, schools, names, withheld),
+            schools=school_receipts(asking.question, landing.take_outcomes(changed), result, schools, names, withheld),
             summary=summary,
             has_changes=self._context.write_changes,
         )
@@ -209,9 +210,9 @@ def _leave_open(result: PullResult, landing: Landing, error: CleverLandingError)
             result.scopes[school_id].errors.append(error)
 
 
-def _uncover(result: PullResult, landing: Landing, missing: MissingRows) -> None:
-    """Take back that days are covered: of schools of which nothing was concluded, or that broke off in doubt; and those
-    that the store did not let us mark."""
+def _uncover(result: PullResult, landing: Landing, missing: MissingRows, changed: Collection[tuple[str, str]]) -> None:
+    """Take back that days are covered: of schools of which nothing was concluded, or that broke off in doubt; those
+    that the store did not let us mark; and those that stood as they were pulled until another writer changed them."""
     for school_id, scope in result.scopes.items():
         found = landing.evidence.get(school_id)
         is_open = bool(scope.errors and found and any(day.fresh for day in found.days.values()))
@@ -220,6 +221,10 @@ def _uncover(result: PullResult, landing: Landing, missing: MissingRows) -> None
     for school_id, day, error in landing.unmarked:
         result.scopes[school_id].errors.append(error)
         result.scopes[school_id].not_landed.add(day)
+    for school_id, day in sorted(changed):
+        log.warning("Another writer changed the day %s of school %s meanwhile, so it is due again", day, school_id)
+        if school_id in result.scopes:  # a section covers nothing
+            result.scopes[school_id].not_landed.add(day)
 
 
 def _only_not_found(scope: ScopeResult) -> bool:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from airflow_provider_clever.attendance.absence import DayEvidence, SchoolEvidence
@@ -99,11 +99,15 @@ class Landing:
         schools = ", ".join(f"{len(found)} of {scope_id}" for scope_id, found in admitted.items() if found)
         log.warning("%d rows were quarantined, %d of them for the first time: %s", len(rows), new, schools)
 
-    def take_outcomes(self) -> dict[str, list[PartitionOutcome]]:
-        """Hand over what came of the partitions of each school, in order; nothing of it is kept here."""
+    def take_outcomes(self, without: Collection[tuple[str, str]] = ()) -> dict[str, list[PartitionOutcome]]:
+        """Hand over what came of the partitions of each school, in order; nothing of it is kept here.
+
+        :param without: schools and days to leave out. Default: none.
+        """
         by_school: dict[str, list[PartitionOutcome]] = defaultdict(list)
         for outcome in (*self.outcomes, *self.later):
-            by_school[outcome.school_id].append(outcome)
+            if (outcome.school_id, outcome.attendance_date) not in without:
+                by_school[outcome.school_id].append(outcome)
         self.outcomes, self.later = [], []
         return by_school
 

@@ -9,20 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_clever.attendance.rows import PulledDay
 from airflow_provider_clever.dates import DateRange, first_retained
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.layout import objects_at, parse_partition_path
-from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.lake.store import Destination, PartitionOutcome, PullContext
+from airflow_provider_clever.ledger.coverage_store import receipts_at
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.storage.compressed import gzipped, gzipped_json
 from airflow_provider_clever.storage.versions import ABSENT
 from tests.integration.ledger.nights import Nights
-from tests.lake.builders import DAY, DISTRICT, SCHOOL, context, day, row
+from tests.lake.builders import DAY, DISTRICT, SCHOOL, context, day, land_and_mark, row
 from tests.lake.emulators import Store
 
 TODAY = date(2026, 11, 23)
 RETAINED = DateRange(first_retained(TODAY), TODAY)
 WEEK = DateRange(date.fromisoformat(DAY) - timedelta(days=6), date.fromisoformat(DAY))
+OTHER_DAYS = [f"{date.fromisoformat(DAY) - timedelta(days=ago)}" for ago in (1, 2)]
 
 
 @dataclass
@@ -88,7 +91,7 @@ def test_a_night_reads_no_partition_that_did_not_change(district: District) -> N
     district.nights.sandbox.sync("large", edits=5)
     calls = district.night()
     assert 1 <= calls["GET partition"] == calls["PUT partition"] <= 5
-    assert calls["LIST attendance"] <= 15
+    assert calls["LIST attendance"] <= 20
     assert calls["GET ours"] + calls["LIST ours"] <= 15
 
 
@@ -96,7 +99,7 @@ def test_a_sweep_of_what_did_not_change_reads_and_writes_no_partition(district: 
     district.night()
     calls = district.night(RETAINED)
     assert calls["GET partition"] == calls["PUT partition"] == 0
-    assert calls["LIST attendance"] <= 15
+    assert calls["LIST attendance"] <= 20
 
 
 def test_a_night_of_a_district_that_has_uploaded_nothing_looks_at_no_partition(district: District) -> None:
@@ -187,10 +190,69 @@ def test_each_cloud_store_lists_the_versions_that_it_reads_and_writes(any_store:
     assert lake.land(day([row(), row("b")]), context=context()).outcome == "unchanged"
 
 
+def test_what_another_writer_changes_after_it_was_listed_does_not_count_as_left_as_it_was(s3: Store) -> None:
+    store = s3.below(uuid.uuid4().hex)
+
+    def destination() -> Destination:
+        lake = Destination(store.filesystem(), store.root, district_id=DISTRICT, file_format="jsonl")
+        lake.known.look_up(WEEK, [SCHOOL])
+        return lake
+
+    def pull(lake: Destination) -> list[str]:
+        days = [day([row()]), *(day([], attendance_date=other) for other in OTHER_DAYS)]
+        return [lake.land(one, context=context()).outcome for one in days]
+
+    first = destination()
+    assert pull(first) == ["written", "absent", "absent"]
+    assert first.known.changed() == set()
+    first.known.keep()
+    slow, alone = destination(), destination()
+    for lake in (slow, alone):
+        assert lake.known.of(layout.partition_path(DISTRICT, DAY, SCHOOL, "jsonl")) is not None  # it has been listed
+    assert pull(alone) == ["unchanged", "absent", "absent"]
+    assert alone.known.changed() == set()
+    land_and_mark(destination(), day([]), context())
+    destination().land(day([row()], attendance_date=OTHER_DAYS[0]), context=context())
+    assert pull(slow) == ["unchanged", "absent", "absent"]
+    assert slow.known.changed() == {(SCHOOL, DAY), (SCHOOL, OTHER_DAYS[0])}
+
+
+@pytest.mark.parametrize("is_overtaken", [True, False])
+def test_a_day_that_another_writer_changed_in_mid_pull_is_due_again_and_stands_in_no_receipt(
+    district: District, monkeypatch: pytest.MonkeyPatch, is_overtaken: bool
+) -> None:
+    district.night()
+    nights = district.nights
+    path = max(district.partitions())
+    name = parse_partition_path(path)
+    assert name is not None
+    another = nights.lands(nights.district_id)
+
+    class Overtaken(Destination):
+        """Another writer marks all rows of a day between the listing and the landing."""
+
+        def land(self, day: PulledDay, *, context: PullContext) -> PartitionOutcome:
+            if is_overtaken and (day.school_id, day.attendance_date) == (name.school_id, name.attendance_date):
+                assert self.known.of(path) is not None
+                land_and_mark(another, day._replace(rows=day.rows.slice(0, 0)), context)
+            return super().land(day, context=context)
+
+    monkeypatch.setattr(
+        nights,
+        "lands",
+        lambda id_: Overtaken(another.objects.fs, another.objects.root, district_id=id_, file_format="jsonl"),
+    )
+    district.night(RETAINED)
+    schools = [one.schools for one in receipts_at(nights.objects, nights.district_id, nights.receipts)]
+    (school,) = (found[name.school_id] for found in schools if name.school_id in found)
+    is_covered = any(date.fromisoformat(name.attendance_date) in days for days in school.covered)
+    assert (is_covered, name.attendance_date in school.unchanged) == (not is_overtaken, not is_overtaken)
+
+
 def test_a_listed_school_that_never_landed_and_is_refused_costs_no_listing(district: District) -> None:
     district.night()
     school_id = district.nights.sandbox.district("large").school_ids[0]
     district.nights.sandbox.fault("404", school_id=school_id, every=1)
     calls = district.night(RETAINED)
     assert calls["GET partition"] == 0
-    assert calls["LIST attendance"] <= 15
+    assert calls["LIST attendance"] <= 20
