@@ -23,7 +23,7 @@ _FOLDERS: Final[dict[str, ObjectKind]] = {
     "quarantine": "quarantine",
     **dict.fromkeys(("receipts", "partitions", "forgotten", "local"), "bookkeeping"),
 }
-_FILES: Final = frozenset({"destination.json", "coverage.json", "answers.json", "forgotten.json.gz"})
+_FILES: Final = frozenset({"destination.json", "coverage.json", "status.json", "answers.json", "forgotten.json.gz"})
 
 
 class Cleaned(NamedTuple):

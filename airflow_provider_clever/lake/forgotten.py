@@ -37,6 +37,10 @@ _STUDENT_DIGITS: Final = 32
 _ENTRY_DIGITS: Final = 16
 
 
+class ForgottenDistrictError(CleverSettingsError):
+    """A person had the district forgotten, so nothing of it is pulled, planned or recorded."""
+
+
 class Key:
     """The secret that turns an id into what may lie in the lake.
 
@@ -152,7 +156,7 @@ class Forgotten:
     def refuse_tombstone(self) -> None:
         """Make sure that the district may be pulled.
 
-        :raises CleverSettingsError: it was forgotten.
+        :raises ForgottenDistrictError: it was forgotten.
         """
         if self.tombstone is not None:
             msg = (
@@ -160,7 +164,7 @@ class Forgotten:
                 "asked for it, so nothing of it is pulled, planned or recorded. If that has changed: "
                 f"`clever-attendance forget DESTINATION --district {self.district_id} --lift`"
             )
-            raise CleverSettingsError(msg)
+            raise ForgottenDistrictError(msg)
 
 
 class Denied:
@@ -306,6 +310,8 @@ def with_request(forgotten: Forgotten, id_: str, request: Request, key: Key | No
         forgotten.denied(key)  # raises
     known = forgotten.requests.get(id_)
     same = known is not None and known.students.keys() == request.students.keys()
+    if known is not None:  # some were lifted since; what was learned of the others cannot be learned again
+        request = replace(request, students={**request.students, **known.students})
     return replace(
         forgotten,
         key_check=key.check() if key is not None else forgotten.key_check,

@@ -22,6 +22,7 @@ from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.preflight import marker_path
 from airflow_provider_clever.lake.store import Destination
 from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.storage.versions import ABSENT
 from tests.lake.builders import DISTRICT, SCHOOL, TODAY, context, day, row
 from tests.lake.emulators import Store
 
@@ -97,6 +98,23 @@ def test_nothing_of_a_forgotten_student_is_left_in_any_object(any_store: Store, 
     assert [json.loads(raw)["why"] for raw in raws] == ["the other's own"]
     assert receipt.counts["partitions"] == {"objects": 4, "rows": 3}
     assert receipt.counts["quarantine"]["rows"] == 5
+
+
+def test_nothing_that_runs_write_counts_as_a_stranger(memory: Store) -> None:
+    lake = fill(memory.below("whole"))
+    for name in ("coverage.json", "status.json", "answers.json", "partitions/2026-04.json.gz"):
+        lake.objects.write(layout.our_path(DISTRICT, name), b"{}", ABSENT)
+    assert forgetting(lake).students([WANTED]).unreached == ()
+
+
+def test_what_was_learned_of_a_student_outlives_that_another_was_lifted(memory: Store) -> None:
+    lake = fill(memory.below("learned"))
+    forgetting(lake).students([WANTED, "66eeeeeeeeeeeeeeeeeeeeee"])
+    forgetting(lake).lift_students(["66eeeeeeeeeeeeeeeeeeeeee"])
+    forgetting(lake).students([WANTED, "66eeeeeeeeeeeeeeeeeeeeee"])
+    lake.check()
+    nameless = json.dumps({"student_id": None, "school_id": SCHOOL, "sis_id": OWN_SIS_ID})
+    assert lake.forgotten.admitted_rejects([RejectedRow("made up", 1, 1, nameless)]) == []
 
 
 def test_all_other_rows_stay_as_they_are_for_duckdb(local: Store) -> None:
