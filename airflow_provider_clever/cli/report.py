@@ -28,16 +28,15 @@ def run(options: Namespace) -> ExitCode:
     from airflow_provider_clever.cli.errors import complain
     from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
     from airflow_provider_clever.ui.render import LinksInFile, Page
-    from airflow_provider_clever.ui.views import District, district_rows, district_view
+    from airflow_provider_clever.ui.views import District, Glance, district_view
 
     objects = objects_at(options.destination)
     chosen = chosen_districts(objects, options.destination, options.districts)
     now = datetime.now(UTC)
     if options.today:
         now = datetime.combine(options.today, now.timetz())
-    rows = district_rows(
-        [District(district_id=id_, destination=options.destination) for id_ in chosen], lambda _: objects, now
-    )
+    districts = [District(district_id=id_, destination=options.destination) for id_ in chosen]
+    rows = Glance(districts, lambda _: objects, now).read()
     problems = [row.problem for row in rows if row.is_unreadable]
     views, left_out, quiet = [], 0, 0
     for row in rows:

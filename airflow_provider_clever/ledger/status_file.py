@@ -6,6 +6,8 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from airflow_provider_clever.dates import zone_named
+from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.ledger.reporting import DistrictReport
 from airflow_provider_clever.storage.objects import Objects
@@ -120,7 +122,8 @@ def read_status(objects: Objects, district_id: str) -> DistrictStatus | None:
         return None
     try:
         status = _JSON.validate_json(found[0])
-    except ValidationError:
+        zone_named(status.timezone)
+    except (ValidationError, CleverSettingsError):
         return None
     if status.district_id != district_id or status.schema_version != SCHEMA_VERSION:
         return None

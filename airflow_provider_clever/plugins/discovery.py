@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from airflow.models.dag import DagModel, DagTag
@@ -14,6 +15,7 @@ from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.lake.verify import districts_at
+from airflow_provider_clever.plugins.waiting import within
 from airflow_provider_clever.storage.destination_url import path_as_url
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.ui.views import District
@@ -22,6 +24,7 @@ TAG: Final = "clever"
 """DAGs that carry this tag are looked into; those of the factory do."""
 
 _LANDING: Final = frozenset({"CleverAttendanceOperator", "CleverAttendanceCoverageOperator"})
+_TEMPLATE: Final = re.compile(r"\{[{%#]")
 _PREFIX: Final = re.compile(r"^Clever attendance: ")
 
 _known: dict[str, tuple[str, list[District]]] = {}
@@ -81,7 +84,7 @@ def districts_in(dag_id: str, serialized: Mapping[str, Any]) -> Iterator[Distric
     }
     name = str(dag.get("dag_display_name") or "")
     for district_id, destination in sorted(pairs):
-        if is_clever_id(district_id) and "{{" not in destination and destination not in ("None", ""):
+        if is_clever_id(district_id) and not _TEMPLATE.search(destination) and destination not in ("None", ""):
             title = _PREFIX.sub("", name) if _PREFIX.match(name) and len(pairs) == 1 else ""
             yield District(
                 district_id=district_id,
@@ -116,8 +119,13 @@ def districts_of_configuration() -> tuple[list[District], list[str]]:
     for destination in conf.get("clever", "destinations", fallback="").split():
         try:
             found += [
-                District(district_id=id_, destination=destination) for id_ in districts_at(open_objects(destination))
+                District(district_id=id_, destination=destination)
+                for id_ in within(partial(_landed, destination), destination)
             ]
         except CleverError as error:
             problems.append(str(error))
     return found, problems
+
+
+def _landed(destination: str) -> tuple[str, ...]:
+    return districts_at(open_objects(destination))

@@ -21,14 +21,16 @@ from airflow_provider_clever.lake.answers import Word
 from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.lake.idempotency_key import TaskInstanceName
 from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects
+from airflow_provider_clever.plugins.waiting import within
 from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.ui.render import Page
 from airflow_provider_clever.ui.views import (
+    NOTHING_TO_SHOW,
     District,
     DistrictRow,
     DistrictView,
+    Glance,
     day_visits,
-    district_rows,
     district_view,
 )
 
@@ -103,16 +105,14 @@ def _overview(request: Request, session: SessionDep, user: GetUserDep, q: str = 
     districts, problems = _districts(session, user)
     wanted = q.strip().casefold()
     chosen = [one for one in districts if wanted in f"{one.title} {one.subtitle}".casefold()]
-    rows = district_rows(chosen, open_objects, datetime.now(UTC))
+    glance = Glance(chosen, open_objects, datetime.now(UTC))
+    rows = within(glance.read, "the overview", otherwise=glance.so_far)
     return _html(request, user, lambda page: page.overview(rows, problems=problems, query=q))
 
 
 def _district(request: Request, session: SessionDep, user: GetUserDep, place: str, district_id: str) -> Response:
     view = _view(session, user, place, district_id)
-    notice = {
-        "deleted": "Noted: the rows are deleted. The next pull that misses them again marks them.",
-        "kept": "Noted: the rows stand as they are until they return.",
-    }.get(request.query_params.get("said", ""), "")
+    notice = _NOTICES.get(request.query_params.get("said", ""), "")
     return _html(request, user, lambda page: page.district(view, notice=notice))
 
 
@@ -137,7 +137,9 @@ def _day(
         raise HTTPException(404, "There is no such day.") from None
     if calendar is None:
         raise HTTPException(404, "The district shares no such school.")
-    visits = day_visits(open_objects(view.destination), district_id, school_id, wanted)
+    visits = within(
+        lambda: day_visits(open_objects(view.destination), district_id, school_id, wanted), view.destination
+    )
     links = [_run_link(_base(request), visit.receipt.idempotency_key.task) for visit in visits.found]
     return _html(request, user, lambda page: page.day(view, calendar, wanted, visits, links))
 
@@ -157,13 +159,12 @@ def _answer(
         raise HTTPException(403, "Answering takes the right to trigger a DAG that pulls this district.")
     if word not in _NOTICES:
         raise HTTPException(422, "An answer is deleted or kept.")
-    give_answer(
-        open_objects(district.destination),
-        district_id,
-        [school_id],
-        cast("Word", word),
-        by=user.get_name(),
-        at=moment_text(datetime.now(UTC)),
+    by, at = user.get_name(), moment_text(datetime.now(UTC))
+    within(
+        lambda: give_answer(
+            open_objects(district.destination), district_id, [school_id], cast("Word", word), by=by, at=at
+        ),
+        district.destination,
     )
     return RedirectResponse(f"{_page_path(request)}/{place}/{district_id}?said={word}", status_code=303)
 
@@ -180,7 +181,7 @@ def _could_not_read(request: Request, error: Exception) -> Response:
         Page(_Links(_page_path(request), _base(request), lambda _: False), datetime.now(UTC)).overview(
             [], problems=[str(error)], searchable=False
         ),
-        status_code=502,
+        status_code=404 if isinstance(error, NOTHING_TO_SHOW) else 502,
     )
 
 
@@ -203,7 +204,9 @@ def _find(session: Any, user: Any, place: str, district_id: str) -> District:
 
 def _view(session: Any, user: Any, place: str, district_id: str) -> DistrictView:
     district = _find(session, user, place, district_id)
-    return district_view(open_objects(district.destination), district, datetime.now(UTC))
+    return within(
+        lambda: district_view(open_objects(district.destination), district, datetime.now(UTC)), district.destination
+    )
 
 
 def _may_answer(user: Any, district: District) -> bool:

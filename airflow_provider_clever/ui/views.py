@@ -10,6 +10,7 @@ from airflow_provider_clever.dates import DateRange, date_from_text, zone_named
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.answers import Answers, read_answers
+from airflow_provider_clever.lake.forgotten import ForgottenDistrictError, refuse_forgotten
 from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage import Coverage
@@ -38,6 +39,10 @@ MOST_RECEIPTS: Final = 400
 
 class NothingPulledError(CleverSettingsError):
     """No pull of the district has left a receipt."""
+
+
+NOTHING_TO_SHOW: Final = (NothingPulledError, ForgottenDistrictError)
+"""What is no trouble of the destination's, although there is nothing to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,8 @@ class DistrictRow:
     """A district at a glance.
 
     :param status: how it stands; None: that is not known, and ``problem`` says why.
-    :param is_unreadable: whether what stands there cannot be read; False: nothing has been pulled yet.
+    :param is_unreadable: whether what stands there cannot be read; False: nothing has been pulled yet, or it was
+        forgotten.
     """
 
     district: District
@@ -167,33 +173,50 @@ class Visit:
     receipt: Receipt
 
 
-def district_rows(
-    districts: Sequence[District], open_objects: Callable[[str], Objects], now: datetime
-) -> list[DistrictRow]:
-    """Districts at a glance, the most urgent first; one that cannot be read is named with the reason.
+class Glance:
+    """Districts at a glance, read side by side.
 
+    :param districts: which.
     :param open_objects: gives the objects at a destination; called once for each.
+    :param now: when this is.
     """
-    places: dict[str, Objects | CleverError] = {}
-    for destination in dict.fromkeys(district.destination for district in districts):
-        try:
-            places[destination] = open_objects(destination)
-        except CleverError as error:
-            places[destination] = error
-    rows: dict[int, DistrictRow] = {}
 
-    def read(number: int) -> None:
-        district = districts[number]
-        place = places[district.destination]
+    def __init__(self, districts: Sequence[District], open_objects: Callable[[str], Objects], now: datetime) -> None:
+        self._districts = districts
+        self._open_objects = open_objects
+        self._now = now
+        self._places: dict[str, Objects | CleverError] = {}
+        self._rows: dict[int, DistrictRow] = {}
+
+    def read(self) -> list[DistrictRow]:
+        """All of them, the most urgent first; one that cannot be read is named with the reason."""
+        for destination in dict.fromkeys(district.destination for district in self._districts):
+            try:
+                self._places[destination] = self._open_objects(destination)
+            except CleverError as error:
+                self._places[destination] = error
+        side_by_side(self._read, range(len(self._districts)), most=SIDE_BY_SIDE, stop=threading.Event())
+        return self.so_far()
+
+    def so_far(self) -> list[DistrictRow]:
+        """The same while it is being read; one that was not yet read says so."""
+        rows = dict(self._rows)
+        late = "It was not read in time: its destination is slow, or another's that is read beside it."
+        found = (
+            rows.get(number) or DistrictRow(district, None, late, is_unreadable=True)
+            for number, district in enumerate(self._districts)
+        )
+        return sorted(found, key=_most_urgent_first)
+
+    def _read(self, number: int) -> None:
+        district = self._districts[number]
+        place = self._places[district.destination]
         try:
             if isinstance(place, CleverError):
                 raise place
-            rows[number] = DistrictRow(district, status_now(place, district.district_id, now))
+            self._rows[number] = DistrictRow(district, status_now(place, district.district_id, self._now))
         except CleverError as error:
-            rows[number] = DistrictRow(district, None, str(error), not isinstance(error, NothingPulledError))
-
-    side_by_side(read, range(len(districts)), most=SIDE_BY_SIDE, stop=threading.Event())
-    return sorted(rows.values(), key=_most_urgent_first)
+            self._rows[number] = DistrictRow(district, None, str(error), not isinstance(error, NOTHING_TO_SHOW))
 
 
 def _most_urgent_first(row: DistrictRow) -> tuple[bool, tuple[int, ...], str]:
@@ -205,8 +228,10 @@ def _most_urgent_first(row: DistrictRow) -> tuple[bool, tuple[int, ...], str]:
 def status_now(objects: Objects, district_id: str, now: datetime) -> DistrictStatus:
     """How a district stands: as a run of today has written it down, else worked out from coverage.
 
+    :raises ForgottenDistrictError: it was forgotten.
     :raises CleverError: it cannot be read, or nothing is known of it.
     """
+    refuse_forgotten(objects, district_id)
     kept = read_status(objects, district_id)
     if kept is not None and kept.as_of == now.astimezone(zone_named(kept.timezone)).date().isoformat():
         return kept
@@ -235,8 +260,10 @@ def _coverage(objects: Objects, district_id: str, now: datetime) -> _Found:
 def district_view(objects: Objects, district: District, now: datetime) -> DistrictView:
     """A district, day by day.
 
+    :raises ForgottenDistrictError: it was forgotten.
     :raises CleverError: it cannot be read, or nothing is known of it.
     """
+    refuse_forgotten(objects, district.district_id)
     found = _coverage(objects, district.district_id, now)
     shown = calendar_days(found.coverage, found.today)
     known = Known(
