@@ -185,10 +185,14 @@ def _landing(examination: Examination) -> Verdict:
 
 def _coverage(examination: Examination) -> Verdict:
     from airflow_provider_clever.cli.status import report_of
+    from airflow_provider_clever.lake.forgotten import read_forgotten, refuse_forgotten
     from airflow_provider_clever.lake.verify import districts_at
 
-    found = [examination.district_id] if examination.district_id else districts_at(examination.objects)
-    reports = {district_id: report_of(examination.objects, district_id) for district_id in found}
+    objects, asked = examination.objects, examination.district_id
+    if asked:
+        refuse_forgotten(objects, asked)
+    found = [asked] if asked else [id_ for id_ in districts_at(objects) if not read_forgotten(objects, id_).tombstone]
+    reports = {district_id: report_of(objects, district_id) for district_id in found}
     return diagnosis.of_coverage(reports, examination.options.destination)
 
 

@@ -1,7 +1,7 @@
 """Which districts there are to show: those that DAGs pull, and those at configured destinations."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -39,8 +39,10 @@ def open_objects(destination: str) -> Objects:
     return open_destination(path_as_url(destination)).objects
 
 
-def districts_of_dags(session: Session, readable: set[str]) -> list[District]:
-    """The districts that DAGs pull; one that several pull to one destination is named once.
+def districts_of_dags(session: Session, readable: set[str]) -> tuple[list[District], set[str]]:
+    """The districts that a user's DAGs pull, and the ids of those that any DAG pulls.
+
+    One that several DAGs pull to one destination is named once.
 
     :param readable: the ids of the DAGs that the user may see.
     """
@@ -57,18 +59,31 @@ def districts_of_dags(session: Session, readable: set[str]) -> list[District]:
         DagModel.is_stale.is_(False), DagModel.tags.any(DagTag.name == TAG)
     )
     found: dict[tuple[str, str], District] = {}
+    pulled: set[str] = set()
     for key, dag_id, dag_hash in session.execute(versions).all():
-        if dag_id not in readable:
-            continue
         if _known.get(dag_id, ("",))[0] != dag_hash:
             version = session.get(SerializedDagModel, key)
             _known[dag_id] = (dag_hash, [*districts_in(dag_id, (version and version.data) or {})])
-        for district in _known[dag_id][1]:
+        pulled.update(district.district_id for district in _known[dag_id][1])
+        for district in _known[dag_id][1] if dag_id in readable else ():
             seen = found.get((district.district_id, district.destination))
             found[district.district_id, district.destination] = (
                 seen.also_pulled_by(dag_id) if seen is not None else district
             )
-    return list(found.values())
+    return list(found.values()), pulled
+
+
+def shown(of_dags: Sequence[District], pulled: Collection[str], configured: Iterable[District]) -> list[District]:
+    """What a user sees: the districts of the DAGs that the user may read, and those that no DAG pulls.
+
+    :param of_dags: the first.
+    :param pulled: the ids of all districts that DAGs pull.
+    :param configured: those at the configured destinations.
+    """
+    known = {(one.district_id, one.destination) for one in of_dags}
+    hidden = {*pulled} - {one.district_id for one in of_dags}
+    more = (one for one in configured if (one.district_id, one.destination) not in known)
+    return [*of_dags, *(one for one in more if one.district_id not in hidden)]
 
 
 def districts_in(dag_id: str, serialized: Mapping[str, Any]) -> Iterator[District]:

@@ -20,7 +20,7 @@ from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake.answers import Word
 from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.lake.idempotency_key import TaskInstanceName
-from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects
+from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects, shown
 from airflow_provider_clever.plugins.waiting import within
 from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.ui.render import Page
@@ -189,10 +189,10 @@ def _could_not_read(request: Request, error: Exception) -> Response:
 
 
 def _districts(session: Any, user: Any) -> tuple[list[District], list[str]]:
-    of_dags = districts_of_dags(session, get_auth_manager().get_authorized_dag_ids(user=user, session=session))
+    readable = get_auth_manager().get_authorized_dag_ids(user=user, session=session)
+    of_dags, pulled = districts_of_dags(session, readable)
     configured, problems = districts_of_configuration()
-    known = {(one.district_id, one.destination) for one in of_dags}
-    return [*of_dags, *(one for one in configured if (one.district_id, one.destination) not in known)], problems
+    return shown(of_dags, pulled, configured), problems
 
 
 def _find(session: Any, user: Any, place: str, district_id: str) -> District:

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_clever.cli.connections import airflow_on_stderr
 from airflow_provider_clever.cli.diagnosis import State, Verdict
 from airflow_provider_clever.cli.doctor import Check, Examination, examine
 from airflow_provider_clever.cli.main import main
+from airflow_provider_clever.forget.requests import Forgetting
+from airflow_provider_clever.lake import layout
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.trust.test_command_line import landed
 
@@ -231,6 +234,14 @@ def test_coverage_without_a_gap_is_well_and_days_about_to_be_lost_fail(
     report = here(sandbox.connection_json("small"), lake)
     assert (report.code, report.states["coverage"]) == (1, "failed")
     assert f"clever-attendance status {lake}" in report.words["coverage"]
+
+
+def test_a_forgotten_district_is_not_said_to_want_a_pull(sandbox: Sandbox, here: Examine, lake: Path) -> None:
+    district = sandbox.district("small").id
+    Forgetting(layout.objects_at(LocalFileSystem(), str(lake)), district).district()
+    report = here(sandbox.connection_json("small"), lake)
+    assert report.of("landing", "coverage") == ["failed", "failed"]
+    assert "was forgotten here on" in report.words["coverage"]
 
 
 UNWISE = {"max_map_length": "200", "parallelism": "1", "max_active_tasks_per_dag": "1", "default_timezone": "system"}
