@@ -226,6 +226,16 @@ def test_a_lifted_student_may_land_again(memory: Store) -> None:
     assert holding(lake.objects, WANTED) == []
 
 
+def test_a_district_whose_id_begins_alike_is_left_alone(any_store: Store) -> None:
+    lake = fill(any_store)
+    neighbours = {layout.our_path(f"{DISTRICT}0", "coverage.json"), f"attendance/district={DISTRICT}0/x"}
+    for path in neighbours:
+        lake.objects.write(path, b"{}", ABSENT)
+    receipt = forgetting(lake, longest_task_hours=0).district()
+    assert "partitions" in receipt.counts
+    assert neighbours <= set(lake.objects.names_below(""))
+
+
 @pytest.fixture
 def versioned(s3: Store) -> Iterator[tuple[Store, Any]]:
     """A bucket that keeps older versions, and the client of its owner."""
