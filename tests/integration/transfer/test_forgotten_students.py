@@ -215,3 +215,18 @@ def test_rows_that_cannot_land_and_are_about_the_student_stay_out_of_quarantine(
     sandbox.fault("duplicate_keys", row=3)
     ask(sandbox, lake, work="night")
     assert holding(lake, student) == []
+
+
+def test_a_day_of_which_nobody_is_left_is_pulled_again_in_peace(sandbox: Sandbox, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    ask(sandbox, lake)
+    before = landed(lake)
+    bare = min(lake.glob("attendance/**/*.parquet"), key=lambda file: pq.read_metadata(file).num_rows)
+    students = set(pq.read_table(bare, columns=["student_id"])["student_id"].to_pylist())
+    forgetting(sandbox, lake).students(students)
+    for work in ("next night", "the night after"):
+        answer = ask(sandbox, lake, work=work)
+        assert (answer.problem, answer.summary["schools_withheld"]) == (None, [])
+        assert landed(lake) == [row for row in before if row[STUDENT] not in students]
+        assert pq.read_metadata(bare).num_rows == 0
+        assert verify(fsspec.filesystem("file"), str(lake)).ok
