@@ -105,7 +105,9 @@ def destination_url(given: object, *, single_writer: bool = False) -> Destinatio
             return _read(given, single_writer=single_writer)
         except _RefusedError as refused:
             problem = str(refused)
-    raise CleverSettingsError(f"destination {_shown(given)} cannot be used: {problem}. {HOW_TO_WRITE_ONE}.")
+    raise CleverSettingsError(
+        f"destination {shown_destination(given)!r} cannot be used: {problem}. {HOW_TO_WRITE_ONE}."
+    )
 
 
 def check_before_rendering(given: str, *, single_writer: bool = False) -> None:
@@ -277,13 +279,13 @@ def _conn_id_and_bucket(authority: str) -> tuple[str | None, str]:
 _SAFE_TO_SHOW: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[\w.-]+@)?[^:@]*")
 
 
-def _shown(text: str) -> str:
+def shown_destination(text: str) -> str:
     """The text as far as it cannot hold a password or a signature."""
     shown = re.split(r"[?#]", text)[0]
     if not _SAFE_TO_SHOW.fullmatch(shown):
         scheme, separator, _ = shown.partition("://")
         shown = f"{scheme}://…" if separator and _SCHEME.fullmatch(scheme) else "…"
-    return repr(shown if len(shown) <= 120 else f"{shown[:120]}…")
+    return shown if len(shown) <= 120 else f"{shown[:120]}…"
 
 
 def _type(given: object) -> str:

@@ -18,6 +18,7 @@ from airflow_provider_clever.ledger.coverage_store import Listing, current_cover
 from airflow_provider_clever.ledger.reporting import district_report
 from airflow_provider_clever.ledger.status_file import DistrictStatus, read_status
 from airflow_provider_clever.pull.side_by_side import side_by_side
+from airflow_provider_clever.storage.destination_url import shown_destination
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.ui.day_states import (
@@ -49,7 +50,7 @@ NOTHING_TO_SHOW: Final = (NothingPulledError, ForgottenDistrictError)
 class District:
     """A district to show.
 
-    :param destination: where it lands, as a person wrote it; no credentials.
+    :param destination: where it lands, as a person wrote it.
     :param name: what people call it. Default: its id.
     :param dags: the DAGs that pull it.
     """
@@ -67,7 +68,8 @@ class District:
     @property
     def subtitle(self) -> str:
         """What tells it from another of the same name."""
-        return f"{self.district_id} at {self.destination}" if self.name else f"at {self.destination}"
+        place = shown_destination(self.destination)  # as a person typed it, so it may hold a key that is refused
+        return f"{self.district_id} at {place}" if self.name else f"at {place}"
 
     def also_pulled_by(self, dag_id: str) -> "District":
         """Give the same with one more DAG."""
@@ -200,10 +202,9 @@ class Glance:
 
     def so_far(self) -> list[DistrictRow]:
         """The same while it is being read; one that was not yet read says so."""
-        rows = dict(self._rows)
         late = "It was not read in time: its destination is slow, or another's that is read beside it."
         found = (
-            rows.get(number) or DistrictRow(district, None, late, is_unreadable=True)
+            self._rows.get(number) or DistrictRow(district, None, late, is_unreadable=True)
             for number, district in enumerate(self._districts)
         )
         return sorted(found, key=_most_urgent_first)

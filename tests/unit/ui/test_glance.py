@@ -11,6 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.forget.requests import Forgetting
+from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.forgotten import ForgottenDistrictError, forgotten_path
 from airflow_provider_clever.ledger.status_file import DistrictStatus, read_status, status_path, write_status
@@ -104,3 +105,10 @@ def test_what_a_read_raises_comes_out_of_it() -> None:
 
     with pytest.raises(TimeoutError, match="its own"):
         within(fail, "anywhere")
+
+
+def test_a_destination_that_is_refused_for_its_key_is_not_shown_with_it() -> None:
+    district = District(district_id=DISTRICT, destination="s3://AKIAEXAMPLE:made-up-key@bucket/lake")
+    (row,) = Glance([district], lambda place: open_destination(place).objects, NOW).read()
+    assert row.is_unreadable
+    assert "made-up-key" not in f"{row.title} {row.subtitle} {row.problem}"
