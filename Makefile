@@ -20,6 +20,15 @@ CELLS ?=
 SHOWN = -m tests.compatibility run "make $@"
 EACH_CHANGE := airflow-3.3-python-3.13 lowest
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12
+# What `make coverage` runs: whatever needs neither Airflow's services nor minutes.
+UNIT_ROOMS := $(addprefix tests/unit/,api attendance lake ledger pull storage test_settings.py test_dates.py test_syncs.py)
+LAKE_TESTS := $(addprefix tests/lake/test_,verify.py failures.py destination.py usual_days.py)
+TRUST_TESTS := $(addprefix tests/trust/test_,absence.py absence_answers.py absence_ledger.py answers.py \
+  answers_of_people.py damaged_objects.py destinations.py ledger.py local_disks.py network.py privacy_of_answers.py \
+  recording.py sizes.py)
+FAST_TESTS := $(UNIT_ROOMS) tests/integration/api tests/integration/transfer tests/integration/ledger/test_plan_command.py \
+  $(LAKE_TESTS) $(TRUST_TESTS) -k "not (real_airflow or six_months or killed or large_district or no_value_in or sizing_table)"
+ROOMS := */attendance/*,*/storage/*,*/pull/*,*/lake/*,*/transfer/*,*/ledger/*
 CHROMIUM ?=
 WHEEL ?=
 # One set of versions for every supported Python; no index is named, so that any mirror will do.
@@ -73,11 +82,10 @@ timing: $(READY) ## what is held to a time, one test after another; on a machine
 trust: $(READY) ## generated nights of faults, deletions and kills: green means landed; NIGHTS=100 for fewer than 1,000
 	@CLEVER_TRUST_NIGHTS=$(NIGHTS) $(BIN)/python -m pytest tests/trust/test_generated_nights.py $(PYTEST_ARGS)
 
-coverage: $(READY) ## every branch of api/ is taken by the tests of api/
-	@$(BIN)/python -m pytest --quiet tests/unit/api tests/unit/test_settings.py tests/integration/api \
-	  tests/trust/test_answers.py tests/trust/test_network.py tests/trust/test_privacy_of_answers.py \
-	  tests/trust/test_sizes.py \
-	  --cov=airflow_provider_clever.api --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+coverage: $(READY) ## the branches that fast tests take: all of api/, 96 % of the rooms below it (3 minutes)
+	@$(BIN)/python -m pytest --quiet -n 2 --dist loadfile $(FAST_TESTS) --cov=airflow_provider_clever --cov-branch --cov-report=
+	@$(BIN)/coverage report --include='*/api/*' --show-missing --skip-covered --fail-under=100
+	@$(BIN)/coverage report --include='$(ROOMS)' --show-missing --skip-covered --fail-under=96
 
 e2e: $(READY) ## two districts backfilled over 20 school days beside their nights, on Postgres; CLEVER_E2E_DAYS=3 for fewer
 	@CLEVER_E2E=1 $(BIN)/python $(SHOWN) $(BIN)/python $(STORY) tests/e2e/test_backfill.py
