@@ -21,8 +21,8 @@ SHOWN = -m tests.compatibility run "make $@"
 EACH_CHANGE := airflow-3.3-python-3.13 lowest
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12
 # What `make coverage` runs: whatever needs neither Airflow's services nor minutes.
-UNIT_ROOMS := $(addprefix tests/unit/,api attendance lake ledger pull storage test_settings.py test_dates.py test_syncs.py)
-LAKE_TESTS := $(addprefix tests/lake/test_,verify.py failures.py destination.py usual_days.py)
+UNIT_ROOMS := $(addprefix tests/unit/,api attendance lake ledger pull storage transfer test_settings.py test_dates.py test_syncs.py)
+LAKE_TESTS := $(addprefix tests/lake/test_,verify.py failures.py destination.py store_calls.py)
 TRUST_TESTS := $(addprefix tests/trust/test_,absence.py absence_answers.py absence_ledger.py answers.py \
   answers_of_people.py damaged_objects.py destinations.py ledger.py local_disks.py network.py privacy_of_answers.py \
   recording.py sizes.py)
