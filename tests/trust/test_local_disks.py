@@ -104,6 +104,7 @@ def _doubled(volume: Path, folder: Path, bind: Callable[[Path, Path], Path]) -> 
 
 
 def _linked_below_another_name(volume: Path, folder: Path, bind: Callable[[Path, Path], Path]) -> str:
+    (volume / "lake").mkdir()  # nothing can be made below a link that leads nowhere
     (folder / f"district={DISTRICT}").symlink_to(volume / "lake")
     return f"{folder}/district={DISTRICT}"
 
