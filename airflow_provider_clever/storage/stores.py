@@ -74,7 +74,10 @@ class UnconditionalStore(PlainStore):
     def read(self, path: str) -> tuple[bytes, Version] | None:
         """The object; in a store that we do not know its version says only that it exists."""
         if self._known is not None:
-            return self._known.read(path)
+            try:
+                return self._known.read(path)
+            except (KeyError, CleverSettingsError):
+                self._known = None  # a store of this kind in name alone: it tells no versions, and needs none here
         try:
             return self._fs.cat_file(path), Version("there")
         except FileNotFoundError:
