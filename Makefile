@@ -18,8 +18,8 @@ NOX = $(BIN)/nox --noxfile noxfile.py
 CELLS ?=
 # What passes is written down for docs/reference/compatibility.md.
 SHOWN = -m tests.compatibility run "make $@"
-EACH_CHANGE := airflow-3.3-python-3.13 lowest
-SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12
+EACH_CHANGE := airflow-3.3-python-3.13
+SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12 lowest
 # What `make coverage` runs: whatever needs neither Airflow's services nor minutes.
 UNIT_ROOMS := $(addprefix tests/unit/,api attendance lake ledger pull storage transfer test_settings.py test_dates.py test_syncs.py)
 LAKE_TESTS := $(addprefix tests/lake/test_,verify.py failures.py destination.py store_calls.py)
@@ -134,7 +134,7 @@ $(VENV)/.browser: $(READY) requirements/browser.txt
 matrix: $(READY) ## the tests and the demo on every Airflow and Python that we name (an hour or more); CELLS="lowest" for one
 	@$(NOX) $(if $(CELLS),$(foreach cell,$(CELLS),-s "whole($(cell))"),-s whole compare)
 
-# CI: two cells whole beside the main environment, the rest as imports, metadata, examples and landed rows.
+# CI: one cell whole beside the main environment, the rest as imports, metadata, examples and landed rows.
 matrix-each-change: $(READY)
 	@$(NOX) -s $(foreach cell,$(SOME_CELLS),"imports($(cell))") $(foreach cell,$(EACH_CHANGE),"whole($(cell))") compare
 
