@@ -60,13 +60,13 @@ def row(student: str = "a", **values: Any) -> dict[str, str | None]:
 
 def pulled(rows: Iterable[dict[str, str | None]]) -> pa.RecordBatch:
     """Rows as a pull hands them over."""
-    return batch_of((tuple(one[name] for name in PULLED_COLUMNS) for one in rows), pulled_schema())
+    return batch_of((tuple(one.get(name) for name in PULLED_COLUMNS) for one in rows), pulled_schema())
 
 
 def landed(rows: Iterable[dict[str, str | None]]) -> pa.RecordBatch:
     """Rows as a partition holds them."""
     marked = ({"missing_since": None, **one} for one in rows)
-    return batch_of((tuple(one[name] for name in LANDED_COLUMNS) for one in marked), landed_schema())
+    return batch_of((tuple(one.get(name) for name in LANDED_COLUMNS) for one in marked), landed_schema())
 
 
 def listed(batch: pa.RecordBatch) -> list[dict[str, str | None]]:

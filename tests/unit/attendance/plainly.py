@@ -5,7 +5,7 @@ import json
 import struct
 from itertools import accumulate
 
-from airflow_provider_clever.attendance.schema import LANDED_COLUMNS
+from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, names_of
 
 Columns = dict[str, list[str | None]]
 """Landed rows by column, as canonical text."""
@@ -18,7 +18,7 @@ def content_hash(columns: Columns) -> str:
     constant = {name: columns[name][0] for name in _OFTEN_CONSTANT if len(set(columns[name])) == 1}
     told = json.dumps(dict(sorted(constant.items())), ensure_ascii=False)
     hashed = hashlib.sha256(f"clever-attendance 1 {len(columns['student_id'])} {told}\n".encode())
-    for name in LANDED_COLUMNS:
+    for name in names_of(1):
         if name not in constant:
             texts = [(value or "").encode() for value in columns[name]]
             hashed.update(struct.pack(f"<{len(texts) + 1}i", 0, *accumulate(map(len, texts))))
