@@ -264,7 +264,7 @@ def test_partitions_of_several_days_are_read_at_once(memory: Store) -> None:
 
         def cat_file(self, path: str, **options: Any) -> bytes:
             if "/attendance/" in path:
-                at_once.append(lock.wait(10))
+                at_once.append(lock.wait(60))
             return super().cat_file(path, **options)
 
     lake.pull(IdempotencyKey("e" * 32, "2026-04"), ("2026-04-04",))
