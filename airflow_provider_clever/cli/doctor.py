@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     arguments.add_destination(parser, is_required=False)
     arguments.add_connection(parser)
     arguments.add_district(parser, "which district (default: the connection's)")
-    parser.add_argument("--single-writer", action="store_true", help="as in the DAG: nobody else writes there")
+    parser.add_argument("--single-writer", action="store_true", help="as in the DAG: no other task writes there")
     arguments.add_json(parser)
 
 

@@ -19,7 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add what can follow the verb."""
     arguments.add_destination(parser)
     arguments.add_districts(parser)
-    parser.add_argument("--rebuild", action="store_true", help="first make coverage anew from the receipts")
+    parser.add_argument("--rebuild", action="store_true", help="first make coverage again from the receipts")
     arguments.add_today(parser)
     arguments.add_json(parser)
 

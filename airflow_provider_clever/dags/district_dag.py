@@ -93,8 +93,8 @@ class DistrictDag(BaseModel):
     :param page_limit: rows of a page, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
     :param max_span_days: days that one question to Clever may have. Default: no limit; halved while Clever refuses it.
     :param file_format: ``parquet`` (default) or ``jsonl``.
-    :param single_writer: promise that nobody else writes to the destination at the same time, which allows stores that
-        cannot compare and swap. Default False.
+    :param single_writer: promise that no other task writes to the destination at the same time, which allows stores
+        that cannot compare and swap. Default False.
     :param fail_on_quarantine: fail a pulling task, after its good rows have landed, when rows were set aside that had
         not been before. Default True.
     :param write_changes: also write the correction feed. Default False.

@@ -209,7 +209,7 @@ class KnownPartitions:
             found = self._objects.read(path)
             notes = _parsed(found and found[0]) or {}
         except (ValueError, CleverLandingError) as error:
-            log.warning("%s cannot be used (%s), so partitions are read; this run writes it anew", path, error)
+            log.warning("%s cannot be used (%s), so partitions are read; this run writes it again", path, error)
             return {}
         return {
             day: {sys.intern(id_): note for id_, note in schools.items() if school_ids is None or id_ in school_ids}

@@ -106,7 +106,7 @@ def objects_at(fs: "AbstractFileSystem", root: str, *, single_writer: bool = Fal
 
     :param fs: any fsspec file system.
     :param root: the destination's path on it.
-    :param single_writer: True if the user answers for it that nobody else writes here: then a store without
+    :param single_writer: True if the user answers for it that no other task writes here: then a store without
         conditional writes is accepted. Default False.
     """
     return Objects(fs, root, lock_folder=lock_folder, single_writer=single_writer)

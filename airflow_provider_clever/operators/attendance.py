@@ -89,7 +89,7 @@ class CleverAttendanceOperator(DistrictOperator):
     :param listed_at: when this run fetched the list of schools that ``school_ids`` are from, ISO-8601; the
         factory takes it from the plan. Default: unknown; the list is then fetched if there is anything to mark.
     :param write_changes: also write the correction feed: each changed row, before and after. Default False.
-    :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
+    :param single_writer: promise that no other task writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
     """
 

@@ -33,7 +33,7 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
     :param lookback_days: as in the plan. Default 14.
     :param timezone: IANA name of the district's zone. Default: that of the DAG's schedule.
     :param today: the date to go by, ``YYYY-MM-DD``; for trials. Default: the present date in the zone.
-    :param single_writer: promise that nobody else writes to this destination at the same time. Default False.
+    :param single_writer: promise that no other task writes to this destination at the same time. Default False.
     """
 
     ui_color = "#d5f5e3"

@@ -39,7 +39,7 @@ class CleverAttendanceForgetOperator(DistrictOperator):
     :param clever_conn_id: the connection whose extra ``forget_secret`` makes the hashes of students; not read if the
         environment has ``CLEVER_FORGET_SECRET``. Default ``clever_default``.
     :param longest_task_hours: how long a task that is running now may still take. Default 24; 0: none is running.
-    :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
+    :param single_writer: promise that no other task writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
     """
 

@@ -42,7 +42,7 @@ class CleverAttendancePlanOperator(LedgerOperator):
         never.
     :param timezone: IANA name of the district's zone. Default: that of the DAG's schedule.
     :param today: the date to plan for, ``YYYY-MM-DD``; for trials. Default: the present date in the zone.
-    :param single_writer: promise that nobody else writes to this destination at the same time, which allows stores
+    :param single_writer: promise that no other task writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
     """
 

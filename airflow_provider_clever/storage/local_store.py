@@ -54,7 +54,7 @@ class LocalStore(PlainStore):
 
     :param root: the destination.
     :param lock_folder: where it keeps the lock of a path.
-    :param single_writer: True if the user answers for it that nobody else writes: then it may do without locks.
+    :param single_writer: True if the user answers for it that no other task writes: then it may do without locks.
     """
 
     def __init__(self, root: str, lock_folder: LockFolder, *, single_writer: bool = False) -> None:

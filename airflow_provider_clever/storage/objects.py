@@ -44,7 +44,7 @@ class Objects:
     :param fs: any fsspec file system.
     :param root: the destination's path on it.
     :param lock_folder: where local files keep the lock of a path; both relative to the root.
-    :param single_writer: True if the user answers for it that nobody else writes here: then a store without
+    :param single_writer: True if the user answers for it that no other task writes here: then a store without
         conditional writes is accepted. Default False.
     """
 

@@ -107,7 +107,7 @@ def store_for(fs: "AbstractFileSystem", root: str, lock_folder: LockFolder, *, s
 
     :param root: the destination's path on it.
     :param lock_folder: where local files keep their locks; other stores need none.
-    :param single_writer: True if the user answers for it that nobody else writes here.
+    :param single_writer: True if the user answers for it that no other task writes here.
     :raises CleverSettingsError: it cannot write on condition, and more than one writer may come.
     """
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
