@@ -53,12 +53,9 @@ class DeniedRows:
         denied = self.denied
         if denied is None:
             return day
-        import pyarrow as pa
-
-        stays = [not denied.is_student(student) for student in day.rows["student_id"].to_pylist()]
-        self._note(len(stays) - sum(stays))
-        kept = day.rows if all(stays) else day.rows.filter(pa.array(stays, pa.bool_()))
-        return day._replace(rows=redacted(kept, denied))
+        rows = without_denied(day.rows, denied)
+        self._note(day.rows.num_rows - rows.num_rows)
+        return day._replace(rows=rows)
 
     def admitted_rejects(self, rejected: Sequence[RejectedRow]) -> Sequence[RejectedRow]:
         """The rows that cannot land and are not about one of these students."""
@@ -77,6 +74,14 @@ class DeniedRows:
     def _note(self, rows: int) -> None:
         with self._lock:
             self.count += rows
+
+
+def without_denied(batch: "pa.RecordBatch", denied: Denied) -> "pa.RecordBatch":
+    """The rows without those of these students and without mentions of them."""
+    import pyarrow as pa
+
+    stays = [not denied.is_student(student) for student in batch["student_id"].to_pylist()]
+    return redacted(batch if all(stays) else batch.filter(pa.array(stays, pa.bool_())), denied)
 
 
 def redacted(batch: "pa.RecordBatch", denied: Denied) -> "pa.RecordBatch":

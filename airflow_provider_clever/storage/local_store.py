@@ -9,6 +9,7 @@ enters a lock: which file is locked follows from the path below the destination,
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, TypeAlias
@@ -23,6 +24,9 @@ from airflow_provider_clever.storage.versions import (
 )
 
 LOCKS: Final = 64
+
+_SETTLED_SECONDS: Final = 3.0
+"""The clocks of file systems tick seldom: two changes within one tick leave one time. The coarsest, FAT's, take 2 s."""
 
 LockFolder: TypeAlias = Callable[[str], str]
 """Gives the folder that holds the lock of a path, both relative to the destination."""
@@ -118,6 +122,16 @@ class LocalStore(PlainStore):
         for place, _, _ in os.walk(folder, topdown=False):
             with suppress(OSError):  # something lies in it
                 os.rmdir(place)  # noqa: PTH106 - as above
+
+    def folder_marks(self, folder: str) -> dict[str, str | None]:
+        """The time at which each folder right below one has changed, as a rename into it changes it; None: just now."""
+        settled = (time.time() - _SETTLED_SECONDS) * 1e9
+        try:
+            with os.scandir(folder) as found:
+                times = {one.name: one.stat().st_mtime_ns for one in found if one.is_dir()}
+        except FileNotFoundError:
+            return {}
+        return {name: str(changed) if changed < settled else None for name, changed in times.items()}
 
     def probe(self, root: str, folders: Sequence[str]) -> None:
         """Try all that a write relies on, before there is anything to write."""

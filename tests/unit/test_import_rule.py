@@ -21,6 +21,7 @@ LAYERS = (
     ("storage",),
     ("api",),
     ("pull", "lake"),
+    ("table",),
     ("forget",),
     ("transfer",),
     ("ledger",),
