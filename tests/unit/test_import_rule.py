@@ -26,7 +26,7 @@ LAYERS = (
     ("transfer",),
     ("ledger",),
     ("ui",),
-    ("compat",),
+    ("compat", "assets"),
     ("hooks",),
     ("plugins",),
     ("triggers",),
@@ -35,7 +35,7 @@ LAYERS = (
     ("cli",),
 )
 ALONE = ("sandbox", "get_provider_info")
-MAY_IMPORT_AIRFLOW = {"compat", "hooks", "triggers", "sensors", "operators", "plugins", "dags"}
+MAY_IMPORT_AIRFLOW = {"assets", "compat", "hooks", "triggers", "sensors", "operators", "plugins", "dags"}
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 
 
