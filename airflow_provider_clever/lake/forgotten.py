@@ -133,6 +133,11 @@ class Forgotten:
         """The hashes of all students that are forgotten."""
         return frozenset(hash_ for one in self.requests.values() for hash_ in one.students)
 
+    @property
+    def pending_students(self) -> frozenset[str]:
+        """The hashes of students of whom rows may still stand somewhere: their last sweep is still to come."""
+        return frozenset(hash_ for one in self.pending.values() for hash_ in one.students)
+
     def denied(self, key: Key | None) -> "Denied | None":
         """What tells the rows that must not land; None: every row may.
 

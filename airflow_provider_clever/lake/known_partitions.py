@@ -124,7 +124,7 @@ class KnownPartitions:
         day, school_id, versions, notes = found
         with self._lock:
             versions.setdefault(day, {})[school_id] = version and version.mark
-            note = version and f"{version.mark} {mark.content_hash[:HASH_DIGITS]} {mark.rows}"
+            note = version and note_of(version, mark)
             if note and notes.get(day, {}).get(school_id) != note:
                 notes.setdefault(day, {})[school_id] = note
                 self._news[day[:7]][day][school_id] = note
@@ -204,32 +204,55 @@ class KnownPartitions:
     def _noted(self, month: str, listing: "Future[BySchool | None]", school_ids: Collection[str] | None) -> BySchool:
         if listing.result() is None:
             return {}
-        path = notes_path(self._district_id, month)
-        try:
-            found = self._objects.read(path)
-            notes = _parsed(found and found[0]) or {}
-        except (ValueError, CleverLandingError) as error:
-            log.warning("%s cannot be used (%s), so partitions are read; this run writes it again", path, error)
-            return {}
         return {
             day: {sys.intern(id_): note for id_, note in schools.items() if school_ids is None or id_ in school_ids}
-            for day, schools in notes.items()
+            for day, schools in read_notes(self._objects, self._district_id, month).items()
         }
 
     def _keep(self, month: str, news: BySchool) -> None:
-        def next_data(data: bytes | None) -> bytes | None:
-            try:
-                notes = _parsed(data)
-            except ValueError:
-                notes = {}
-            if notes is None:
-                return None
-            for day, schools in news.items():
-                notes.setdefault(day, {}).update(schools)
-            document = {"schema_version": SCHEMA_VERSION, "district_id": self._district_id, "days": notes}
-            return gzipped_json(document)
+        write_notes(self._objects, self._district_id, month, news)
 
-        self._objects.update(notes_path(self._district_id, month), next_data)
+
+def read_notes(objects: Objects, district_id: str, month: str) -> BySchool:
+    """The notes about the partitions of a month; none if they cannot be used."""
+    path = notes_path(district_id, month)
+    try:
+        found = objects.read(path)
+        return _parsed(found and found[0]) or {}
+    except (ValueError, CleverLandingError) as error:
+        log.warning("%s cannot be used (%s), so partitions are read; this run writes it again", path, error)
+        return {}
+
+
+def write_notes(objects: Objects, district_id: str, month: str, news: BySchool) -> None:
+    """Join these notes with those about the month that stand there, unless a newer version wrote those.
+
+    :raises CleverLandingError: the store does not take them.
+    """
+
+    def next_data(data: bytes | None) -> bytes | None:
+        try:
+            notes = _parsed(data)
+        except ValueError:
+            notes = {}
+        if notes is None:
+            return None
+        for day, schools in news.items():
+            notes.setdefault(day, {}).update(schools)
+        return gzipped_json({"schema_version": SCHEMA_VERSION, "district_id": district_id, "days": notes})
+
+    objects.update(notes_path(district_id, month), next_data)
+
+
+def note_of(version: Version, mark: Mark) -> str:
+    """What is noted of a version: what it holds."""
+    return f"{version.mark} {mark.content_hash[:HASH_DIGITS]} {mark.rows}"
+
+
+def noted_hash(note: str | None, version: Version) -> str | None:
+    """The content hash, cut short, that is noted of this version; None: nothing is."""
+    noted, content_hash, _ = note.split() if note else ("", "", "")
+    return content_hash if noted == version.mark else None
 
 
 def notes_path(district_id: str, month: str) -> str:

@@ -1,14 +1,49 @@
 """Which months of a district have landed, what marks them, and which partitions each has."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
 from itertools import groupby
+from typing import Final, NamedTuple
 
-from airflow_provider_clever.exceptions import CleverDataError, CleverPartitionError
+from airflow_provider_clever.exceptions import CleverDataError, CleverLandingError, CleverPartitionError
 from airflow_provider_clever.lake import layout
+from airflow_provider_clever.lake.formats import FORMATS, DamagedPartitionError, NewerPartitionError
+from airflow_provider_clever.lake.known_partitions import BySchool, note_of, noted_hash, read_notes, write_notes
 from airflow_provider_clever.lake.layout import PartitionName
 from airflow_provider_clever.storage.daemons import in_order
 from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.storage.versions import Version
+from airflow_provider_clever.table.cursors import fingerprint_of
+
+log = logging.getLogger(__name__)
+
+_READERS: Final = 16
+
+
+class MonthName(NamedTuple):
+    """A month of a district.
+
+    :param month: ``YYYY-MM``.
+    """
+
+    district_id: str
+    month: str
+
+    def __str__(self) -> str:
+        return f"district {self.district_id}, {self.month}"
+
+
+class Partition(NamedTuple):
+    """A partition that a listing has named.
+
+    :param version: as the listing says it; None: it says none.
+    """
+
+    path: str
+    name: PartitionName
+    version: Version | None
 
 
 def landed_months(objects: Objects, district_id: str) -> dict[str, str | None]:
@@ -20,10 +55,9 @@ def landed_months(objects: Objects, district_id: str) -> dict[str, str | None]:
 
     :raises CleverLandingError: the destination cannot be listed.
     """
-    prefix = layout.landed_prefix(district_id)
-    folders = sorted(path.rpartition("/date=")[2] for path in objects.names(prefix))
-    months = dict.fromkeys(day[:7] for day in folders if _is_day(day))
-    return {month: marks.get(month) for marks in [_marks(objects, district_id)] for month in months}
+    marks = _marks(objects, district_id)
+    days = [path.rpartition("/date=")[2] for path in objects.names(layout.landed_prefix(district_id))]
+    return {month: marks.get(month) for month in sorted({day[:7] for day in days if _is_day(day)})}
 
 
 def _marks(objects: Objects, district_id: str) -> dict[str, str | None]:
@@ -43,34 +77,84 @@ def _mark_of(folders: Iterable[tuple[str, str | None]]) -> str | None:
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
-def partitions_of(objects: Objects, district_id: str, month: str) -> Mapping[str, PartitionName]:
-    """The partitions of a month by their paths, in the order of days and schools.
+def partitions_of(objects: Objects, name: MonthName) -> list[Partition]:
+    """The partitions of a month, in the order of days and schools.
 
     :raises CleverPartitionError: a school's day has landed in two formats.
     :raises CleverLandingError: the destination cannot be listed.
     """
-    found: dict[tuple[str, str], tuple[str, PartitionName]] = {}
-    for path in _paths(objects, district_id, month):
-        name = layout.parse_partition_path(path)
-        if name is None:
+    found: dict[tuple[str, str], Partition] = {}
+    for path, version in _listed(objects, name):
+        parsed = layout.parse_partition_path(path)
+        if parsed is None:
             continue  # verify calls it strange
-        place = (name.attendance_date, name.school_id)
+        place = (parsed.attendance_date, parsed.school_id)
         if place in found:
             raise CleverPartitionError(
-                f"{objects.root}/{path} and {found[place][0]} are the same school's day in two formats, so its rows "
+                f"{objects.root}/{path} and {found[place].path} are the same school's day in two formats, so its rows "
                 "would come twice. Move one of them away, then run again"
             )
-        found[place] = (path, name)
-    return dict(found[place] for place in sorted(found))
+        found[place] = Partition(path, parsed, version)
+    return [found[place] for place in sorted(found)]
 
 
-def _paths(objects: Objects, district_id: str, month: str) -> Iterable[str]:
-    prefix = layout.landed_prefix(district_id)
-    listed = objects.versions(f"{prefix}/date={month}-")
+def _listed(objects: Objects, name: MonthName) -> Iterable[tuple[str, Version | None]]:
+    prefix = layout.landed_prefix(name.district_id)
+    listed = objects.versions(f"{prefix}/date={name.month}-")
     if listed is not None:
-        return listed
-    days = [folder for folder in objects.names(prefix) if folder.startswith(f"{prefix}/date={month}-")]
-    return (path for paths in in_order(objects.names, days) for path in paths)
+        return listed.items()
+    days = [folder for folder in objects.names(prefix) if folder.startswith(f"{prefix}/date={name.month}-")]
+    return ((path, None) for paths in in_order(objects.names, days) for path in paths)
+
+
+def landed_fingerprint(objects: Objects, name: MonthName) -> str:
+    """The fingerprint of what stands landed now.
+
+    Where the store lists versions, two or three requests tell it; of a partition whose version is not noted, its mark
+    is read, and noted.
+
+    :raises CleverPartitionError: a partition is damaged; it is named.
+    :raises CleverLandingError: the destination cannot be read.
+    """
+    partitions = partitions_of(objects, name)
+    is_noting = any(one.version is not None for one in partitions)
+    notes = read_notes(objects, name.district_id, name.month) if is_noting else {}
+    news: BySchool = defaultdict(dict)
+
+    def hash_of(one: Partition) -> tuple[str, str | None]:
+        day, school_id = one.name.attendance_date, one.name.school_id
+        known = one.version and noted_hash(notes.get(day, {}).get(school_id), one.version)
+        if known:
+            return one.path, known
+        found = objects.read(one.path)
+        if found is None:
+            return one.path, None  # it was forgotten meanwhile
+        try:
+            mark = FORMATS[one.name.file_format].read_mark(found[0])
+        except DamagedPartitionError as error:
+            raise damaged(f"{objects.root}/{one.path}", error) from None
+        if is_noting:
+            news[day][school_id] = note_of(found[1], mark)
+        return one.path, mark.content_hash
+
+    hashes = list(in_order(hash_of, partitions, most=_READERS))
+    if news:
+        try:
+            write_notes(objects, name.district_id, name.month, news)
+        except CleverLandingError as error:
+            log.warning("Which versions hold which rows was not noted, so the next run reads more: %s", error)
+    return fingerprint_of((path, content_hash) for path, content_hash in hashes if content_hash is not None)
+
+
+def damaged(path: str, why: object) -> CleverPartitionError:
+    """The error for a partition that no table can be made of."""
+    next_step = (
+        "Upgrade airflow-provider-clever here, then run again; nothing is wrong with the file"
+        if isinstance(why, NewerPartitionError)
+        else "Restore an earlier version of it, or move it away and pull its day again while Clever still has it. The "
+        "table keeps the month as it was until then"
+    )
+    return CleverPartitionError(f"{path} cannot be read: {why}. {next_step}")
 
 
 def _is_day(text: str) -> bool:

@@ -1,34 +1,22 @@
 """The rows of one month of a district, as they stand landed, in order and a few partitions at a time."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.attendance.batches import landed_schema
-from airflow_provider_clever.exceptions import CleverPartitionError
 from airflow_provider_clever.lake.denied_rows import without_denied
 from airflow_provider_clever.lake.forgotten import Denied
-from airflow_provider_clever.lake.formats import FORMATS, DamagedPartitionError, Landed, NewerPartitionError
-from airflow_provider_clever.lake.layout import PartitionName
+from airflow_provider_clever.lake.formats import FORMATS, DamagedPartitionError, Landed
 from airflow_provider_clever.storage.daemons import in_order
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.table.cursors import fingerprint_of
-from airflow_provider_clever.table.landed_months import partitions_of
+from airflow_provider_clever.table.landed_months import MonthName, Partition, damaged, partitions_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 READ_AHEAD: Final = 8
 """How many partitions are read at once, and are in memory; each is one school's day."""
-
-
-class MonthName(NamedTuple):
-    """A month of a district.
-
-    :param month: ``YYYY-MM``.
-    """
-
-    district_id: str
-    month: str
 
 
 class MonthRows:
@@ -70,8 +58,7 @@ class MonthRows:
         """
         self._fingerprint, self.rows = None, 0
         read: list[tuple[str, str]] = []
-        paths = partitions_of(self._objects, self.name.district_id, self.name.month)
-        for path, landed in in_order(lambda one: self._read(*one), paths.items(), most=READ_AHEAD):
+        for path, landed in in_order(self._read, partitions_of(self._objects, self.name), most=READ_AHEAD):
             if landed is None:
                 continue  # it was forgotten meanwhile
             read.append((path, landed.content_hash))
@@ -81,24 +68,14 @@ class MonthRows:
                 yield rows
         self._fingerprint = fingerprint_of(read)
 
-    def _read(self, path: str, name: PartitionName) -> tuple[str, Landed | None]:
-        found = self._objects.read(path)
+    def _read(self, one: Partition) -> tuple[str, Landed | None]:
+        found = self._objects.read(one.path)
         if found is None:
-            return path, None
+            return one.path, None
         try:
-            landed = FORMATS[name.file_format].read(found[0])
+            landed = FORMATS[one.name.file_format].read(found[0])
         except DamagedPartitionError as error:
-            raise _damaged(f"{self._objects.root}/{path}", error) from None
+            raise damaged(f"{self._objects.root}/{one.path}", error) from None
         if landed.marked_hash not in (None, landed.content_hash):
-            raise _damaged(f"{self._objects.root}/{path}", "its rows are not those that were written")
-        return path, landed
-
-
-def _damaged(path: str, why: object) -> CleverPartitionError:
-    next_step = (
-        "Upgrade airflow-provider-clever here, then run again; nothing is wrong with the file"
-        if isinstance(why, NewerPartitionError)
-        else "Restore an earlier version of it, or move it away and pull its day again while Clever still has it. The "
-        "table keeps the month as it was until then"
-    )
-    return CleverPartitionError(f"{path} cannot be read: {why}. {next_step}")
+            raise damaged(f"{self._objects.root}/{one.path}", "its rows are not those that were written")
+        return one.path, landed

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from airflow_provider_clever.table.cursors import Cursor, CursorUpdate
-from airflow_provider_clever.table.month_rows import MonthName, MonthRows
+from airflow_provider_clever.table.landed_months import MonthName
+from airflow_provider_clever.table.month_rows import MonthRows
 
 File = TypeVar("File")
 

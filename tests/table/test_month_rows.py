@@ -8,11 +8,11 @@ import pytest
 from airflow_provider_clever.exceptions import CleverPartitionError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.forgotten import Denied, Key
-from airflow_provider_clever.table.landed_months import landed_months, partitions_of
-from airflow_provider_clever.table.month_rows import MonthName, MonthRows
+from airflow_provider_clever.table.landed_months import MonthName, landed_fingerprint, landed_months, partitions_of
+from airflow_provider_clever.table.month_rows import MonthRows
 from tests.lake.builders import DISTRICT, SCHOOL
 from tests.lake.emulators import Store
-from tests.table.lakes import OTHER_SCHOOL, at, land
+from tests.table.lakes import OTHER_SCHOOL, at, land, settle
 
 APRIL = MonthName(DISTRICT, "2026-04")
 KEY = Key("0123456789abcdef0123456789abcdef", DISTRICT)
@@ -23,6 +23,7 @@ def read(store: Store, denied: Denied | None = None) -> tuple[list[tuple[str, st
     rows = MonthRows(at(store), APRIL, denied)
     table = pa.Table.from_batches(rows.batches(), rows.schema)
     assert rows.rows == table.num_rows
+    assert landed_fingerprint(at(store), APRIL) == rows.fingerprint
     columns = (table["attendance_date"].cast(pa.string()), table["school_id"], table["student_id"])
     return list(zip(*(column.to_pylist() for column in columns), strict=True)), rows.fingerprint
 
@@ -95,13 +96,13 @@ def test_a_day_that_landed_in_two_formats_is_refused(local: Store) -> None:
     for file_format in ("parquet", "jsonl"):
         land(local, "2026-04-01", "a", file_format=file_format)
     with pytest.raises(CleverPartitionError, match="two formats"):
-        partitions_of(at(local), *APRIL)
+        partitions_of(at(local), APRIL)
 
 
 def test_a_month_that_changes_gets_another_mark(disk_or_s3: Store) -> None:
     land(disk_or_s3, "2026-04-01", "a")
     land(disk_or_s3, "2026-05-01", "a")
-    _age_folders(disk_or_s3)
+    settle(disk_or_s3)
     before = landed_months(at(disk_or_s3), DISTRICT)
     assert None not in before.values()
     land(disk_or_s3, "2026-04-01", "a")
@@ -115,14 +116,3 @@ def test_a_month_that_changes_gets_another_mark(disk_or_s3: Store) -> None:
 def test_a_folder_that_changed_just_now_has_no_mark_yet(local: Store) -> None:
     land(local, "2026-04-01", "a")
     assert landed_months(at(local), DISTRICT) == {"2026-04": None}
-
-
-def _age_folders(store: Store) -> None:
-    """Let the folders of days have changed an hour ago."""
-    import os
-    from pathlib import Path
-
-    if store.protocol == "file":
-        for folder in Path(store.root).glob("attendance/*/*"):
-            past = folder.stat().st_mtime - 3600
-            os.utime(folder, (past, past))

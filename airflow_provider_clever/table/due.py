@@ -1,0 +1,58 @@
+"""Which months of a district a table has to take in. No I/O."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from airflow_provider_clever.attendance.schema import SCHEMA_VERSION
+from airflow_provider_clever.table.cursors import Cursor
+
+CHECK_DAYS: Final = 7
+"""Each month is compared with what landed at least so often, whatever its mark says: a mark may miss a pull that was
+killed between its last write and its notes, and what was changed by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthsToDo:
+    """What is to be done about a district's months.
+
+    :param due: to be made, whatever they were made of.
+    :param doubtful: to be compared with what stands landed, and made if they differ.
+    :param removed: to be removed, because nothing of them is landed any more.
+    """
+
+    due: tuple[str, ...]
+    doubtful: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def months_to_do(
+    landed: Mapping[str, str | None], cursor: Cursor, *, is_rebuilt: bool = False, is_checked: bool = False
+) -> MonthsToDo:
+    """Sort a district's months.
+
+    :param landed: the months that stand landed, each with its mark; None: nothing tells whether it has changed.
+    :param cursor: what the months in the table were made of.
+    :param is_rebuilt: make all of them.
+    :param is_checked: compare all of them.
+    """
+    due, doubtful = [], []
+    for month, mark in landed.items():
+        known = cursor.months.get(month)
+        if is_rebuilt or known is None or known.schema_version != SCHEMA_VERSION:
+            due.append(month)
+        elif is_checked or mark is None or mark != known.mark:
+            doubtful.append(month)
+    return MonthsToDo(tuple(due), tuple(doubtful), tuple(sorted(cursor.months.keys() - landed.keys())))
+
+
+def is_check_due(district_id: str, checked_on: str | None, today: date) -> bool:
+    """Whether all months of a district are to be compared again. Districts take turns over the days of a week.
+
+    :param checked_on: when they were compared last; None: never.
+    """
+    turn = hashlib.sha256(district_id.encode()).digest()[0] % CHECK_DAYS
+    last_turn = today - timedelta(days=(today.toordinal() - turn) % CHECK_DAYS)
+    return checked_on is None or checked_on < last_turn.isoformat()

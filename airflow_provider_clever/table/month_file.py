@@ -1,0 +1,70 @@
+"""One month of a district as a Parquet file: sorted, streamed, with statistics by which engines skip what is not asked.
+
+A group of rows ends with a day, so that a question about some days reads those alone. It is at most a few megabytes, so
+memory does not grow with the month.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, names
+from airflow_provider_clever.table.month_rows import MonthRows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FEW_ROWS: Final = 65_536
+"""A group with fewer takes in the next day too: what a group costs by itself would outweigh what skipping it saves, and
+the ids of students are written once for each group."""
+_MOST_ROWS: Final = 131_072
+
+_ORDER: Final = ("attendance_date", "school_id", "student_id")
+_DICTIONARY: Final = list(names(lambda column: column.repeats != "hardly" or column.name == "student_id"))
+"""Columns whose values come again within a group of rows; a student's id does with every section and day."""
+
+FINGERPRINT_MARK: Final = b"clever.month_fingerprint"
+"""Under which key a file's own metadata says what it was made of."""
+
+
+def write_month(month: MonthRows, sink: Any, schema: "pa.Schema | None" = None) -> None:
+    """Write a month into a file.
+
+    :param month: its rows.
+    :param sink: a path, or a file that pyarrow can write to.
+    :param schema: the columns with their metadata, in the order of the month's own. Default: the month's own.
+    :raises CleverPartitionError: a partition of it is damaged.
+    :raises CleverLandingError: the destination cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    schema = schema or month.schema
+    with pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=_DICTIONARY,
+        write_statistics=True,
+        write_page_index=True,
+        write_page_checksum=True,
+        sorting_columns=[pq.SortingColumn(LANDED_COLUMNS.index(name)) for name in _ORDER],
+    ) as writer:
+        for group in _groups(month):
+            writer.write_table(group.cast(schema), row_group_size=_MOST_ROWS)
+        writer.add_key_value_metadata({FINGERPRINT_MARK.decode(): month.fingerprint})
+
+
+def _groups(month: MonthRows) -> "Iterator[pa.Table]":
+    import pyarrow as pa
+
+    parts: list[pa.RecordBatch] = []
+    rows, day = 0, None
+    for batch in month.batches():
+        next_day = batch["attendance_date"][0]
+        is_full = rows + batch.num_rows > _MOST_ROWS
+        if parts and (is_full or (next_day != day and rows >= _FEW_ROWS)):
+            yield pa.Table.from_batches(parts)
+            parts, rows = [], 0
+        parts.append(batch)
+        rows, day = rows + batch.num_rows, next_day
+    if parts:
+        yield pa.Table.from_batches(parts)

@@ -1,0 +1,293 @@
+"""Bringing a table up to date: each month of which a partition has changed is made again, and nothing else is read."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from airflow_provider_clever.exceptions import CleverError, CleverLandingError
+from airflow_provider_clever.lake.forgotten import Denied, Forgotten, key_of, read_forgotten
+from airflow_provider_clever.storage.daemons import in_order
+from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.table.cursors import Cursor, CursorUpdate, MonthCursor
+from airflow_provider_clever.table.due import MonthsToDo, is_check_due, months_to_do
+from airflow_provider_clever.table.landed_months import MonthName, landed_fingerprint, landed_months
+from airflow_provider_clever.table.month_rows import MonthRows
+from airflow_provider_clever.table.registry import register
+from airflow_provider_clever.table.table import StagedMonth, Table
+
+_STAGED_AT_ONCE: Final = 2
+"""So many months are written side by side; each holds some tens of megabytes at most."""
+_MOST_TIMES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRules:
+    """What an update does besides.
+
+    :param today: the date, by which it is known when months are compared again.
+    :param is_rebuilt: make every month again. Default False.
+    :param is_checked: compare every month with what landed, whatever its mark says. Default False: once a week.
+    :param forget_secret: tells students whose forgetting is under way. Default: what the environment holds.
+    """
+
+    today: date
+    is_rebuilt: bool = False
+    is_checked: bool = False
+    forget_secret: str | None = None
+
+
+class Failure(NamedTuple):
+    """A district, or a month of it, that stands as it was.
+
+    :param month: None: the whole district.
+    """
+
+    district_id: str
+    month: str | None
+    error: CleverError
+
+
+@dataclass(slots=True)
+class UpdateReport:
+    """What an update has done.
+
+    :param districts: how many were looked at.
+    :param written: the months that were made, each with its number of rows.
+    :param removed: the months that were removed.
+    :param failures: what could not be brought up to date.
+    """
+
+    districts: int = 0
+    written: dict[MonthName, int] = field(default_factory=dict)
+    removed: set[MonthName] = field(default_factory=set)
+    failures: list[Failure] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report in figures and ids of districts."""
+        changed = sorted({name.district_id for name in (*self.written, *self.removed)})
+        return {
+            "districts": self.districts,
+            "districts_changed": changed,
+            "months_written": len(self.written),
+            "months_removed": len(self.removed),
+            "rows_written": sum(self.written.values()),
+            "failures": [{"district_id": one.district_id, "month": one.month} for one in self.failures],
+        }
+
+    def problem(self) -> CleverError | None:
+        """The error that names what could not be brought up to date; None: all was."""
+        if not self.failures:
+            return None
+        first = self.failures[0]
+        districts = list(dict.fromkeys(one.district_id for one in self.failures))
+        shown = ", ".join(districts[:_SHOWN]) + (f" and {len(districts) - _SHOWN} more" if districts[_SHOWN:] else "")
+        text = f"The table was not brought up to date in {len(districts)} of {self.districts} districts ({shown})"
+        error = next((one.error for one in self.failures if not one.error.permanent), first.error)
+        return error.saying(f"{text}: {first.error}".rstrip(".") + ". All others are up to date")
+
+
+_SHOWN: Final = 10
+
+
+class _Plan(NamedTuple):
+    """What is to be done about a district, and what was known of it then."""
+
+    district_id: str
+    months: tuple[str, ...]
+    marks: Mapping[str, str | None]
+    update: CursorUpdate
+    forgotten: Forgotten
+    denied: Denied | None = None
+
+
+class TableUpdate:
+    """Brings a table up to date with what landed at a destination.
+
+    A district that cannot be read is reported and holds no other up. What is forgotten is read before, and again after
+    the last commit: the months that were written meanwhile are made again if it has changed.
+
+    :param objects: the destination.
+    :param table: what is brought up to date.
+    :param rules: what is done besides.
+    :param progress: is called with each month that was made. Default: nobody is.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        table: Table,
+        rules: UpdateRules,
+        *,
+        progress: Callable[[MonthName, int], None] = lambda *_: None,
+    ) -> None:
+        self._objects = objects
+        self._table = table
+        self._rules = rules
+        self._progress = progress
+        self._report = UpdateReport()
+        self._registered: set[str] = set()
+        self._forgotten: dict[str, Forgotten] = {}
+
+    def run(self, district_ids: Collection[str]) -> UpdateReport:
+        """Do it.
+
+        :param district_ids: whose months.
+        :raises CleverLandingError: the table cannot be read or written.
+        """
+        self._report.districts = len(set(district_ids))
+        again: Mapping[str, Collection[str]] = dict.fromkeys(district_ids, ())
+        for _ in range(_MOST_TIMES):
+            if not again:
+                return self._report
+            again = self._round(again)
+        raise CleverLandingError("What is to be forgotten kept changing while the table was written; run it again")
+
+    def due(self, district_ids: Collection[str]) -> tuple[list[MonthName], list[MonthName]]:
+        """The months that would be made, and those that would be removed; nothing is written."""
+        made: list[MonthName] = []
+        removed: list[MonthName] = []
+        for plan in self._plans(dict.fromkeys(district_ids, ())):
+            made += [MonthName(plan.district_id, month) for month in plan.months]
+            removed += [MonthName(plan.district_id, month) for month in sorted(plan.update.removed)]
+        return made, removed
+
+    def _round(self, districts: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+        """One round; gives the districts of which something was forgotten meanwhile, with the months it has written."""
+        commit = _Commit(self._table)
+        written: dict[str, set[str]] = {}
+
+        def jobs() -> Iterator[tuple[_Plan, str]]:
+            for plan in self._plans(districts):
+                self._forgotten[plan.district_id] = plan.forgotten
+                commit.add_plan(plan)
+                yield from ((plan, month) for month in plan.months)
+
+        for plan, month, staged in in_order(lambda job: self._staged(*job), jobs(), most=_STAGED_AT_ONCE):
+            if isinstance(staged, CleverError):
+                self._report.failures.append(Failure(plan.district_id, month, staged))
+                continue
+            commit.add_month(plan, staged)
+            written.setdefault(plan.district_id, set()).add(month)
+            self._report.written[staged.name] = staged.rows
+            self._progress(staged.name, staged.rows)
+            if len(commit.staged) >= self._table.months_per_commit:
+                self._keep(commit)
+        self._keep(commit)
+        return {district_id: months for district_id, months in written.items() if self._has_more_to_forget(district_id)}
+
+    def _plans(self, districts: Mapping[str, Collection[str]]) -> Iterator[_Plan]:
+        """What is to be done, district by district; several are looked at side by side."""
+        cursors = self._table.cursors(list(districts))
+
+        def planned(job: tuple[str, Collection[str]]) -> tuple[str, _Plan | CleverError]:
+            district_id, again = job
+            try:
+                return district_id, self._planned(district_id, cursors.get(district_id, Cursor()), again)
+            except CleverError as error:
+                return district_id, error
+
+        for district_id, plan in in_order(planned, districts.items()):
+            if isinstance(plan, CleverError):
+                self._report.failures.append(Failure(district_id, None, plan))
+            else:
+                yield plan
+
+    def _planned(self, district_id: str, cursor: Cursor, again: Collection[str]) -> _Plan:
+        forgotten = read_forgotten(self._objects, district_id)
+        if forgotten.tombstone is not None:
+            return _Plan(district_id, (), {}, CursorUpdate(removed=frozenset(cursor.months)), forgotten)
+        # Where nothing is pending, sweeps have taken the rows out of the partitions, so there is nobody to leave out.
+        is_pending = bool(forgotten.pending_students)
+        denied = forgotten.denied(key_of(self._rules.forget_secret, district_id)) if is_pending else None
+        landed = landed_months(self._objects, district_id)
+        is_checked = self._rules.is_checked or is_check_due(district_id, cursor.checked_on, self._rules.today)
+        to_do = months_to_do(landed, cursor, is_rebuilt=self._rules.is_rebuilt, is_checked=is_checked)
+        due, marks = self._compared(district_id, to_do, cursor, landed)
+        due = sorted({*due, *(month for month in again if month in landed)})
+        # A month that is due stays so until it is written, whatever its mark says.
+        marks |= {month: cursor.months[month]._replace(mark=None) for month in due if month in cursor.months}
+        update = CursorUpdate(
+            removed=frozenset(to_do.removed),
+            marks=marks,
+            checked_on=self._rules.today.isoformat() if is_checked else None,
+        )
+        return _Plan(district_id, tuple(due), landed, update, forgotten, denied)
+
+    def _compared(
+        self, district_id: str, to_do: MonthsToDo, cursor: Cursor, landed: Mapping[str, str | None]
+    ) -> tuple[list[str], dict[str, MonthCursor]]:
+        """The months that are due, and the new marks of those that turn out not to be."""
+        due, marks = list(to_do.due), {}
+
+        def compared(month: str) -> tuple[str, str | CleverError]:
+            try:
+                return month, landed_fingerprint(self._objects, MonthName(district_id, month))
+            except CleverError as error:
+                return month, error
+
+        for month, fingerprint in in_order(compared, to_do.doubtful):
+            known = cursor.months[month]
+            if isinstance(fingerprint, CleverError):
+                self._report.failures.append(Failure(district_id, month, fingerprint))
+            elif fingerprint != known.fingerprint:
+                due.append(month)
+            elif landed[month] != known.mark:
+                marks[month] = known._replace(mark=landed[month])
+        return due, marks
+
+    def _staged(self, plan: _Plan, month: str) -> tuple[_Plan, str, StagedMonth[Any] | CleverError]:
+        try:
+            rows = MonthRows(self._objects, MonthName(plan.district_id, month), plan.denied)
+            return plan, month, self._table.stage(rows)
+        except CleverError as error:
+            return plan, month, error
+
+    def _keep(self, commit: "_Commit") -> None:
+        if self._table.registration is not None:
+            new = {one.name.district_id for one in commit.staged} - self._registered
+            for _ in in_order(lambda one: register(self._objects, one, self._table.registration or {}), new):
+                pass
+            self._registered |= new
+        self._report.removed |= commit.removed
+        commit.make()
+
+    def _has_more_to_forget(self, district_id: str) -> bool:
+        """Whether a person has had something forgotten since the district's rows were read."""
+        before, now = self._forgotten[district_id], read_forgotten(self._objects, district_id)
+        return bool(now.requests.keys() - before.requests.keys() or now.students - before.students) or (
+            now.tombstone is not None and before.tombstone is None
+        )
+
+
+class _Commit:
+    """What the next commit takes in."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._updates: dict[str, CursorUpdate] = {}
+        self.staged: list[StagedMonth[Any]] = []
+        self.removed: set[MonthName] = set()
+
+    def add_plan(self, plan: _Plan) -> None:
+        """Take in what a plan changes besides the months that it has written."""
+        update = plan.update
+        if update != CursorUpdate():
+            self._updates[plan.district_id] = update
+        self.removed |= {MonthName(plan.district_id, month) for month in update.removed}
+
+    def add_month(self, plan: _Plan, staged: StagedMonth[Any]) -> None:
+        """Take in a month."""
+        month = staged.name.month
+        before = self._updates.get(plan.district_id, CursorUpdate())
+        written = {**before.written, month: MonthCursor(staged.fingerprint, plan.marks[month])}
+        self._updates[plan.district_id] = CursorUpdate(
+            written=written, removed=before.removed, marks=before.marks, checked_on=before.checked_on
+        )
+        self.staged.append(staged)
+
+    def make(self) -> None:
+        """Commit, if there is anything to."""
+        if self._updates:
+            self._table.commit(self.staged, self.removed, self._updates)
+        self.staged, self.removed, self._updates = [], set(), {}
