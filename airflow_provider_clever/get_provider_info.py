@@ -21,6 +21,9 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.operators.clever"]}],
         "sensors": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.sensors.clever"]}],
         "triggers": [{"integration-name": "Clever", "python-modules": ["airflow_provider_clever.triggers.clever"]}],
+        "extra-links": [
+            f"airflow_provider_clever.plugins.links.Clever{name}Link" for name in ("Coverage", "Destination", "Receipt")
+        ],
         "config": {
             "clever": {
                 "description": "The attendance of Clever's districts.",
@@ -32,7 +35,17 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "s3://aws_default@my-lake/clever file:///data/clever",
                         "default": "",
-                    }
+                    },
+                    "azure_storage_accounts": {
+                        "description": "Resource IDs of Azure storage accounts, one after another with spaces between "
+                        "them. A task that landed in one of them then links to the container in the Azure portal, "
+                        "which opens nothing by an account's name.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/data/providers/"
+                        "Microsoft.Storage/storageAccounts/mylake",
+                        "default": "",
+                    },
                 },
             }
         },

@@ -29,6 +29,7 @@ with DAG(
     # Without dates: the day of the run and the 14 days before it.
     absences = CleverAttendanceOperator(
         task_id="pull_absences",
+        doc_md="Pulls one school's absences; its XCom holds the rows.",
         school_ids="{{ params.school_id }}",
         attendance_status="absent",
     )

@@ -37,10 +37,13 @@ with DAG(
     tags=["clever", "attendance"],
 ):
     # One task pulls ten schools: few enough tasks to be quick, small enough to repeat when one of them fails.
-    schools = CleverListSchoolsOperator(task_id="list_schools", batch_size=10)
+    schools = CleverListSchoolsOperator(
+        task_id="list_schools", doc_md="Lists the district's schools, ten in a batch.", batch_size=10
+    )
 
     CleverAttendanceOperator.partial(
         task_id="land_attendance",
+        doc_md="Lands the last 15 days of one batch of schools.",
         lookback_days=14,
         destination="{{ var.value.get('clever_destination', 'file:///tmp/clever-attendance') }}",
         file_format="parquet",

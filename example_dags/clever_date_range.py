@@ -32,10 +32,21 @@ with DAG(
     tags=["clever", "attendance"],
 ):
     # Without dates: whatever is due.
-    plan = CleverAttendancePlanOperator(task_id="plan", destination=DESTINATION, district_id=DISTRICT)
+    plan = CleverAttendancePlanOperator(
+        task_id="plan", doc_md="Groups schools that need the same days.", destination=DESTINATION, district_id=DISTRICT
+    )
 
     pull = CleverAttendanceOperator.partial(
-        task_id="pull", destination=DESTINATION, district_id=DISTRICT, max_active_tis_per_dagrun=2
+        task_id="pull",
+        doc_md="Lands the days of one group of schools.",
+        destination=DESTINATION,
+        district_id=DISTRICT,
+        max_active_tis_per_dagrun=2,
     ).expand_kwargs(plan.output)
 
-    pull >> CleverAttendanceCoverageOperator(task_id="record", destination=DESTINATION, district_id=DISTRICT)
+    pull >> CleverAttendanceCoverageOperator(
+        task_id="record",
+        doc_md="Records what is covered, and fails if days are missing.",
+        destination=DESTINATION,
+        district_id=DISTRICT,
+    )

@@ -44,6 +44,7 @@ for district_id in DISTRICT_IDS:
     ):
         CleverAttendanceOperator(
             task_id="land_attendance",
+            doc_md="Lands the days from the previous sync to the new one, and the 14 days before them.",
             district_id=district_id,
             lookback_days=14,
             destination="{{ var.value.get('clever_destination', 'file:///tmp/clever-attendance') }}",

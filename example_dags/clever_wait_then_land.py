@@ -34,6 +34,7 @@ with DAG(
 ):
     synced = CleverAttendanceSyncSensor(
         task_id="wait_for_sync",
+        doc_md="Waits in the triggerer for a sync; skipped if there is none.",
         deferrable=True,
         poke_interval=timedelta(minutes=5),
         timeout=timedelta(hours=20),
@@ -44,6 +45,7 @@ with DAG(
 
     land = CleverAttendanceOperator(
         task_id="land_attendance",
+        doc_md="Lands the run's day and the 14 days before it.",
         lookback_days=14,
         destination="{{ var.value.get('clever_destination', 'file:///tmp/clever-attendance') }}",
     )

@@ -32,6 +32,13 @@ _LISTED_AT: Final = "{{ (ti.xcom_pull(task_ids='plan', key='summary') or {}).get
 
 _TASK_NAME: Final = "{{ task.date_range_start }} to {{ task.date_range_end }}, {{ task.school_ids | length }} schools"
 
+_TASK_DOCS: Final = {
+    "wait_for_sync": "Waits, in the triggerer, until the district has synced. The run goes on without it in the end.",
+    "plan": "Works out which days of which schools are due: its log says why, its XCom `summary` says how many.",
+    "pull": "Pulls these schools and days, and lands them. *Receipt* leads to what became of each school.",
+    "record": "Records what is covered, and judges the run: red says what is missing, and what to do.",
+}
+
 _DOC: Final = """\
 Attendance of district `{district_id}` to `{destination}`: work out what is due, pull it, record what is covered.
 
@@ -112,6 +119,7 @@ def _dag(settings: DistrictDag) -> DAG:
     ) as dag:
         plan = CleverAttendancePlanOperator(
             task_id="plan",
+            doc_md=_TASK_DOCS["plan"],
             sweep_weekday=settings.sweep_weekday,
             # A night without a sync still has gaps, sweeps and last chances to see to.
             trigger_rule=TriggerRule.ALL_DONE,
@@ -119,6 +127,7 @@ def _dag(settings: DistrictDag) -> DAG:
         )
         pull = CleverAttendanceOperator.partial(
             task_id="pull",
+            doc_md=_TASK_DOCS["pull"],
             district_id=settings.district_id,
             clever_conn_id=settings.clever_conn_id,
             destination=settings.destination,
@@ -140,7 +149,7 @@ def _dag(settings: DistrictDag) -> DAG:
             map_index_template=_TASK_NAME,
             **({"pool": settings.pool} if settings.pool else {}),
         ).expand_kwargs(plan.output)
-        pull >> CleverAttendanceCoverageOperator(task_id="record", **ledger)
+        pull >> CleverAttendanceCoverageOperator(task_id="record", doc_md=_TASK_DOCS["record"], **ledger)
         if settings.wait_for_sync:
             _wait(settings) >> plan
     # Added last and unvalidated, which saves two thirds of the cost of a parse: each class of each task copies the
@@ -152,6 +161,7 @@ def _dag(settings: DistrictDag) -> DAG:
 def _wait(settings: DistrictDag) -> CleverAttendanceSyncSensor:
     return CleverAttendanceSyncSensor(
         task_id="wait_for_sync",
+        doc_md=_TASK_DOCS["wait_for_sync"],
         district_id=settings.district_id,
         clever_conn_id=settings.clever_conn_id,
         destination=settings.destination,

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -16,12 +15,14 @@ from airflow_provider_clever.exceptions import (
     CleverWithheldError,
 )
 from airflow_provider_clever.hooks import arguments
-from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
-from airflow_provider_clever.operators.district import DistrictOperator, name_instance
+from airflow_provider_clever.hooks.destinations import OpenDestination
+from airflow_provider_clever.hooks.instance_names import name_instance, whose
+from airflow_provider_clever.operators.district import DistrictOperator
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.operators.pull_log import NOT_WATCHED, summary_line, warn_of_days_at_risk
 from airflow_provider_clever.operators.run_answers import take_answer
-from airflow_provider_clever.operators.run_facts import facts_from_context
+from airflow_provider_clever.operators.run_facts import facts_from_context, idempotency_key
+from airflow_provider_clever.plugins.links import LANDING_LINKS
 from airflow_provider_clever.syncs import sync_moment
 from airflow_provider_clever.windows import run_window
 
@@ -106,6 +107,7 @@ class CleverAttendanceOperator(DistrictOperator):
         "listed_at",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"school_ids": "json", "section_ids": "json"}
+    operator_extra_links = LANDING_LINKS
     ui_color = "#d7e3fc"
     argument_rules = arguments.WHOSE | {
         # run_window() checks the dates, and opening the destination checks that.
@@ -220,8 +222,15 @@ class CleverAttendanceOperator(DistrictOperator):
             expected_requests=self.expected_requests,
         )
         self.log.info("Attendance dates: %s", window)
-        name_instance(context, f"{window.start} to {window.end}, {_whose(question)}")
+        name_instance(context, f"{window.start} to {window.end}, {self._whose(question)}")
         return question
+
+    def _whose(self, question: "Question") -> str:
+        """Whose attendance is asked for: one school or section by its id, several by their number, or all of whom."""
+        kind, ids = ("section", question.section_ids) if question.section_ids else ("school", question.school_ids)
+        if not ids:
+            return f"all schools of {whose(self.district_id, self.clever_conn_id)}"
+        return f"{kind} {ids[0]}" if len(ids) == 1 else f"{len(ids)} {kind}s"
 
     def _answer(self, question: "Question", context: Context, stop: threading.Event) -> "TransferResult":
         from airflow_provider_clever.transfer.transfer import Transfer
@@ -231,7 +240,7 @@ class CleverAttendanceOperator(DistrictOperator):
             if self.destination is None:
                 answer = self._to_xcom(transfer)
             else:
-                answer = self._to_destination(transfer, context, _idempotency_key(context, question))
+                answer = self._to_destination(transfer, context, idempotency_key(context, question))
         self.log.info("%s", summary_line(answer.summary))
         fails = {CleverDataError: self.fail_on_quarantine, CleverWithheldError: self.fail_on_withheld}
         if answer.problem is not None and not fails.get(type(answer.problem), True):
@@ -257,7 +266,7 @@ class CleverAttendanceOperator(DistrictOperator):
             students=self.most_missing_students,
             confirm_seconds=self.confirm_seconds,
         )
-        place = open_destination(self.destination, single_writer=self.single_writer)  # before Clever is asked anything
+        place = self._open_destination()  # before Clever is asked anything
         answer = transfer.land(
             lambda district_id: self._destination_of(district_id, place, context),
             idempotency_key=idempotency_key,
@@ -267,6 +276,7 @@ class CleverAttendanceOperator(DistrictOperator):
             absence=rules,
             listed_at=_moment("listed_at", self.listed_at),
         )
+        self.found_receipt = answer.summary.get("receipt")
         if not _is_planned(context):
             self.log.info("%s", NOT_WATCHED)
             if coverage := self._coverage(answer.summary["district_id"], place):
@@ -308,14 +318,6 @@ def _ids(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return None if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
-def _whose(question: "Question") -> str:
-    """Whose attendance a question asks for: one school or section by its id, several by their number."""
-    kind, ids = ("section", question.section_ids) if question.section_ids else ("school", question.school_ids)
-    if not ids:
-        return "all schools"
-    return f"{kind} {ids[0]}" if len(ids) == 1 else f"{len(ids)} {kind}s"
-
-
 def _is_planned(context: Context) -> bool:
     """Whether a plan chose the task's days; another task then sees to what is left out."""
     task = context.get("task")
@@ -339,14 +341,3 @@ def _moment(name: str, given: str | datetime | None) -> datetime | None:
         return sync_moment(given)
     except ValueError:
         raise CleverSettingsError(f"{name} is no instant. Write it as 2026-04-01T03:00:00Z, or leave it out.") from None
-
-
-def _idempotency_key(context: Context, question: "Question") -> "IdempotencyKey":
-    """The same key for every try of one task instance that asks the same."""
-    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey, TaskInstanceName
-
-    ti, run = context["ti"], context["dag_run"]
-    moment = run.logical_date or getattr(run, "run_after", None) or run.start_date or datetime.now(UTC)
-    identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, asdict(question))
-    task = TaskInstanceName(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-    return IdempotencyKey.of(*identity, month=moment.astimezone(UTC).strftime("%Y-%m"), task=task)

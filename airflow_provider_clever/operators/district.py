@@ -8,7 +8,9 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.hooks.failures import end_log_with_reason, failing_for_good
+from airflow_provider_clever.hooks.instance_names import name_instance, whose
 from airflow_provider_clever.hooks.retries import use_retry_policy
 
 if TYPE_CHECKING:
@@ -26,7 +28,15 @@ class DistrictOperator(BaseOperator):
     template_fields: Sequence[str] = ("district_id", "clever_conn_id")
     argument_rules: ClassVar[dict[str, arguments.Rule]] = arguments.WHOSE
 
+    destination: str | None = None
+    single_writer: bool = False
+
     found_district: "District | None" = None
+    found_place: OpenDestination | None = None
+    found_receipt: str | None = None
+    """Where the receipt of what the task did is, relative to the destination."""
+    as_written: tuple[str | None, str | None] | None = None
+    """The district and the destination before their templates were rendered."""
 
     def __init__(
         self, *, district_id: str | None = None, clever_conn_id: str = CleverHook.default_conn_name, **kwargs: Any
@@ -45,12 +55,21 @@ class DistrictOperator(BaseOperator):
         """
         with failing_for_good():
             arguments.check(self, self.argument_rules)
-            if self.district_id:
-                name_instance(context, f"district {self.district_id}")
+            name_instance(context, whose(self.district_id, self.clever_conn_id))
             return self._run(context)
+
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Fill in the templates, and keep what stood there: the page *Attendance* knows districts by that alone."""
+        self.as_written = self.as_written or (self.district_id, self.destination)
+        super().render_template_fields(context, jinja_env)
 
     def _run(self, context: Context) -> Any:
         raise NotImplementedError
+
+    def _open_destination(self) -> OpenDestination:
+        """Open the destination, and keep it for the links on the task's page."""
+        self.found_place = open_destination(self.destination, single_writer=self.single_writer)
+        return self.found_place
 
     @contextmanager
     def _client(self, district_id: str | None = None, **options: Any) -> "Iterator[CleverClient]":
@@ -60,15 +79,3 @@ class DistrictOperator(BaseOperator):
                 yield client
             finally:
                 self.found_district = client.found_district
-
-
-def name_instance(context: Context, name: str) -> None:
-    """Name a mapped task instance in Airflow's UI, if the DAG's author has not: else it is a number.
-
-    :param context: the task's context.
-    :param name: plain text. A later one replaces it.
-    """
-    instance = context.get("ti")
-    is_named = getattr(getattr(instance, "task", None), "map_index_template", None) is not None
-    if getattr(instance, "map_index", -1) >= 0 and not is_named:
-        context["map_index_template"] = name

@@ -11,8 +11,8 @@ from airflow.sdk import Context
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
-from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.operators.district import DistrictOperator
+from airflow_provider_clever.plugins.links import LANDING_LINKS
 
 if TYPE_CHECKING:
     from airflow_provider_clever.forget.receipts import ForgetReceipt
@@ -44,6 +44,7 @@ class CleverAttendanceForgetOperator(DistrictOperator):
     """
 
     template_fields: Sequence[str] = ("destination", "students_path", "district_id", "clever_conn_id")
+    operator_extra_links = LANDING_LINKS
     ui_color = "#f5d5d5"
     argument_rules: ClassVar[dict[str, arguments.Rule]] = arguments.WHOSE | {
         "students_path": arguments.optional(arguments.text),
@@ -77,7 +78,7 @@ class CleverAttendanceForgetOperator(DistrictOperator):
         from airflow_provider_clever.lake.verify import districts_at
 
         self._check_choice()
-        place = open_destination(self.destination, single_writer=self.single_writer)
+        place = self._open_destination()
         districts = [self.district_id] if self.district_id else districts_at(place.objects)
         student_ids = student_ids_in(self._list_of_students()) if self.students_path else []
         secret = self._secret()
@@ -94,6 +95,7 @@ class CleverAttendanceForgetOperator(DistrictOperator):
             receipts += self._forget(forgetting, student_ids)
         summary = [one.summary() for one in receipts]
         context["ti"].xcom_push("summary", summary)
+        self.found_receipt = receipts[0].path if len(receipts) == 1 else None
         for one in receipts:
             self.log.info("District %s: %s; receipt %s", one.district_id, one.state, one.path)
         if left := [unreached for one in receipts for unreached in one.unreached]:

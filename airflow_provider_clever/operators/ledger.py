@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_clever.dates import date_from_text, zone_named
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks import arguments
-from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.operators.district import DistrictOperator
+from airflow_provider_clever.plugins.links import LEDGER_LINKS
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS, YEARS, RunFacts
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class LedgerOperator(DistrictOperator):
     """
 
     template_fields: Sequence[str] = ("destination", "district_id", "clever_conn_id", "today")
+    operator_extra_links = LEDGER_LINKS
     argument_rules: ClassVar[dict[str, arguments.Rule]] = arguments.WHOSE | {
         "lookback_days": arguments.whole_number(0, LONGEST_LOOKBACK_DAYS),
         "timezone": arguments.optional_text,
@@ -74,6 +75,6 @@ class LedgerOperator(DistrictOperator):
         return CorrectionRules(timezone=zone, lookback_days=self.lookback_days)
 
     def _objects(self) -> "Objects":
-        place = open_destination(self.destination, single_writer=self.single_writer)
+        place = self._open_destination()
         self.log.info("Coverage of attendance at %s", place.url)
         return place.objects

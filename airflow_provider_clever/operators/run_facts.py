@@ -1,13 +1,18 @@
 """Reads a run's facts from Airflow's task context."""
 
-from datetime import UTC, timezone, tzinfo
-from typing import Any
+from dataclasses import asdict
+from datetime import UTC, datetime, timezone, tzinfo
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Context
 
 from airflow_provider_clever.compat import timetable_zone
 from airflow_provider_clever.windows import RunFacts
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+    from airflow_provider_clever.pull.question import Question
 
 
 def facts_from_context(context: Context) -> RunFacts:
@@ -27,6 +32,17 @@ def facts_from_context(context: Context) -> RunFacts:
         run_after=getattr(run, "run_after", None),
         run_type=str(getattr(getattr(run, "run_type", None), "value", "manual")),
     )
+
+
+def idempotency_key(context: Context, question: "Question") -> "IdempotencyKey":
+    """The same key for every try of one task instance that asks the same."""
+    from airflow_provider_clever.lake.idempotency_key import IdempotencyKey, TaskInstanceName
+
+    ti, run = context["ti"], context["dag_run"]
+    moment = run.logical_date or getattr(run, "run_after", None) or run.start_date or datetime.now(UTC)
+    identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, asdict(question))
+    task = TaskInstanceName(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+    return IdempotencyKey.of(*identity, month=moment.astimezone(UTC).strftime("%Y-%m"), task=task)
 
 
 def _schedule_zone(dag: DAG | None) -> tzinfo:

@@ -4,16 +4,11 @@ Every process of Airflow's imports this, so nothing is made or read here.
 """
 
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowPlugin, conf
+from airflow.providers.common.compat.sdk import AirflowPlugin
 
-from airflow_provider_clever.plugins.lazy_app import URL_PREFIX, LazyApp
-
-
-def _href() -> str:
-    """Give the page's address, below whatever path Airflow itself is served at."""
-    return f"{urlsplit(conf.get('api', 'base_url', fallback='')).path.rstrip('/')}{URL_PREFIX}/"
+from airflow_provider_clever.plugins.addresses import URL_PREFIX, page_path
+from airflow_provider_clever.plugins.lazy_app import LazyApp
 
 
 class CleverPlugin(AirflowPlugin):
@@ -22,5 +17,5 @@ class CleverPlugin(AirflowPlugin):
     name = "clever"
     fastapi_apps: list[Any] = [{"app": LazyApp(), "url_prefix": URL_PREFIX, "name": "Clever attendance"}]  # noqa: RUF012 - as Airflow declares it
     external_views: list[Any] = [  # noqa: RUF012 - as Airflow declares it
-        {"name": "Attendance", "href": _href(), "destination": "nav", "url_route": "clever-attendance"}
+        {"name": "Attendance", "href": f"{page_path()}/", "destination": "nav", "url_route": "clever-attendance"}
     ]

@@ -15,15 +15,12 @@ from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.lake.verify import districts_at
+from airflow_provider_clever.plugins.links import PAGE_OPERATORS, PAGE_TAG
 from airflow_provider_clever.plugins.waiting import within
 from airflow_provider_clever.storage.destination_url import path_as_url
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.ui.views import District
 
-TAG: Final = "clever"
-"""DAGs that carry this tag are looked into; those of the factory do."""
-
-_LANDING: Final = frozenset({"CleverAttendanceOperator", "CleverAttendanceCoverageOperator"})
 _TEMPLATE: Final = re.compile(r"\{[{%#]")
 _PREFIX: Final = re.compile(r"^Clever attendance: ")
 
@@ -56,7 +53,7 @@ def districts_of_dags(session: Session, readable: set[str]) -> tuple[list[Distri
         (SerializedDagModel.dag_id == newest.c.dag_id) & (SerializedDagModel.created_at == newest.c.at),
     )
     versions = versions.join(DagModel, DagModel.dag_id == SerializedDagModel.dag_id).where(
-        DagModel.is_stale.is_(False), DagModel.tags.any(DagTag.name == TAG)
+        DagModel.is_stale.is_(False), DagModel.tags.any(DagTag.name == PAGE_TAG)
     )
     found: dict[tuple[str, str], District] = {}
     pulled: set[str] = set()
@@ -95,7 +92,7 @@ def districts_in(dag_id: str, serialized: Mapping[str, Any]) -> Iterator[Distric
     pairs = {
         (str(fields.get("district_id")), str(fields.get("destination")))
         for task in dag.get("tasks", ())
-        if _kind(fields := _fields(task)) in _LANDING
+        if _kind(fields := _fields(task)) in PAGE_OPERATORS
     }
     name = str(dag.get("dag_display_name") or "")
     for district_id, destination in sorted(pairs):

@@ -1,9 +1,8 @@
 """The page's application, made when the first request for it comes: FastAPI takes long to import."""
 
-from typing import Any, Final
+from typing import Any
 
-URL_PREFIX: Final = "/clever-attendance"
-"""Where the page stands, below Airflow's own address."""
+from airflow_provider_clever.plugins.addresses import URL_PREFIX
 
 
 class LazyApp:

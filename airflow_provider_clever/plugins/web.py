@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from hashlib import sha256
 from typing import Annotated, Any, Final, cast
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +19,7 @@ from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake.answers import Word
 from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.lake.idempotency_key import TaskInstanceName
+from airflow_provider_clever.plugins.addresses import place_of
 from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects, shown
 from airflow_provider_clever.plugins.waiting import within
 from airflow_provider_clever.syncs import moment_text
@@ -30,11 +30,9 @@ from airflow_provider_clever.ui.views import (
     DistrictRow,
     DistrictView,
     Glance,
-    day_visits,
     district_view,
 )
-
-_PLACE_DIGITS: Final = 10
+from airflow_provider_clever.ui.visits import day_visits, receipt_at
 
 _NOTICES: Final = {
     "deleted": "Noted: the rows are deleted. The next pull that misses them again marks them.",
@@ -59,7 +57,7 @@ class _Links:
         return f"{self.page}/"
 
     def district(self, of: DistrictRow | DistrictView) -> str:
-        return f"{self.overview()}{_place(of.district.destination)}/{of.district.district_id}"
+        return f"{self.overview()}{place_of(of.district.destination)}/{of.district.district_id}"
 
     def school(self, of: DistrictView, school_id: str) -> str:
         return f"{self.district(of)}/{school_id}"
@@ -72,11 +70,6 @@ class _Links:
 
     def dag(self, dag_id: str) -> str:
         return f"{self.base}/dags/{quote(dag_id, safe='')}/runs"
-
-
-def _place(destination: str) -> str:
-    """Name a destination in an address without writing it there."""
-    return sha256(destination.encode()).hexdigest()[:_PLACE_DIGITS]
 
 
 def make_app(url_prefix: str) -> FastAPI:
@@ -94,6 +87,7 @@ def make_app(url_prefix: str) -> FastAPI:
     app.add_api_route("/", _overview, response_class=HTMLResponse)
     app.add_api_route("/{place}/{district_id}", _district, response_class=HTMLResponse)
     app.add_api_route("/{place}/{district_id}/answer", _answer, methods=["POST"], response_class=RedirectResponse)
+    app.add_api_route("/{place}/{district_id}/receipts/{month}/{name}", _receipt, response_class=HTMLResponse)
     app.add_api_route("/{place}/{district_id}/{school_id}", _school, response_class=HTMLResponse)
     app.add_api_route("/{place}/{district_id}/{school_id}/{day}", _day, response_class=HTMLResponse)
     app.state.url_prefix = url_prefix
@@ -142,6 +136,17 @@ def _day(
     )
     links = [_run_link(_base(request), visit.receipt.idempotency_key.task) for visit in visits.found]
     return _html(request, user, lambda page: page.day(view, calendar, wanted, visits, links))
+
+
+def _receipt(
+    request: Request, session: SessionDep, user: GetUserDep, place: str, district_id: str, month: str, name: str
+) -> Response:
+    view = _view(session, user, place, district_id)
+    receipt = within(lambda: receipt_at(open_objects(view.destination), district_id, month, name), view.destination)
+    if receipt is None:
+        raise HTTPException(404, "There is no such receipt, or it cannot be read.")
+    link = _run_link(_base(request), receipt.idempotency_key.task)
+    return _html(request, user, lambda page: page.receipt(view, receipt, link))
 
 
 def _answer(
@@ -197,7 +202,7 @@ def _districts(session: Any, user: Any) -> tuple[list[District], list[str]]:
 
 def _find(session: Any, user: Any, place: str, district_id: str) -> District:
     for one in _districts(session, user)[0]:
-        if one.district_id == district_id and _place(one.destination) == place:
+        if one.district_id == district_id and place_of(one.destination) == place:
             return one
     raise HTTPException(404, "There is no such district, or you may not see its DAGs.")
 

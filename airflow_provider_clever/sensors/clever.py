@@ -19,6 +19,8 @@ from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.failures import end_log_with_reason, failing_for_good
+from airflow_provider_clever.hooks.instance_names import name_instance, whose
+from airflow_provider_clever.plugins.links import COVERAGE_LINKS
 from airflow_provider_clever.sensors.baselines import (
     Baseline,
     WaitQuestion,
@@ -77,6 +79,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
     """
 
     template_fields: Sequence[str] = ("district_id", "since", "destination", "clever_conn_id")
+    operator_extra_links = COVERAGE_LINKS
     ui_color = "#e2f0d9"
 
     found_district: "District | None" = None
@@ -194,6 +197,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
 
         with failing_for_good():
             arguments.check(self, _WAIT)
+            name_instance(context, whose(self.district_id, self.clever_conn_id))
             if self.destination is not None:
                 destination_url(self.destination, single_writer=True)
             with CleverHook(self.clever_conn_id, self.district_id or None).get_conn(policy=POLL_POLICY) as client:
@@ -212,6 +216,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
             remember(context, self._question, baseline)
 
     def _succeed(self, context: Context, district_id: str, sync: str) -> str:
+        name_instance(context, whose(district_id, self.clever_conn_id))
         context["ti"].xcom_push(sync_key(district_id), sync)
         context["ti"].xcom_push(seen_key(district_id), seen(sync))
         return sync

@@ -8,8 +8,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_clever.dates import DateRange
+from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ui.day_states import MEANINGS, URGENT, DayState, SchoolCalendar, months
-from airflow_provider_clever.ui.views import DistrictRow, DistrictView, Visits
+from airflow_provider_clever.ui.views import DistrictRow, DistrictView
+from airflow_provider_clever.ui.visits import Visits
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -137,6 +139,13 @@ class Page:
             is_cut=visits.is_cut,
             is_open=is_open,
         )
+
+    def receipt(self, view: DistrictView, receipt: Receipt, run_link: str) -> str:
+        """What one pull asked for and what came of it.
+
+        :param run_link: the address of the task that made it; empty: not known.
+        """
+        return self._html("receipt", view=view, receipt=receipt, run_link=run_link)
 
     def report(
         self,

@@ -11,7 +11,6 @@ from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.answers import Answers, read_answers
 from airflow_provider_clever.lake.forgotten import ForgottenDistrictError, refuse_forgotten
-from airflow_provider_clever.lake.receipt_files import read_receipts
 from airflow_provider_clever.lake.receipts import Receipt
 from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import Listing, current_coverage, read_coverage
@@ -20,22 +19,16 @@ from airflow_provider_clever.ledger.status_file import DistrictStatus, read_stat
 from airflow_provider_clever.pull.side_by_side import side_by_side
 from airflow_provider_clever.storage.destination_url import shown_destination
 from airflow_provider_clever.storage.objects import Objects
-from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.ui.day_states import (
     Known,
     SchoolCalendar,
     calendar_days,
     school_calendar,
 )
-
-SIDE_BY_SIDE: Final = 32
-"""How many objects are read at once: a page waits for a store, not for a processor."""
+from airflow_provider_clever.ui.visits import SIDE_BY_SIDE, receipts_since
 
 LATELY_DAYS: Final = 14
 """For how long a correction is shown as one."""
-
-MOST_RECEIPTS: Final = 400
-"""How many receipts one view reads, the newest; a district of two tasks a night has as many in half a year."""
 
 
 class NothingPulledError(CleverSettingsError):
@@ -161,20 +154,6 @@ class DistrictView:
         return next((one for one in self.calendars if one.school_id == school_id), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A pull that asked for a day of a school.
-
-    :param words: what came of it.
-    :param path: of its receipt, relative to the destination.
-    """
-
-    finished_at: str
-    words: str
-    path: str
-    receipt: Receipt
-
-
 class Glance:
     """Districts at a glance, read side by side.
 
@@ -269,7 +248,7 @@ def district_view(objects: Objects, district: District, now: datetime) -> Distri
     shown = calendar_days(found.coverage, found.today)
     known = Known(
         days_with_rows=_days_with_rows(objects, district.district_id),
-        corrected=corrected_days(_receipts_since(objects, district.district_id, now - timedelta(days=LATELY_DAYS))),
+        corrected=corrected_days(receipts_since(objects, district.district_id, now - timedelta(days=LATELY_DAYS))),
     )
     coverage = found.coverage
     shared = sorted(coverage.shared_schools(), key=lambda id_: (coverage.schools[id_].name.casefold(), id_))
@@ -321,80 +300,3 @@ def corrected_days(receipts: Iterable[Receipt]) -> dict[str, set[date]]:
 
 def _is_correction(counts: Mapping[str, int]) -> bool:
     return any(counts.get(name) for name in ("changed", "missing", "returned"))
-
-
-def visits_of(receipts: Iterable[Receipt], school_id: str, day: date) -> list[Visit]:
-    """The pulls that asked for a day of a school, the newest first."""
-    found = []
-    for receipt in receipts:
-        asked, school = receipt.asked, receipt.schools.get(school_id)
-        if day not in asked.days or (school is None and school_id not in (asked.school_ids or ())):
-            continue
-        found.append(Visit(receipt.finished_at, _outcome(receipt, school_id, day), receipt.path, receipt))
-    return sorted(found, key=lambda visit: visit.finished_at, reverse=True)
-
-
-def _outcome(receipt: Receipt, school_id: str, day: date) -> str:
-    school = receipt.schools.get(school_id)
-    if school is None:
-        return "it did not get to this school"
-    text = day.isoformat()
-    if text in school.written:
-        written = school.written[text]
-        counts = ", ".join(f"{count:,} {name}" for name, count in written.counts.items() if count)
-        return f"{written.rows:,} rows landed" + (f" ({counts})" if counts else "")
-    if text in school.unchanged:
-        return "nothing had changed"
-    if any(day in span for span in school.covered):
-        return "Clever had no rows"
-    if school.withheld is not None:
-        return f"withheld: {school.withheld}"
-    return school.error or {"gone": "the district no longer shared the school"}.get(school.state, "it was not covered")
-
-
-@dataclass(frozen=True, slots=True)
-class Visits:
-    """The pulls that asked for a day of a school.
-
-    :param is_cut: whether older receipts were left unread.
-    """
-
-    found: list[Visit]
-    is_cut: bool
-
-
-def day_visits(objects: Objects, district_id: str, school_id: str, day: date) -> Visits:
-    """The pulls that asked for a day of a school, the newest first.
-
-    :raises CleverError: the destination cannot be read.
-    """
-    paths = _receipt_paths(objects, district_id, day.strftime("%Y-%m"))
-    receipts = _read(objects, district_id, paths[:MOST_RECEIPTS])
-    return Visits(visits_of(receipts, school_id, day), len(paths) > MOST_RECEIPTS)
-
-
-def _receipts_since(objects: Objects, district_id: str, since: datetime) -> list[Receipt]:
-    oldest = moment_text(since)
-    paths = _receipt_paths(objects, district_id, since.strftime("%Y-%m"))[:MOST_RECEIPTS]
-    return [receipt for receipt in _read(objects, district_id, paths) if receipt.finished_at >= oldest]
-
-
-def _receipt_paths(objects: Objects, district_id: str, first_month: str) -> list[str]:
-    """The receipts of a month and of those since then, the newest month first."""
-    folders = [
-        folder
-        for folder in objects.names(layout.our_path(district_id, "receipts"))
-        if folder.rstrip("/").rpartition("/")[2] >= first_month
-    ]
-    return [path for folder in sorted(folders, reverse=True) for path in objects.names(folder)]
-
-
-def _read(objects: Objects, district_id: str, paths: Sequence[str]) -> list[Receipt]:
-    """Receipts, read side by side; a damaged one is left out, as coverage leaves it out."""
-    receipts: list[Receipt] = []
-
-    def read(path: str) -> None:
-        receipts.extend(read_receipts(objects, district_id, [path], damaged=lambda *_: None))
-
-    side_by_side(read, paths, most=SIDE_BY_SIDE, stop=threading.Event())
-    return receipts

@@ -147,6 +147,25 @@ def test_a_person_finds_a_gap_and_the_run_that_should_have_filled_it(page: Page,
     expect(page.get_by_text("Log", exact=False).first).to_be_visible()
 
 
+def test_a_tasks_page_leads_to_its_district_and_to_its_own_receipt(page: Page, world: World) -> None:
+    run_id = world.airflow.runs("small")[-1]["dag_run_id"]
+    task = f"{world.airflow.url}/dags/small/runs/{run_id}/tasks/pull/mapped/0"
+    page.goto(f"{task}/details")
+    expect(page.get_by_role("link", name="Receipt")).to_be_visible()
+    kept(page, "links of a task")
+    expect(page.get_by_role("link", name="Destination", exact=True)).to_have_count(0)  # a folder has no console
+    page.get_by_role("link", name="Receipt").click()
+    expect(page.get_by_role("heading", name=re.compile("Receipt of a pull"))).to_be_visible()
+    expect(page.get_by_role("rowheader", name="Alder Elementary")).to_be_visible()
+    assert serious_faults(page) == []
+    kept(page, "a receipt")
+    page.get_by_role("link", name="Its task and log").click()
+    expect(page).to_have_url(re.compile(r"/dags/small/runs/.+/tasks/pull/mapped/0"))
+    page.goto(f"{task}/details")
+    page.get_by_role("link", name="Attendance coverage").click()
+    expect(page.get_by_role("heading", name="Small Schools")).to_be_visible()
+
+
 def test_the_keyboard_alone_goes_the_same_way(page: Page, world: World) -> None:
     page.goto(f"{world.airflow.url}/clever-attendance/")
     for heading, wanted in (("Small Schools", "Small Schools"), (None, None)):
@@ -285,7 +304,7 @@ def token_of(url: str, user: str) -> str:
     return str(answer.json()["access_token"])
 
 
-ROUTES = ("", "{place}", "{place}/{school}", "{place}/{school}/2026-11-20")
+ROUTES = ("", "{place}", "{place}/{school}", "{place}/{school}/2026-11-20", "{place}/receipts/2026-11/0123")
 
 
 def test_without_a_login_every_route_refuses(guarded: AirflowStack, world: World) -> None:

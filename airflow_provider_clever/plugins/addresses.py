@@ -1,0 +1,33 @@
+"""Where the coverage page's parts stand, below Airflow's own address."""
+
+import re
+from hashlib import sha256
+from typing import Final
+from urllib.parse import urlsplit
+
+from airflow_provider_clever.compat import conf
+
+URL_PREFIX: Final = "/clever-attendance"
+"""Where the page stands, below Airflow's own address."""
+
+_PLACE_DIGITS: Final = 10
+_RECEIPT: Final = re.compile(r"_clever/district=[^/]+/receipts/(\d{4}-\d\d)/([^/]+)\.json\.gz")
+
+
+def page_path() -> str:
+    """Give the page's path, below whatever path Airflow itself is served at."""
+    return f"{urlsplit(conf.get('api', 'base_url', fallback='') or '').path.rstrip('/')}{URL_PREFIX}"
+
+
+def place_of(destination: str) -> str:
+    """Name a destination in an address without writing it there."""
+    return sha256(destination.encode()).hexdigest()[:_PLACE_DIGITS]
+
+
+def receipt_part(path: str) -> str:
+    """Name a pull's receipt below its district's address; empty: the path is none of a pull's receipt.
+
+    :param path: of the receipt, relative to the destination.
+    """
+    found = _RECEIPT.fullmatch(path)
+    return f"receipts/{found[1]}/{found[2]}" if found else ""
