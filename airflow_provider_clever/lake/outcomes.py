@@ -23,10 +23,20 @@ def school_receipt(
 
     :param outcomes: in the order in which they happened; a day may occur more than once.
     """
-    receipt = SchoolReceipt(state=state, name=name, covered=joined(covered), error=error, withheld=withheld)
+    by_day: dict[str, SchoolReceipt] = {}
     for outcome in outcomes:
-        receipt = receipt.then(_one(outcome))
-    return receipt
+        day, one = outcome.attendance_date, _one(outcome)
+        by_day[day] = by_day[day].then(one) if day in by_day else one
+    days = [by_day[day] for day in sorted(by_day)]
+    return SchoolReceipt(
+        state=state,
+        name=name,
+        covered=joined(covered),
+        written={day: entry for one in days for day, entry in one.written.items()},
+        unchanged={day: mark for one in days for day, mark in one.unchanged.items()},
+        error=error,
+        withheld=withheld,
+    )
 
 
 def _one(outcome: PartitionOutcome) -> SchoolReceipt:
