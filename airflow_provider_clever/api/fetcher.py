@@ -101,9 +101,9 @@ class PageFetcher:
         """Get the district as it is now, and make sure that it is the one that was asked for."""
         return self.run(find_district(self._state.settings.api_base, self._state.credentials, self._state.policy))
 
-    def attendance(self, query: AttendanceQuery) -> Iterator[WalkedPage]:
+    def attendance(self, query: AttendanceQuery, *, first_alone: bool = False) -> Iterator[WalkedPage]:
         """Get all pages that answer a question, in order, as :func:`walk_attendance` does."""
-        return walk_attendance(self, self._state.settings.api_base, query, self._state.sizes)
+        return walk_attendance(self, self._state.settings.api_base, query, self._state.sizes, first_alone=first_alone)
 
     def send_ahead(self, request: Request) -> None:
         """Send the request that will be fetched next, so that Clever answers it while the caller works.

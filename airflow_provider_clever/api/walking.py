@@ -92,7 +92,9 @@ class WalkedPage(NamedTuple):
     is_last: bool
 
 
-def walk_attendance(fetcher: Fetcher, api_base: str, query: AttendanceQuery, sizes: Sizes) -> Iterator[WalkedPage]:
+def walk_attendance(
+    fetcher: Fetcher, api_base: str, query: AttendanceQuery, sizes: Sizes, *, first_alone: bool = False
+) -> Iterator[WalkedPage]:
     """Yield the pages that answer a question, in order.
 
     If a gateway gives up on a page, it is requested with half the rows; if Clever refuses a date range, with half the
@@ -102,6 +104,7 @@ def walk_attendance(fetcher: Fetcher, api_base: str, query: AttendanceQuery, siz
     :param api_base: the API's origin.
     :param query: the question.
     :param sizes: the largest pages and date ranges to request.
+    :param first_alone: send the request for the second page only once it is wanted. Default False.
     :raises CleverError: a page could not be fetched at any size.
     """
     if query.any_day:
@@ -112,7 +115,8 @@ def walk_attendance(fetcher: Fetcher, api_base: str, query: AttendanceQuery, siz
         days_tried = min(days_tried, sizes.max_span_days or days_tried)
         until = min(last, first + dt.timedelta(days=days_tried - 1))
         piece = replace(query, date_range_start=first, date_range_end=until)
-        pages = _walk_piece(fetcher, attendance_request(api_base, piece, limit=sizes.page_limit), sizes)
+        request = attendance_request(api_base, piece, limit=sizes.page_limit)
+        pages = _walk_piece(fetcher, request, sizes, first_alone=first_alone)
         try:
             page = next(pages)
         except CleverRequestError as refusal:
@@ -130,7 +134,7 @@ def walk_attendance(fetcher: Fetcher, api_base: str, query: AttendanceQuery, siz
             yield page._replace(is_last=page.is_last and is_last_piece)
 
 
-def _walk_piece(fetcher: Fetcher, request: Request, sizes: Sizes) -> Iterator[WalkedPage]:
+def _walk_piece(fetcher: Fetcher, request: Request, sizes: Sizes, *, first_alone: bool) -> Iterator[WalkedPage]:
     walk = Walk(request)
     following: Request | None = request
     rows = sizes.page_limit
@@ -155,7 +159,9 @@ def _walk_piece(fetcher: Fetcher, request: Request, sizes: Sizes) -> Iterator[Wa
         following = walk.advance(response.body)
         if following is not None:
             following = _limited(following, rows)
-            fetcher.send_ahead(following)
+            if not first_alone:
+                fetcher.send_ahead(following)
+        first_alone = False
         yield WalkedPage(response, is_last=following is None)
 
 

@@ -14,15 +14,17 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def failing_for_good() -> Iterator[None]:
+def failing_for_good(operator: BaseOperator) -> Iterator[None]:
     """Fail the task at once if a retry cannot help; leave every other error to Airflow's retries.
 
+    :param operator: whose task it is. It keeps the error, since callbacks of Airflow 3.1's ``dag.test()`` get none.
     :raises AirflowFailException: instead of a permanent :class:`~airflow_provider_clever.exceptions.CleverError`.
     """
     try:
         yield
-    except CleverError as error:
-        if error.permanent:
+    except Exception as error:
+        operator.failed_with = error  # type: ignore[attr-defined]  # for _reason alone
+        if isinstance(error, CleverError) and error.permanent:
             # One traceback, and it leads to where the error came from: Airflow logs it, and those of causes too.
             raise AirflowFailException(str(error)).with_traceback(error.__traceback__) from None
         raise
@@ -49,6 +51,7 @@ def _log_retry(context: Mapping[str, Any]) -> None:
 
 def _reason(context: Mapping[str, Any]) -> str:
     task, error = context["task"], context.get("exception")
+    error = error or getattr(task, "failed_with", None)
     about = {"district": _district(task), "destination": getattr(task, "destination", None)}
     where = ", ".join(f"{name} {value}" for name, value in about.items() if value)
     return f"{task.task_id} failed{f' for {where}' if where else ''}: {_text(error)}"

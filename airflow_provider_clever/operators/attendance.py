@@ -72,8 +72,8 @@ class CleverAttendanceOperator(DistrictOperator):
     :param max_xcom_records: most rows that may be returned through XCom; default 10,000. The pull ends with an error
         as soon as there are more.
     :param max_concurrency: requests side by side; default 16. Clever's rate limit is kept whatever this says.
-    :param expected_requests: how many requests the pull is expected to take, as the plan says it: a school of one page
-        is then asked once. Default: unknown; a few schools are cut into ranges that are asked side by side.
+    :param expected_requests: how many requests the pull is expected to take, as the plan says it: so far are
+        a few schools cut into ranges that are asked side by side. Default: unknown; their first pages tell.
     :param page_limit: rows of a page, 1 to 1,000. Default 1,000; halved while a gateway gives up on it.
     :param max_span_days: days that one question to Clever may have; a longer one is asked in parts. Default: no limit;
         halved while Clever refuses the range.

@@ -53,7 +53,7 @@ class DistrictOperator(BaseOperator):
         :raises AirflowFailException: trying again cannot help; the message says what to do.
         :raises CleverError: trying again may help.
         """
-        with failing_for_good():
+        with failing_for_good(self):
             arguments.check(self, self.argument_rules)
             name_instance(context, whose(self.district_id, self.clever_conn_id))
             return self._run(context)

@@ -58,12 +58,13 @@ log = logging.getLogger(__name__)
 
 
 class _Walk:
-    """One chain on its way: its checks, its open day, and whether it broke."""
+    """One chain on its way: its checks, its open day, and whether it broke, or was cut into others."""
 
     def __init__(self, chain: Chain, district_id: str) -> None:
         self.check = WalkCheck(chain, district_id)
         self.days = DayAssembler(chain)
         self.is_broken = False
+        self.is_cut = False
         self.is_covered = chain.whole
         self._is_begun = False
 
@@ -98,7 +99,7 @@ class Pull:
         max_concurrency: int = 16,
     ) -> None:
         self._client = client
-        self._chains = chains
+        self._chains = list(chains)
         self._district_id = district_id
         self._rejected = RejectedRows(set_aside)
         self._unfetched = len(chains)
@@ -119,12 +120,12 @@ class Pull:
         :raises CleverError: what no other school could escape.
         """
         self._rejected.are_landed = False
-        rows: dict[int, list[dict[str, Any]]] = {id(chain): [] for chain in self._chains}
+        rows: dict[Chain, list[dict[str, Any]]] = {}
 
         def collect(chain: Chain, fetcher: PageFetcher) -> None:
             walk = _Walk(chain, self._district_id)
             for page in self._pages(chain, walk, fetcher, decode_page):
-                rows[id(chain)] += page.rows
+                rows.setdefault(chain, []).extend(page.rows)
                 if self._progress.rows > limit:
                     raise CleverSettingsError(
                         f"More than {limit:,} attendance rows answer this question, too many for XCom. Set "
@@ -134,7 +135,7 @@ class Pull:
             self._tally(chain, walk)
 
         self._run(collect)
-        return [row for chain in self._chains for row in rows[id(chain)]]
+        return [row for chain in self._chains for row in rows.get(chain, ())]
 
     def land(
         self, land: Callable[[PulledDay], object], *, when_fetched: Callable[[], object] = lambda: None
@@ -155,7 +156,7 @@ class Pull:
             walk = _Walk(chain, self._district_id)
             for page in self._pages(chain, walk, fetcher, decode_page_to_land, when_fetched):
                 land_all(chain, walk.days.add(page.batch(), has_rejected=bool(page.rejected)))
-            if not walk.is_broken:
+            if not (walk.is_broken or walk.is_cut):
                 land_all(chain, walk.days.finish())
             self._tally(chain, walk)
 
@@ -189,7 +190,10 @@ class Pull:
         """
         is_fetched = False
         try:
-            for response, is_last in fetcher.attendance(chain.query):
+            for response, is_last in fetcher.attendance(chain.query, first_alone=chain.most_pieces > 1):
+                if not (is_last or walk.check.pages) and self._cut(chain, walk, decode(response.body, 1)):
+                    self._count_fetched(when_fetched)
+                    return
                 walk.take(response)
                 if is_last:
                     is_fetched = True
@@ -207,6 +211,25 @@ class Pull:
             walk.is_broken = True
             with self._lock:
                 self.result.scopes[chain.scope_id].errors.append(error)
+
+    def _cut(self, chain: Chain, walk: _Walk, page: AttendancePage) -> bool:
+        """Whether a chain was cut into others, which walk all its days: its first page is one of several.
+
+        That page is asked for again, then: no part of a walk that does not go on can be known to be complete.
+        """
+        days = page.extent.days if chain.most_pieces > 1 else ()
+        pieces = chain.cut(min(max(days), chain.days.last)) if days else ()
+        if not pieces:
+            return False
+        walk.is_cut = True
+        with self._lock:
+            place = self._chains.index(chain)
+            self._chains[place : place + 1] = pieces
+            self._unfetched += len(pieces)
+            self._open_walks[chain.scope_id] += len(pieces)
+            self._progress.walks += len(pieces)
+        self._threads.add(pieces)
+        return True
 
     def _count_fetched(self, when_fetched: Callable[[], object]) -> None:
         with self._lock:

@@ -34,6 +34,7 @@ class WalkingThreads:
     def __init__(self, client: CleverClient, chains: Sequence[Chain], *, most: int, stop: threading.Event) -> None:
         self._client = client
         self._waiting = deque(chains)
+        self._cap = most
         self._most = min(most, len(chains))
         self._stop = stop
         self._lock = threading.Lock()
@@ -67,6 +68,13 @@ class WalkingThreads:
         if self._error is not None:
             self._client.stop()
             raise self._error
+
+    def add(self, chains: Sequence[Chain]) -> None:
+        """Walk these too. To be called by a walk that has not ended."""
+        with self._lock:
+            self._unfinished += len(chains)
+            self._most = min(self._cap, self._most + len(chains))
+        self._waiting.extend(chains)
 
     def in_turn(self) -> AbstractContextManager[object]:
         """A context for what is mostly the interpreter's work: once all threads are started, one is in it at a time.

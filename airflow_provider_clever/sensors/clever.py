@@ -155,7 +155,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
                 self._end_because_paused(message)
             case {"status": "failed", "message": str(message)}:
                 raise AirflowFailException(message)
-        with failing_for_good():
+        with failing_for_good(self):
             raise CleverSettingsError(
                 "The trigger's event is not readable, so nothing is known about the sync. Check that workers and "
                 "triggerers run the same version of the provider, then clear the task to wait anew."
@@ -163,7 +163,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once how the district's sync stands."""
-        with failing_for_good():
+        with failing_for_good(self):
             try:
                 district = self.found_district = self._client.get_district()
             except CleverError as error:
@@ -195,7 +195,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
         """Fix the baseline before the first poke; keep one client, and so one token, for all pokes of this process."""
         from airflow_provider_clever.triggers.polling import POLL_POLICY
 
-        with failing_for_good():
+        with failing_for_good(self):
             arguments.check(self, _WAIT)
             name_instance(context, whose(self.district_id, self.clever_conn_id))
             if self.destination is not None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from tests.benchmarks.standin import ROWS_A_DAY
+
 PULL_THREADS: Final = 16
 """The operator's default max_concurrency."""
 
@@ -33,7 +35,12 @@ class Contender:
         return replace(self, key=key, title=title, options={**self.options, **options})
 
 
-PARQUET: Final = Contender("parquet", "this provider, Parquet", "clever.py", options={"file_format": "parquet"})
+PARQUET: Final = Contender(
+    "parquet",
+    "this provider, Parquet",
+    "clever.py",
+    options={"file_format": "parquet", "rows_a_weekday": ROWS_A_DAY},
+)
 JSON_LINES: Final = PARQUET.with_options("jsonl", "this provider, JSON lines", file_format="jsonl")
 PARQUET_TWICE: Final = replace(PARQUET, pulls=2)
 OPERATOR: Final = PARQUET.with_options("operator", "this provider, Parquet, through its operator", operator=True)

@@ -1,8 +1,9 @@
 """This provider: the transfer that its operator makes, to a folder.
 
-Options: ``file_format``; ``max_concurrency`` and ``budget_share``, the product's defaults if absent; ``in_airflow``:
-also import what a task process of Airflow has imported, and tell the memory of that; ``landing_clock``: tell the CPU
-seconds of landing; ``operator``: go through CleverAttendanceOperator instead.
+Options: ``file_format``; ``rows_a_weekday``, of a school, as its plan would know them; ``max_concurrency`` and
+``budget_share``, the product's defaults if absent; ``in_airflow``: also import what a task process of Airflow has
+imported, and tell the memory of that; ``landing_clock``: tell the CPU seconds of landing; ``operator``: go through
+CleverAttendanceOperator instead.
 """
 
 import json
@@ -19,8 +20,10 @@ import fsspec
 from measuring import Job, main, memory_megabytes
 
 from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.store import Destination
+from airflow_provider_clever.ledger.task_sizing import expected_requests
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer.transfer import Transfer
@@ -37,6 +40,7 @@ def transfer(job: Job) -> None:
         first_day=date.fromisoformat(job.first_day),
         last_day=date.fromisoformat(job.last_day),
         school_ids=tuple(job.school_ids),
+        expected_requests=_expected_requests(job),
     )
     stop = threading.Event()
     told["landing_cpu_seconds"] = 0.0
@@ -59,6 +63,14 @@ def transfer(job: Job) -> None:
         raise answer.problem
 
 
+def _expected_requests(job: Job) -> int | None:
+    """What the plan hands to each task; None: it was not planned."""
+    if "rows_a_weekday" not in job.options:
+        return None
+    span = DateRange(date.fromisoformat(job.first_day), date.fromisoformat(job.last_day))
+    return len(job.school_ids) * expected_requests(span, job.options["rows_a_weekday"])
+
+
 def operate(job: Job) -> None:
     """The same through the operator."""
     from airflow_provider_clever.operators.clever import CleverAttendanceOperator
@@ -70,6 +82,7 @@ def operate(job: Job) -> None:
         date_range_start=job.first_day,
         date_range_end=job.last_day,
         school_ids=job.school_ids,
+        expected_requests=_expected_requests(job),
         destination=Path(job.folder, "lake").as_uri(),
         file_format=job.options["file_format"],
     )

@@ -82,7 +82,7 @@ def test_as_many_requests_run_side_by_side_as_may_while_answers_take_long(sandbo
     sandbox.clear_requests()
     before = sandbox.counters()["connections"]
 
-    ask(sandbox, tmp_path, mode="token", max_concurrency=8)
+    ask(sandbox, tmp_path, mode="token", max_concurrency=8, expected_requests=100)
 
     # One for each of the eight, and those of the caller and of the last question.
     assert 8 < sandbox.counters()["connections"] - before <= 8 + 2

@@ -20,11 +20,25 @@ def days_of(chain: Chain) -> list[date]:
     return [start + timedelta(days=n) for n in range((end - start).days + 1)]
 
 
-@given(schools=st.integers(1, 60), first_day=DAYS, length=st.integers(1, 190), concurrency=st.integers(1, 32))
-def test_every_day_of_every_school_is_asked_for_once(schools: int, first_day: date, length: int, concurrency: int):
+def cut_where_one_page_holds_one_day(chains: list[Chain]) -> list[Chain]:
+    return [piece for chain in chains for piece in chain.cut(chain.days.first) or [chain]]
+
+
+@given(
+    schools=st.integers(1, 60),
+    first_day=DAYS,
+    length=st.integers(1, 190),
+    concurrency=st.integers(1, 32),
+    reached=st.integers(0, 189),
+)
+def test_every_day_of_every_school_is_asked_for_once_whether_it_is_cut_or_not(
+    schools: int, first_day: date, length: int, concurrency: int, reached: int
+):
     last_day = first_day + timedelta(days=length - 1)
 
-    chains = plan_chains(Scope.SCHOOL, SCHOOL_IDS[:schools], first_day, last_day, concurrency=concurrency)
+    walks = plan_chains(Scope.SCHOOL, SCHOOL_IDS[:schools], first_day, last_day, concurrency=concurrency)
+    on_first_page = min(last_day, first_day + timedelta(days=reached))
+    chains = [piece for walk in walks for piece in walk.cut(on_first_page) or [walk]]
 
     asked = Counter((chain.scope_id, day) for chain in chains for day in days_of(chain))
     assert set(asked.values()) == {1}
@@ -41,7 +55,9 @@ def test_there_are_never_more_walks_than_schools_plus_what_keeps_the_threads_bus
         Scope.SCHOOL, SCHOOL_IDS[:schools], first_day, first_day + timedelta(days=length - 1), concurrency=concurrency
     )
 
-    assert len(chains) == schools or len(chains) < 4 * concurrency + schools
+    assert len(chains) == schools
+    pieces = len(cut_where_one_page_holds_one_day(chains))
+    assert pieces == schools or pieces < 4 * concurrency + schools
 
 
 @given(schools=st.integers(1, 200), concurrency=st.integers(1, 32))
@@ -52,8 +68,9 @@ def test_equal_schools_keep_most_threads_busy_to_the_end(schools: int, concurren
         Scope.SCHOOL, SCHOOL_IDS[:schools], first_day, first_day + timedelta(days=181), concurrency=concurrency
     )
 
-    rounds = -(-len(chains) // concurrency)
-    assert len(chains) / (rounds * concurrency) >= (2 / 3 if schools >= 2 * concurrency else 4 / 5)
+    pieces = len(cut_where_one_page_holds_one_day(chains))
+    rounds = -(-pieces // concurrency)
+    assert pieces / (rounds * concurrency) >= (2 / 3 if schools >= 2 * concurrency else 4 / 5)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +82,21 @@ def test_a_school_is_cut_as_far_as_it_takes_and_no_thread_stays_idle(schools: in
         Scope.SCHOOL, SCHOOL_IDS[:schools], date(2026, 3, 2), date(2026, 8, 30), concurrency=concurrency
     )
 
-    assert len(chains) == schools * walks_each
+    assert len(cut_where_one_page_holds_one_day(chains)) == schools * walks_each
+
+
+@pytest.mark.parametrize(
+    ("pages", "reached", "pieces"),
+    [("two", date(2026, 3, 12), 0), ("three", date(2026, 3, 9), 3), ("one for each day", date(2026, 3, 2), 15)],
+)
+def test_a_school_is_cut_into_about_as_many_ranges_as_its_first_page_tells_that_it_has_pages(
+    pages: str, reached: date, pieces: int
+):
+    three_weeks = (date(2026, 3, 2), date(2026, 3, 20))
+
+    [walk] = plan_chains(Scope.SCHOOL, SCHOOL_IDS[:1], *three_weeks, concurrency=16)
+
+    assert len(walk.cut(reached)) == pieces, pages
 
 
 @pytest.mark.parametrize(("schools", "expected", "walks"), [(1, 1, 1), (1, 4, 4), (1, 40, 16), (4, 4, 4), (4, 8, 8)])
