@@ -23,7 +23,7 @@ def failing_for_good(operator: BaseOperator) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        operator.failed_with = error  # type: ignore[attr-defined]  # for _reason alone
+        operator.failed_with = error  # for _reason alone
         if isinstance(error, CleverError) and error.permanent:
             # One traceback, and it leads to where the error came from: Airflow logs it, and those of causes too.
             raise AirflowFailException(str(error)).with_traceback(error.__traceback__) from None
