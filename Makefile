@@ -11,6 +11,7 @@ STORY = -m pytest --verbose --log-cli-level=INFO $(PYTEST_ARGS)
 CELERY := .venvs/celery
 WHEEL_TOOLS := .venvs/wheel-tools
 LOWEST := .venvs/stores-lowest
+ENGINES := .venvs/table-engines
 NIGHTS ?= 1000
 SANDBOX := ./airflow_provider_clever/sandbox
 BENCH_ARGS ?=
@@ -39,7 +40,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large check lint types rules hooks format bench requirements clean matrix matrix-each-change compatibility
+.PHONY: help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large table-engines check lint types rules hooks format bench requirements clean matrix matrix-each-change compatibility
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -122,7 +123,11 @@ stores-lowest: $(LOWEST)/.ready ## landing's tests on the oldest s3fs, gcsfs and
 	@$(BIN)/python $(SHOWN) $(LOWEST)/bin/python -m pytest -k "s3 or gcs or azure" tests/lake/test_destination.py \
 	  tests/lake/test_failures.py tests/lake/test_two_writers.py $(PYTEST_ARGS)
 
-$(WHEEL_TOOLS)/.ready $(LOWEST)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt
+table-engines: $(ENGINES)/.ready ## the Iceberg table as DuckDB's own extension and chDB read it
+	@CLEVER_TABLE_ENGINES=$(CURDIR)/$(ENGINES)/bin/python $(BIN)/python $(SHOWN) $(BIN)/python -m pytest \
+	  tests/table/test_iceberg.py $(PYTEST_ARGS)
+
+$(WHEEL_TOOLS)/.ready $(LOWEST)/.ready $(ENGINES)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venvs/$*
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venvs/$*/bin/python -r requirements/$*.txt
 	@touch $@
@@ -169,7 +174,7 @@ bench: $(READY) ## measurements against other tools (35 minutes); BENCH_ARGS=--q
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--upgrade takes the newest of everything
-	@$(PIN) pyproject.toml --extra parquet --extra s3 --group dev -o requirements/dev.txt
+	@$(PIN) pyproject.toml --extra parquet --extra s3 --extra iceberg --group dev -o requirements/dev.txt
 	@for wanted in $(wildcard requirements/*.in); do $(PIN) $$wanted -o $${wanted%.in}.txt; done
 	@$(NOX) -s pin
 	@git diff --stat -- requirements

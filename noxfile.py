@@ -180,7 +180,7 @@ def _compile(session: nox.Session, cell: Cell, *arguments: str) -> None:
         ),
         *("--python-version", cell.python, "--custom-compile-command", "make requirements"),
         *("--no-emit-package", "airflow-provider-clever", "--no-emit-package", "clever-sandbox"),
-        *("pyproject.toml", f"{SANDBOX}/pyproject.toml", "--extra", "parquet", "--extra", "s3"),
+        *("pyproject.toml", f"{SANDBOX}/pyproject.toml", "--extra", "parquet", "--extra", "s3", "--extra", "iceberg"),
         *(f"--exclude-newer-package={name}={until}" for name, until in cell.later.items()),
         *arguments,
         external=True,

@@ -4,21 +4,23 @@ A group of rows ends with a day, so that a question about some days reads those 
 memory does not grow with the month.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_clever.attendance.schema import LANDED_COLUMNS, names
+from airflow_provider_clever.attendance.schema import names
 from airflow_provider_clever.table.month_rows import MonthRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _FEW_ROWS: Final = 65_536
 """A group with fewer takes in the next day too: what a group costs by itself would outweigh what skipping it saves, and
 the ids of students are written once for each group."""
 _MOST_ROWS: Final = 131_072
 
-_ORDER: Final = ("attendance_date", "school_id", "student_id")
+ORDER: Final = ("attendance_date", "school_id", "student_id")
+"""How the rows of a month are sorted."""
 _DICTIONARY: Final = list(names(lambda column: column.repeats != "hardly" or column.name == "student_id"))
 """Columns whose values come again within a group of rows; a student's id does with every section and day."""
 
@@ -26,31 +28,43 @@ FINGERPRINT_MARK: Final = b"clever.month_fingerprint"
 """Under which key a file's own metadata says what it was made of."""
 
 
-def write_month(month: MonthRows, sink: Any, schema: "pa.Schema | None" = None) -> None:
-    """Write a month into a file.
+def write_month(
+    month: MonthRows,
+    sink: Any,
+    schema: "pa.Schema | None" = None,
+    *,
+    completed: "Callable[[pa.Table], pa.Table]" = lambda group: group,
+    with_bounds: Sequence[str] | None = None,
+) -> "pq.FileMetaData":
+    """Write a month into a file, and give what its footer says.
 
     :param month: its rows.
     :param sink: a path, or a file that pyarrow can write to.
-    :param schema: the columns with their metadata, in the order of the month's own. Default: the month's own.
+    :param schema: the columns with their metadata. Default: the month's own.
+    :param completed: makes these columns of the month's own, for each group of rows. Default: they are these.
+    :param with_bounds: the columns of which smallest and largest values are kept. Default: all.
     :raises CleverPartitionError: a partition of it is damaged.
     :raises CleverLandingError: the destination cannot be read.
     """
     import pyarrow.parquet as pq
 
     schema = schema or month.schema
+    footers: list[pq.FileMetaData] = []
     with pq.ParquetWriter(
         sink,
         schema,
         compression="zstd",
         use_dictionary=_DICTIONARY,
-        write_statistics=True,
+        write_statistics=True if with_bounds is None else list(with_bounds),
         write_page_index=True,
         write_page_checksum=True,
-        sorting_columns=[pq.SortingColumn(LANDED_COLUMNS.index(name)) for name in _ORDER],
+        sorting_columns=[pq.SortingColumn(schema.get_field_index(name)) for name in ORDER],
+        metadata_collector=footers,
     ) as writer:
         for group in _groups(month):
-            writer.write_table(group.cast(schema), row_group_size=_MOST_ROWS)
+            writer.write_table(completed(group).cast(schema), row_group_size=_MOST_ROWS)
         writer.add_key_value_metadata({FINGERPRINT_MARK.decode(): month.fingerprint})
+    return footers[0]
 
 
 def _groups(month: MonthRows) -> "Iterator[pa.Table]":

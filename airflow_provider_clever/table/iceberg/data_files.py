@@ -1,0 +1,146 @@
+"""One file of a table: a district's month, written as its rows come."""
+
+import re
+from typing import Any, Final
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.conversions import from_bytes, to_bytes
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table as PyIcebergTable
+from pyiceberg.table.locations import load_location_provider
+from pyiceberg.typedef import Record
+from pyiceberg.types import DateType, PrimitiveType
+
+from airflow_provider_clever.table.iceberg.columns import WITH_BOUNDS
+from airflow_provider_clever.table.landed_months import MonthName
+from airflow_provider_clever.table.month_file import write_month
+from airflow_provider_clever.table.month_rows import MonthRows
+
+_DATE: Final = "attendance_date"
+_OURS: Final = re.compile(r"/(?P<district>[\w-]+)-(?P<month>\d{4}-\d{2})-[0-9a-f]{32}\.parquet$", re.ASCII)
+
+
+def write_file(table: PyIcebergTable, month: MonthRows) -> DataFile | None:
+    """Write a month to a file of its own, which no reader knows before it is committed; None: there is no row.
+
+    If it fails, nothing is left behind, as far as the store allows.
+    """
+    location = load_location_provider(table.location(), table.properties).new_data_location(
+        f"{month.name.district_id}-{month.name.month}-{uuid4().hex}.parquet"
+    )
+    try:
+        file = _written(table, month, location)
+    except BaseException:
+        remove(table, location)
+        raise
+    if not month.rows:
+        remove(table, location)
+        return None
+    return file
+
+
+def remove(table: PyIcebergTable, location: str) -> bool:
+    """Remove a file, if that can be done; one that is gone is removed."""
+    try:
+        table.io.delete(location)
+    except FileNotFoundError:
+        return True
+    except Exception:  # noqa: BLE001 - each store's library raises its own kinds
+        return False
+    return True
+
+
+def name_in(location: str) -> MonthName | None:
+    """Which month the file of a location is of, if one of ours can be called that."""
+    found = _OURS.search(location)
+    return found and MonthName(found["district"], found["month"])
+
+
+def months_in(table: PyIcebergTable, file: DataFile) -> tuple[str, str] | None:
+    """The first and the last month that a file holds rows of, by its statistics; None: they do not say."""
+    number = table.schema().find_field(_DATE).field_id
+    bounds = [found[number] for found in (file.lower_bounds, file.upper_bounds) if number in (found or {})]
+    if len(bounds) < 2:
+        return None
+    first, last = (str(pa.scalar(from_bytes(DateType(), one), pa.date32()).as_py())[:7] for one in bounds)
+    return first, last
+
+
+def _written(table: PyIcebergTable, month: MonthRows, location: str) -> DataFile:
+    schema = table.schema()
+    columns = schema_to_pyarrow(schema)
+    nulls = dict.fromkeys(columns.names, 0)
+
+    def completed(group: pa.Table) -> pa.Table:
+        found = _with_all_columns(group, columns)
+        for name in nulls:
+            nulls[name] += found.column(name).null_count
+        return found
+
+    with table.io.new_output(location).create() as sink:
+        with_bounds = [name for name in columns.names if name in WITH_BOUNDS]
+        footer = write_month(month, sink, columns, completed=completed, with_bounds=with_bounds)
+        size = sink.tell()
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=Record(month.name.district_id),
+        record_count=month.rows,
+        file_size_in_bytes=size,
+        value_counts={one.field_id: month.rows for one in schema.fields},
+        null_value_counts={schema.find_field(name).field_id: count for name, count in nulls.items()},
+        nan_value_counts={},
+        sort_order_id=table.sort_order().order_id,
+        spec_id=table.spec().spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **_said_by(footer, schema),
+    )
+
+
+def _with_all_columns(rows: pa.Table, columns: pa.Schema) -> pa.Table:
+    """The rows in the table's columns; those that others have added are null."""
+    found = [
+        rows.column(one.name) if one.name in rows.column_names else pa.nulls(rows.num_rows, one.type) for one in columns
+    ]
+    return pa.Table.from_arrays(found, names=columns.names)
+
+
+def _said_by(footer: pq.FileMetaData, schema: Schema) -> dict[str, Any]:
+    """Sizes, bounds and where row groups begin."""
+    sizes: dict[int, int] = {}
+    lower: dict[int, Any] = {}
+    upper: dict[int, Any] = {}
+    begins = []
+    for group in (footer.row_group(number) for number in range(footer.num_row_groups)):
+        first = group.column(0)
+        begins.append(
+            min(filter(None, (first.dictionary_page_offset, first.data_page_offset)), default=first.data_page_offset)
+        )
+        for column in (group.column(number) for number in range(footer.num_columns)):
+            number = schema.find_field(column.path_in_schema).field_id
+            sizes[number] = sizes.get(number, 0) + column.total_compressed_size
+            found = column.statistics
+            if found is not None and found.has_min_max:
+                lower[number] = min(lower.get(number, found.min), found.min)
+                upper[number] = max(upper.get(number, found.max), found.max)
+    return {
+        "column_sizes": sizes,
+        "lower_bounds": _encoded(lower, schema),
+        "upper_bounds": _encoded(upper, schema),
+        "split_offsets": begins,
+    }
+
+
+def _encoded(bounds: dict[int, Any], schema: Schema) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for number, value in bounds.items():
+        kind = schema.find_field(number).field_type
+        assert isinstance(kind, PrimitiveType)  # noqa: S101 - every column of ours is
+        found[number] = to_bytes(kind, value)
+    return found

@@ -1,0 +1,117 @@
+"""One commit: files replaced, properties set, old snapshots expired, all at once or nothing of it."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from itertools import pairwise
+
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.table import Table as PyIcebergTable
+from pyiceberg.table import Transaction
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
+from pyiceberg.table.update.snapshot import _OverwriteFiles
+
+from airflow_provider_clever.table.iceberg.columns import PROPERTIES
+
+SEQUENCE = "clever.sequence_number"
+"""The property with the sequence number of the snapshot that the cursors belong to."""
+
+
+METADATA_KEPT = "write.metadata.previous-versions-max"
+
+
+class LostRaceError(Exception):
+    """Another writer has committed since the table was read; nothing was changed."""
+
+
+class _Swap(_OverwriteFiles):
+    """An overwrite that leaves behind the manifests in which nothing lives; pyiceberg carries them on for ever."""
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        return [one for one in super()._existing_manifests() if one.has_added_files() or one.has_existing_files()]
+
+
+def prepared_swap(
+    table: PyIcebergTable,
+    *,
+    added: Iterable[DataFile] = (),
+    removed: Iterable[DataFile] = (),
+    properties: Mapping[str, str | None],
+    expired: Collection[int] = (),
+) -> Callable[[], None]:
+    """Write the manifests of a commit on top of the state that ``table`` was read in, and give what commits it.
+
+    What that raises but LostRaceError leaves open whether the commit has landed.
+
+    :param properties: to set; None: to remove.
+    :param expired: ids of snapshots to expire.
+    """
+    transaction = table.transaction()
+    first = table.current_snapshot() is None
+    swapped = _Swap(operation=Operation.APPEND if first else Operation.OVERWRITE, transaction=transaction, io=table.io)
+    for file in added:
+        swapped.append_data_file(file)
+    for file in removed:
+        swapped.delete_data_file(file)
+    sequence = str(transaction.table_metadata.next_sequence_number())
+    _set_properties(transaction, table, {METADATA_KEPT: PROPERTIES[METADATA_KEPT], SEQUENCE: sequence, **properties})
+    swapped.commit()
+    if expired:
+        expiry = RemoveSnapshotsUpdate(snapshot_ids=list(expired))  # type: ignore[call-arg]  # typed by its alias
+        transaction._apply((expiry,))
+
+    def commit() -> None:
+        try:
+            transaction.commit_transaction()
+        except CommitFailedException:
+            raise LostRaceError from None
+        except CommitStateUnknownException:
+            # The answer got lost, not always the commit.
+            if table.refresh().snapshot_by_id(swapped.snapshot_id) is None:
+                raise
+
+    return commit
+
+
+def set_properties(table: PyIcebergTable, properties: Mapping[str, str | None]) -> None:
+    """Set properties where no row changes, if the state that ``table`` was read in still stands.
+
+    :param properties: to set; None: to remove.
+    :raises LostRaceError: it does not.
+    """
+    transaction = table.transaction()
+    _set_properties(transaction, table, properties)
+    transaction._apply((), (AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=table.metadata.current_snapshot_id),))  # type: ignore[call-arg]  # typed by its alias
+    try:
+        transaction.commit_transaction()
+    except CommitFailedException:
+        raise LostRaceError from None
+
+
+def _set_properties(transaction: Transaction, table: PyIcebergTable, properties: Mapping[str, str | None]) -> None:
+    transaction.set_properties({key: text for key, text in properties.items() if text is not None})
+    removed = [key for key, text in properties.items() if text is None and key in table.properties]
+    if removed:
+        transaction.remove_properties(*removed)
+
+
+def expirable(table: PyIcebergTable, before: datetime | None) -> list[int]:
+    """The snapshots that can be expired with the next commit: what no branch and no tag needs.
+
+    :param before: of those, what a later one had replaced before this instant, so that a query which began on one has
+        had the time since to end; None: all.
+    """
+    needed = {ref.snapshot_id for name, ref in table.metadata.refs.items() if name != MAIN_BRANCH}
+    found = sorted(table.metadata.snapshots, key=lambda one: (one.sequence_number or 0, one.timestamp_ms))
+    if before is not None:
+        limit = before.timestamp() * 1000
+        found = [one for one, later in pairwise(found) if later.timestamp_ms < limit]
+    return [one.snapshot_id for one in found if one.snapshot_id not in needed]
+
+
+def is_rolled_back(table: PyIcebergTable) -> bool:
+    """Whether the table was set back to an earlier state, to which the cursors do not belong."""
+    head = table.current_snapshot()
+    return ((head.sequence_number if head else 0) or 0) < int(table.properties.get(SEQUENCE, 0))

@@ -1,0 +1,132 @@
+"""What a table does not need any more: earlier states, files that nobody committed, what was forgotten."""
+
+import logging
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from pyiceberg.table import Table as PyIcebergTable
+from pyiceberg.table.refs import MAIN_BRANCH
+
+from airflow_provider_clever.table.iceberg.catalogs import CatalogSettings
+from airflow_provider_clever.table.iceberg.data_files import name_in
+from airflow_provider_clever.table.iceberg.files import (
+    HINT,
+    data_folder,
+    needed_files,
+    old_versions_left,
+    plain,
+    remove_all,
+    stored_files,
+)
+from airflow_provider_clever.table.iceberg.snapshots import (
+    METADATA_KEPT,
+    LostRaceError,
+    expirable,
+    prepared_swap,
+    set_properties,
+)
+
+log = logging.getLogger(__name__)
+
+FENCE: Final = "clever.fence"
+"""The property that changes before files are removed that a running writer may be about to commit."""
+
+
+_SWEPT: Final = "clever.swept"
+
+
+def fence_of(table: PyIcebergTable) -> str:
+    """The fence of a table. What was written under an earlier one may be removed already, so it is not committed."""
+    return table.properties.get(FENCE, "")
+
+
+def tidy(settings: CatalogSettings, table: PyIcebergTable, past: set[str], orphans_after: timedelta) -> None:
+    """Say which state is the newest; remove what only expired ones needed, and what no commit ever took in.
+
+    The commit stands whatever becomes of this, and the next one tidies again.
+
+    :param past: what the table needed before the commit, if that expired anything.
+    :param orphans_after: so old a file must be that no commit has taken in: its writer may be running still.
+    """
+    try:
+        point_at_newest(settings, table)
+        if past:
+            remove_all(table, past, but=needed_files(table))
+        if settings.warehouse:
+            _remove_orphans(settings, table, orphans_after)
+    except Exception as error:  # noqa: BLE001 - each store's library raises its own kinds
+        log.warning("%s was updated, but not tidied (%s); the next run does that", settings, type(error).__name__)
+
+
+def point_at_newest(settings: CatalogSettings, table: PyIcebergTable) -> None:
+    """Write for readers of the embedded table's folder which state is the newest; at last the catalog's own word."""
+    while settings.warehouse:
+        location = table.metadata_location
+        folder, _, name = plain(location).rpartition("/")
+        hint, text = Path(folder, HINT), name.removesuffix(".metadata.json")
+        if not hint.is_file() or hint.read_text() != text:
+            aside = hint.with_name(f"{uuid4().hex}.tmp")
+            aside.write_text(text)
+            aside.replace(hint)
+        if table.refresh().metadata_location == location:
+            return
+
+
+def forget_past(settings: CatalogSettings, table: PyIcebergTable, district_id: str) -> list[str]:
+    """Remove all earlier states, and each file of the district that is not of the present one.
+
+    A running writer may have read what is forgotten before it was. What it has written so far is removed; it finds
+    another fence when it commits, and writes that again.
+
+    :returns: what could not be removed, each with the next step.
+    :raises LostRaceError: another commit came first; nothing was removed.
+    """
+    said: list[str] = []
+    past = needed_files(table)
+    try:
+        past |= _of_nobody(settings, table, district_id)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        said.append(
+            f"the files of {settings} cannot be listed from here ({type(error).__name__}), so some that were never "
+            "committed may be left: give these credentials the right to list the warehouse, and run again"
+        )
+    # The first commit makes the state before an earlier one; with the second, not even its metadata is kept.
+    prepared_swap(table, properties={FENCE: uuid4().hex, METADATA_KEPT: "1"}, expired=expirable(table, None))()
+    with suppress(LostRaceError):
+        set_properties(table, {_SWEPT: uuid4().hex})
+    point_at_newest(settings, table)
+    needed = needed_files(table)
+    left = remove_all(table, past, but=needed)
+    if left:
+        said.append(
+            f"{len(left)} files of {settings} could not be removed, {left[0]} among them: give these credentials the "
+            "right to remove files in the warehouse, and run again"
+        )
+    kept = sorted(name for name in table.metadata.refs if name != MAIN_BRANCH)
+    if kept:
+        said.append(f"branches or tags of {settings} keep earlier states ({', '.join(kept)}): drop them, and run again")
+    return said + old_versions_left(settings, table, past - needed)
+
+
+def _of_nobody(settings: CatalogSettings, table: PyIcebergTable, district_id: str) -> set[str]:
+    """The files in the table's folders that may be of no state: all, where nobody else writes there."""
+    if settings.warehouse:
+        return {one.location for one in stored_files(table, table.location())}
+    found = {one.location for one in stored_files(table, data_folder(table))}
+    return {one for one in found if (name := name_in(one)) and name.district_id == district_id}
+
+
+def _remove_orphans(settings: CatalogSettings, table: PyIcebergTable, orphans_after: timedelta) -> None:
+    limit = datetime.now(UTC).timestamp() - orphans_after.total_seconds()
+    old = [one.location for one in stored_files(table, table.location()) if one.changed_at < limit]
+    needed = {plain(one) for one in needed_files(table)}
+    if all(plain(one) in needed for one in old):
+        return
+    prepared_swap(table, properties={FENCE: uuid4().hex})()
+    point_at_newest(settings, table)
+    remove_all(table, old, but=needed_files(table))
