@@ -3,7 +3,7 @@
 The tasks that report to them and the DAGs that are scheduled on them both take them from here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 from urllib.parse import quote
@@ -45,6 +45,18 @@ def table_asset(destination: str, table: str = "parquet") -> Asset:
     :raises CleverSettingsError: the destination does not name one place.
     """
     return _asset(destination, "attendance_by_month" if table == "parquet" else f"attendance_table/{quote(table)}")
+
+
+def asset_if_known(asset_of: Callable[..., Asset], *arguments: object) -> Asset | None:
+    """Give an asset where a DAG is made; None if it is known only once templates are rendered, or not even then.
+
+    :param asset_of: such as :func:`landed_asset`.
+    :param arguments: of it, as the DAG's author wrote them.
+    """
+    try:
+        return asset_of(*arguments)
+    except CleverSettingsError:
+        return None  # the task that they are for says what is wrong with them
 
 
 def landed_alias() -> AssetAlias:

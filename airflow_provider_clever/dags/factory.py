@@ -12,6 +12,7 @@ from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.dags.district_dag import DistrictDag
 from airflow_provider_clever.dags.district_list import DistrictList
 from airflow_provider_clever.dags.run_params import answer_params, range_params
+from airflow_provider_clever.operators.announcement import CleverAttendanceAnnounceOperator
 from airflow_provider_clever.operators.attendance import CleverAttendanceOperator
 from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageOperator
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
@@ -37,6 +38,7 @@ _TASK_DOCS: Final = {
     "plan": "Works out which days of which schools are due: its log says why, its XCom `summary` says how many.",
     "pull": "Pulls these schools and days, and lands them. *Receipt* leads to what became of each school.",
     "record": "Records what is covered, and judges the run: red says what is missing, and what to do.",
+    "announce": "Announces, whatever became of the pulls, which days they changed: DAGs that wait for it are started.",
 }
 
 _DOC: Final = """\
@@ -133,6 +135,7 @@ def _dag(settings: DistrictDag) -> DAG:
             destination=settings.destination,
             file_format=settings.file_format,
             write_changes=settings.write_changes,
+            announce=False,
             max_concurrency=settings.max_concurrency,
             page_limit=settings.page_limit,
             max_span_days=settings.max_span_days,
@@ -150,6 +153,13 @@ def _dag(settings: DistrictDag) -> DAG:
             **({"pool": settings.pool} if settings.pool else {}),
         ).expand_kwargs(plan.output)
         pull >> CleverAttendanceCoverageOperator(task_id="record", doc_md=_TASK_DOCS["record"], **ledger)
+        # Beside the recording task, not after it: a run is judged by its last tasks.
+        pull >> CleverAttendanceAnnounceOperator(
+            task_id="announce",
+            doc_md=_TASK_DOCS["announce"],
+            destination=settings.destination,
+            district_id=settings.district_id,
+        )
         if settings.wait_for_sync:
             _wait(settings) >> plan
     # Added last and unvalidated, which saves two thirds of the cost of a parse: each class of each task copies the

@@ -6,22 +6,23 @@ from dataclasses import replace
 from airflow_provider_clever.exceptions import CleverError, CleverLandingError
 from airflow_provider_clever.lake import changes, layout
 from airflow_provider_clever.lake.receipts import Receipt
-from airflow_provider_clever.lake.tries import unite
+from airflow_provider_clever.lake.tries import changed_days, unite
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.storage.daemons import in_order
 from airflow_provider_clever.storage.objects import Objects
 
 
-def write_receipt(objects: Objects, receipt: Receipt) -> str:
+def write_receipt(objects: Objects, receipt: Receipt) -> Receipt:
     """Keep a receipt, joined with that of an earlier try of the same run if there is one.
 
     With a correction feed (``receipt.changes`` is not None) it lists the change records of all tries, those of a try
     that was killed before its receipt among them.
 
     :param objects: the destination.
-    :returns: its path, relative to the destination.
+    :returns: what now stands.
     :raises CleverLandingError: if the destination does not take it.
     """
+    stands = receipt
     if receipt.changes is not None:
         receipt = replace(receipt, changes=_all_changes(objects, receipt))
 
@@ -30,10 +31,13 @@ def write_receipt(objects: Objects, receipt: Receipt) -> str:
             known = _parsed(receipt.path, data, receipt.district_id) if data else None
         except ValueError as error:
             raise _unusable(receipt.path, error) from None
-        return gzipped_json((unite(known, receipt) if known else receipt).to_json())
+        nonlocal stands
+        ours = replace(receipt, changed_days=changed_days(known, receipt))
+        stands = unite(known, ours) if known else ours
+        return gzipped_json(stands.to_json())
 
     objects.update(receipt.path, next_data)
-    return receipt.path
+    return stands
 
 
 def _all_changes(objects: Objects, receipt: Receipt) -> tuple[str, ...]:

@@ -129,6 +129,8 @@ class Receipt:
     :param totals: figures of the run, as in its summary.
     :param versions: of what wrote the files.
     :param tries: what each try covered by itself, if that makes a difference; empty: the last one covered everything.
+    :param try_number: which try it was that wrote it last, from 1.
+    :param changed_days: the days of which this try or an earlier one changed a partition, or may have.
     """
 
     district_id: str
@@ -144,6 +146,8 @@ class Receipt:
     totals: dict[str, int | Annotated[float, Field(allow_inf_nan=False)]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     tries: tuple[Try, ...] = ()
+    try_number: Count = 1
+    changed_days: tuple[JsonRange, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -1,9 +1,10 @@
 """Two tries of one run, joined into one receipt."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Final
 
-from airflow_provider_clever.dates import covers, joined
+from airflow_provider_clever.dates import DateRange, covers, date_ranges, joined
 from airflow_provider_clever.lake.receipts import Receipt, SchoolReceipt, Try
 
 _SUMMED: Final = frozenset({"added", "changed", "missing", "returned", "quarantined", "requests", "seconds"})
@@ -35,6 +36,23 @@ def unite(earlier: Receipt, later: Receipt) -> Receipt:
         oldest = None if None in syncs else min(filter(None, syncs))
         return replace(united, sync_before=oldest, settled=earlier.settled and later.settled and len(set(syncs)) == 1)
     return united
+
+
+def changed_days(earlier: Receipt | None, later: Receipt) -> tuple[DateRange, ...]:
+    """The days that the tries of one run have changed; all that the later one compared, if one in between was killed.
+
+    What a try wrote that left no receipt, the next one finds unchanged. To name a day too many costs a reader a second
+    look; a day that no try names is never looked at.
+
+    :param earlier: the receipt that stands; None: there is none.
+    :param later: that of this try alone.
+    """
+    tries = [one for one in (earlier, later) if one]
+    texts = {day for one in tries for school in one.schools.values() for day in school.written}
+    if later.try_number > (earlier.try_number if earlier else 0) + 1:
+        texts.update(day for school in later.schools.values() for day in school.unchanged)
+    known = [one for receipt in tries for one in receipt.changed_days]
+    return joined([*known, *date_ranges(map(date.fromisoformat, texts))])
 
 
 def _united_tries(earlier: Receipt, later: Receipt) -> tuple[Try, ...]:

@@ -1,8 +1,15 @@
 """Announces what a task has changed, as events of an asset; a task that has changed nothing announces nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, Context
+
+from airflow_provider_clever.assets import landed_alias, landed_asset, text_of_ranges
+from airflow_provider_clever.dates import DateRange, days_of, joined
+
+NAMED_RECEIPTS: Final = 20
+"""How many receipts an event names; a run with more pulls has them in its XComs."""
 
 
 def declare(operator: BaseOperator, alias: AssetAlias, asset: Asset | None) -> None:
@@ -45,3 +52,37 @@ def announce(
         events[asset].extra.update(extra)
         events[asset].add_partitions(list(partitions))
         operator.outlets = [*operator.outlets, asset]
+
+
+def announce_landed(
+    operator: BaseOperator,
+    context: Context,
+    destination: str,
+    district_id: str,
+    summaries: Sequence[Mapping[str, Any]],
+    also: Iterable[DateRange] = (),
+) -> None:
+    """Announce the days that pulls have changed.
+
+    :param summaries: of the pulls.
+    :param also: days that may have changed besides. Default: none.
+    """
+    log = operator.log
+    days = joined([*also, *(DateRange.from_json(one) for found in summaries for one in found["changed_days"])])
+    receipts = [found["receipt"] for found in summaries]
+    extra: dict[str, str | int] = {
+        "district_id": district_id,
+        "changed_days": text_of_ranges(days),
+        "changed_rows": int(sum(found["changed_rows"] for found in summaries)),
+        "receipts": " ".join(receipts[:NAMED_RECEIPTS]),
+        "pulls": len(receipts),
+    }
+    log.info("Announced as changed: %s", ", ".join(map(str, days)) or "nothing, so there is no event")
+    announce(
+        operator,
+        context,
+        landed_alias(),
+        landed_asset(destination, district_id),
+        extra if days else None,
+        partitions=[day.isoformat() for day in days_of(days)],
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import Context
 
+from airflow_provider_clever.assets import asset_if_known, landed_alias, landed_asset
 from airflow_provider_clever.exceptions import (
     CleverDataError,
     CleverError,
@@ -17,6 +18,7 @@ from airflow_provider_clever.exceptions import (
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.destinations import OpenDestination
 from airflow_provider_clever.hooks.instance_names import name_instance, whose
+from airflow_provider_clever.operators.announcing import announce_landed, declare
 from airflow_provider_clever.operators.district import DistrictOperator
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.operators.pull_log import NOT_WATCHED, summary_line, warn_of_days_at_risk
@@ -90,6 +92,9 @@ class CleverAttendanceOperator(DistrictOperator):
     :param listed_at: when this run fetched the list of schools that ``school_ids`` are from, ISO-8601; the
         factory takes it from the plan. Default: unknown; the list is then fetched if there is anything to mark.
     :param write_changes: also write the correction feed: each changed row, before and after. Default False.
+    :param announce: with a destination, announce the days that have changed as an event of
+        :func:`~airflow_provider_clever.assets.landed_asset`. Default True. The factory passes False: it has a task
+        that does so once for all pulls of a run.
     :param single_writer: promise that no other task writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
     """
@@ -127,6 +132,7 @@ class CleverAttendanceOperator(DistrictOperator):
         "most_missing_students": arguments.whole_number(0),
         "confirm_seconds": arguments.number(0, 3600),
         "write_changes": arguments.flag,
+        "announce": arguments.flag,
         "single_writer": arguments.flag,
     }
 
@@ -156,6 +162,7 @@ class CleverAttendanceOperator(DistrictOperator):
         confirm_seconds: float = 10.0,
         listed_at: str | datetime | None = None,
         write_changes: bool = False,
+        announce: bool = True,
         single_writer: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -181,7 +188,10 @@ class CleverAttendanceOperator(DistrictOperator):
         self.confirm_seconds = confirm_seconds
         self.listed_at = listed_at
         self.write_changes = write_changes
+        self.announce = announce
         self.single_writer = single_writer
+        if destination is not None and announce:
+            declare(self, landed_alias(), asset_if_known(landed_asset, destination, self.district_id))
 
     def _run(self, context: Context) -> list[dict[str, Any]] | dict[str, Any]:
         # Set already if SIGTERM came early: Airflow calls on_kill as soon as the task is loaded, before it is executed.
@@ -194,6 +204,8 @@ class CleverAttendanceOperator(DistrictOperator):
             context["ti"].xcom_push(key="summary", value=answer.summary)
             if answer.problem is not None:
                 raise answer.problem
+            if self.destination is not None and self.announce:
+                announce_landed(self, context, self.destination, answer.summary["district_id"], [answer.summary])
         finally:
             self._stop = None  # a pull that fails sets it, and dag.test() tries again with this very object
         return answer.rows if self.destination is None else answer.summary
@@ -275,6 +287,7 @@ class CleverAttendanceOperator(DistrictOperator):
             gone_schools=lambda district_id: self._gone_schools(district_id, place),
             absence=rules,
             listed_at=_moment("listed_at", self.listed_at),
+            try_number=context["ti"].try_number,
         )
         self.found_receipt = answer.summary.get("receipt")
         if not _is_planned(context):

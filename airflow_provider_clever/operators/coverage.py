@@ -8,7 +8,7 @@ from airflow.sdk import Context, TriggerRule
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.operators.ledger import LedgerOperator
-from airflow_provider_clever.operators.run_facts import facts_from_context
+from airflow_provider_clever.operators.run_facts import facts_from_context, summaries_of
 
 if TYPE_CHECKING:
     from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
@@ -64,7 +64,7 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
         objects = self._objects()  # before Clever is asked anything
         ti = context["ti"]
         plan, planned = self._planned(ti)
-        pulled = _as_list(ti.xcom_pull(task_ids=self.pull_task_id, key="summary"))
+        pulled = summaries_of(ti, self.pull_task_id)
         zone = self._zone(facts_from_context(context))
         schools, district_id, trouble = self._schools(plan.get("district_id"))
         run = record_run(
@@ -152,11 +152,3 @@ def _summary(
         "requests": sum(summary.get("requests", 0) for summary in pulled),
         "rows": sum(summary.get("rows", 0) for summary in pulled),
     }
-
-
-def _as_list(found: Any) -> list[Mapping[str, Any]]:
-    """What a task pushed, whether it was mapped or not."""
-    if found is None:
-        return []
-    several = [found] if isinstance(found, Mapping) else found
-    return [one for one in several if isinstance(one, Mapping)]

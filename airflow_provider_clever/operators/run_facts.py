@@ -1,5 +1,6 @@
 """Reads a run's facts from Airflow's task context."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,17 @@ def idempotency_key(context: Context, question: "Question") -> "IdempotencyKey":
     identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, asdict(question))
     task = TaskInstanceName(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
     return IdempotencyKey.of(*identity, month=moment.astimezone(UTC).strftime("%Y-%m"), task=task)
+
+
+def summaries_of(ti: Any, task_id: str) -> list[Mapping[str, Any]]:
+    """Give the summaries that another task of the run pushed, one for each of its instances, mapped or not.
+
+    :param ti: the present task's instance.
+    :param task_id: of the other task.
+    """
+    found = ti.xcom_pull(task_ids=task_id, key="summary")
+    several = [found] if isinstance(found, Mapping) else found or ()
+    return [one for one in several if isinstance(one, Mapping)]
 
 
 def _schedule_zone(dag: DAG | None) -> tzinfo:

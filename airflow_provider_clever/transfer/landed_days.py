@@ -25,6 +25,7 @@ from airflow_provider_clever.transfer.landing import Landing
 from airflow_provider_clever.transfer.missing_rows import MissingRows, mark_all
 from airflow_provider_clever.transfer.result import (
     TransferResult,
+    changes_of,
     problem_of,
     state_of,
     summary_of,
@@ -77,6 +78,7 @@ class LandedDays:
         *,
         gone_schools: Callable[[str], Collection[str]],
         listed_at: datetime | None,
+        try_number: int,
     ) -> TransferResult:
         """Do it (the parameters are those of ``Transfer.land``)."""
         asking, landing, answers = self._asking, self._landing, self._answers
@@ -131,8 +133,10 @@ class LandedDays:
             schools=school_receipts(asking.question, landing.take_outcomes(changed), result, schools, names, withheld),
             summary=summary,
             has_changes=self._context.write_changes,
+            try_number=try_number,
+            changed=changed,
         )
-        summary["receipt"] = write_receipt(self._destination.objects, receipt)
+        summary |= changes_of(write_receipt(self._destination.objects, receipt))
         problem = problem_of(result, schools, landing.newly_quarantined, summary["withheld"], left_out, names)
         return TransferResult(summary, problem=problem or self._unreadable)
 

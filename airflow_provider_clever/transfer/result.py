@@ -8,7 +8,7 @@ from typing import Any, Final
 from airflow_provider_clever.attendance.absence import list_in_doubt
 from airflow_provider_clever.exceptions import CleverDataError, CleverError, CleverWithheldError
 from airflow_provider_clever.lake.answers import HOW_TO_ANSWER, Withheld, to_json
-from airflow_provider_clever.lake.receipts import SchoolState
+from airflow_provider_clever.lake.receipts import Receipt, SchoolState
 from airflow_provider_clever.models import District
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.pull.results import PullResult, ScopeResult
@@ -60,6 +60,15 @@ def summary_of(
         "unknown_values": dict(result.unknown_values),
         "surrogates_replaced": result.surrogates_replaced,
         "equal_keys": result.equal_keys,
+    }
+
+
+def changes_of(receipt: Receipt) -> dict[str, Any]:
+    """The part of a summary that says what all tries of the run have changed, and where that is written in full."""
+    return {
+        "changed_days": [one.to_json() for one in receipt.changed_days],
+        "changed_rows": sum(receipt.totals.get(name, 0) for name in ("added", "changed", "missing", "returned")),
+        "receipt": receipt.path,
     }
 
 

@@ -1,7 +1,7 @@
 """The receipt of a run: what it asked, covered and changed."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -29,12 +29,16 @@ def run_receipt(
     schools: dict[str, SchoolReceipt],
     summary: Mapping[str, Any],
     has_changes: bool,
+    try_number: int,
+    changed: Collection[tuple[str, str]],
 ) -> Receipt:
     """The receipt of one try.
 
     :param syncs: the district's last sync before the first page and after the last one.
     :param summary: of the run; its figures are the receipt's totals.
     :param has_changes: whether a correction feed was written.
+    :param try_number: which try it was, from 1.
+    :param changed: schools and days that another writer changed meanwhile.
     """
     sync_before, sync_after = syncs
     return Receipt(
@@ -56,6 +60,8 @@ def run_receipt(
         changes=() if has_changes else None,
         totals={name: value for name, value in summary.items() if isinstance(value, int | float)},
         versions=_versions(),
+        try_number=try_number,
+        changed_days=date_ranges(date.fromisoformat(day) for _, day in changed),
     )
 
 

@@ -91,6 +91,7 @@ class Transfer:
         gone_schools: Callable[[str], Collection[str]] = _none_known,
         absence: AbsenceRules | None = None,
         listed_at: datetime | None = None,
+        try_number: int = 1,
     ) -> TransferResult:
         """Land the rows, school by school and day by day, mark what is gone, and leave a receipt.
 
@@ -103,6 +104,7 @@ class Transfer:
         :param absence: how many rows may be gone before that is doubted. Default: as :class:`AbsenceRules` says.
         :param listed_at: when this run fetched the list of schools that the question's schools are from. Default: it
             has not; then the list is fetched if there is anything to mark.
+        :param try_number: which try of the run this is, so that what a killed one changed counts as changed. Default 1.
         :raises CleverLandingError: the destination cannot be used; what had landed is intact.
         :raises CleverError: what no school could escape.
         """
@@ -125,7 +127,7 @@ class Transfer:
         run = LandedDays(
             self._asking, before, destination, context, absence or AbsenceRules(), clock=self._clock, costs=self._costs
         )
-        return run.land(idempotency_key, gone_schools=gone_schools, listed_at=listed_at)
+        return run.land(idempotency_key, gone_schools=gone_schools, listed_at=listed_at, try_number=try_number)
 
     def _costs(self) -> dict[str, float]:
         return {

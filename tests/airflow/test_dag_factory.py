@@ -57,7 +57,7 @@ def shape(dag: DAG) -> dict[str, set[str]]:
 def test_a_district_is_planned_pulled_and_recorded() -> None:
     (dag,) = attendance_dags([{"district_id": A, **LAKE}]).values()
     assert dag.dag_id == f"clever_attendance_{A}"
-    assert shape(dag) == {"plan": {"pull"}, "pull": {"record"}, "record": set()}
+    assert shape(dag) == {"plan": {"pull"}, "pull": {"record", "announce"}, "record": set(), "announce": set()}
 
 
 def test_a_district_may_wait_for_its_sync_first_and_goes_on_without_one() -> None:

@@ -53,6 +53,7 @@ class DagOutcome:
     :param names: what Airflow's UI shows for a mapped task's index, by the same; None: the index.
     :param xcoms: XCom values by (task id, map index, key).
     :param rendered: rendered template fields by (task id, map index).
+    :param events: asset events in order: asset's name, task id, map index, extra, partition key.
     :param log: everything the run printed and logged.
     """
 
@@ -63,6 +64,7 @@ class DagOutcome:
     names: dict[tuple[str, int], str | None]
     xcoms: dict[tuple[str, int, str], Any] = field(repr=False)
     rendered: dict[tuple[str, int], Any] = field(repr=False)
+    events: list[tuple[str, str, int, dict[str, Any], str | None]] = field(repr=False)
     log: str = field(repr=False)
 
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
@@ -272,6 +274,7 @@ def _outcome(told: Mapping[str, Any], log: str) -> DagOutcome:
         names={(task, index): name for task, index, name in told["names"]},
         xcoms={(task, index, key): value for task, index, key, value in told["xcoms"]},
         rendered={(task, index): fields for task, index, fields in told["rendered"]},
+        events=[tuple(event) for event in told["events"]],
         log=log,
     )
 

@@ -38,6 +38,7 @@ def only_dag(folder: Path, dag_id: str | None) -> Any:
 
 def outcome_of(run: Any) -> dict[str, Any]:
     """What became of a run, as plain values."""
+    from airflow.models.asset import AssetEvent, AssetModel
     from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
@@ -60,8 +61,21 @@ def outcome_of(run: Any) -> dict[str, Any]:
                 [x.task_id, x.map_index, x.key, BaseXCom.deserialize_value(x)]
                 for x in session.scalars(of_run(XComModel))
             ],
+            "events": [
+                [asset.name, event.source_task_id, event.source_map_index, event.extra, _partition(event)]
+                for event, asset in session.execute(
+                    select(AssetEvent, AssetModel)
+                    .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+                    .where(AssetEvent.source_dag_id == run.dag_id, AssetEvent.source_run_id == run.run_id)
+                    .order_by(AssetEvent.id)
+                )
+            ],
             "rendered": [[r.task_id, r.map_index, r.rendered_fields] for r in session.scalars(of_run(Rendered))],
         }
+
+
+def _partition(event: Any) -> Any:
+    return getattr(event, "partition_key", None)  # from Airflow 3.2 on
 
 
 if __name__ == "__main__":

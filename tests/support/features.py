@@ -28,6 +28,9 @@ SHOWS_FORM_WITHOUT_HOOK: Final = hasattr(
     found("ProvidersManager", "airflow.providers_manager"), "iter_connection_type_hook_ui_metadata"
 )
 HAS_ASSET_STATE: Final = found("AssetStateStoreAccessors", "airflow.sdk.execution_time.context") is not None
+HAS_ASSET_PARTITIONS: Final = hasattr(
+    found("OutletEventAccessor", "airflow.sdk.execution_time.context"), "add_partitions"
+)
 HAS_CONNECTION_TESTS_ON_WORKERS: Final = found("ConnectionTestRequest", "airflow.models.connection_test") is not None
 HAS_SHARED_STREAMS: Final = found("SharedStreamProducer", "airflow.triggers.shared_stream") is not None
 HAS_TASK_STATE: Final = found("TaskStateStoreAccessor", "airflow.sdk.execution_time.context") is not None

@@ -44,6 +44,7 @@ GIVEN: dict[type[Any], dict[str, Any]] = {
         "confirm_seconds": -1.0,
         "listed_at": "no moment",
         "write_changes": True,
+        "announce": "no flag",
         "single_writer": True,
     },
     CleverListSchoolsOperator: {"batch_size": 0, "district_id": "", "clever_conn_id": "no such connection"},

@@ -57,6 +57,34 @@ def test_a_receipt_comes_back_from_json_as_it_was() -> None:
     assert document["work"] == {"id": WORK.id, "month": "2026-04"}
 
 
+def test_changed_days_are_those_of_all_tries_and_all_that_were_compared_after_a_killed_one(
+    destination: Destination,
+) -> None:
+    def attempt(number: int, *, written: tuple[str, ...] = (), unchanged: tuple[str, ...] = ()) -> list[list[str]]:
+        school = SchoolReceipt(
+            state="landed",
+            written={
+                one: WrittenPartition(path="p", rows=1, content_hash="ab" * 32, counts={"added": 1}) for one in written
+            },
+            unchanged=dict.fromkeys(unchanged, "00"),
+        )
+        stands = write_receipt(destination.objects, receipt({SCHOOL: school}, try_number=number))
+        return [one.to_json() for one in stands.changed_days]
+
+    a, b, c = "2026-03-20", "2026-03-23", "2026-03-24"
+    assert attempt(1, written=(b,), unchanged=(c,)) == [[b, b]]
+    assert attempt(2, unchanged=(a, b, c)) == [[b, b]]  # both left a receipt, so nothing is unknown
+    assert attempt(4, unchanged=(b, c)) == [[b, c]]  # the third was killed, and may have written c
+    assert attempt(5, written=(a,), unchanged=(b,)) == [[a, a], [b, c]]
+    assert attempt(5, written=(a,)) == [[a, a], [b, c]]
+
+
+def test_a_first_receipt_of_a_later_try_counts_all_that_it_compared_as_changed(destination: Destination) -> None:
+    school = SchoolReceipt(state="landed", unchanged={DAY: "00"})
+    stands = write_receipt(destination.objects, receipt({SCHOOL: school}, try_number=2))
+    assert [one.to_json() for one in stands.changed_days] == [[DAY, DAY]]
+
+
 @pytest.mark.parametrize(
     "document", [{}, [], {"schema_version": 1}, {"schema_version": 99}, {"schema_version": 1, "schools": 3}]
 )
@@ -99,7 +127,7 @@ def test_a_retry_does_not_forget_what_the_try_before_it_changed(destination: Des
     )
     outcomes = [destination.land(day([row("a")]), context=context())]
     later = school_receipt(outcomes, state="landed", covered=COVERED)
-    path = write_receipt(destination.objects, receipt({SCHOOL: later}, totals=totals_of(outcomes)))
+    path = write_receipt(destination.objects, receipt({SCHOOL: later}, totals=totals_of(outcomes))).path
     (united,) = read_receipts(destination.objects, DISTRICT)
     assert path == united.path
     assert united.schools[SCHOOL].written[DAY].counts == {"added": 1}
@@ -132,7 +160,7 @@ def test_a_day_that_somebody_else_wrote_in_between_is_spoken_of_by_the_later_try
 
 
 def test_a_damaged_receipt_raises_or_is_collected(destination: Destination) -> None:
-    path = write_receipt(destination.objects, receipt({}))
+    path = write_receipt(destination.objects, receipt({})).path
     destination.objects.fs.pipe_file(f"{destination.objects.root}/{path}", b"damaged")
     with pytest.raises(CleverLandingError, match="Restore it"):
         list(read_receipts(destination.objects, DISTRICT))

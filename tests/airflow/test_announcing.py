@@ -1,0 +1,175 @@
+"""What pulls announce, in real Airflow: the days that changed, in success, failure, retries and mapped tasks."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_clever.assets import landed_asset, ranges_from_text
+from airflow_provider_clever.dates import days_of
+from airflow_provider_clever.sandbox.testing import Sandbox
+from tests.support.airflow import AirflowHome, DagOutcome
+from tests.support.features import HAS_ASSET_PARTITIONS
+
+ONE_PULL = """
+from airflow.sdk import DAG
+from airflow_provider_clever.operators.clever import CleverAttendanceOperator
+with DAG("one_pull", schedule=None):
+    CleverAttendanceOperator(task_id="pull", **{arguments})
+"""
+MAPPED = """
+from airflow.sdk import DAG
+from airflow_provider_clever.operators.clever import CleverAttendanceOperator, CleverListSchoolsOperator
+with DAG("mapped", schedule=None):
+    schools = CleverListSchoolsOperator(task_id="list_schools", batch_size=3)
+    CleverAttendanceOperator.partial(task_id="pull", **{arguments}).expand(school_ids=schools.output)
+"""
+DISTRICT = """
+from airflow_provider_clever.dags import attendance_dags
+globals().update(dags := attendance_dags([{arguments}]))
+for dag in dags.values():
+    for task in dag.tasks:
+        if task.task_id == "pull":
+            task.partial_kwargs["retries"] = 0
+        else:
+            task.retries = 0
+"""
+
+
+class Announcements:
+    """Runs of DAGs that land at one place, and what they announced."""
+
+    def __init__(self, sandbox: Sandbox, home: AirflowHome, folder: Path) -> None:
+        sandbox.reset(today=str(datetime.now(UTC).date()), districts=["small"])
+        self.sandbox, self.home = sandbox, home
+        self.lake = (folder / "lake").as_uri()
+        self.district = sandbox.district("small")
+        self.name = landed_asset(self.lake, self.district.id).name
+        last = date.fromisoformat(sandbox.today)
+        self.range = {"date_range_start": str(last.replace(day=1)), "date_range_end": str(last)}
+
+    def run(self, source: str, **arguments: Any) -> DagOutcome:
+        outcome = self.home.run_dag(
+            source.format(arguments=repr(arguments)),
+            connections={"clever_default": self.sandbox.connection_json("small")},
+            env={"AIRFLOW_VAR_LAKE": self.lake},
+            logical_date=None,
+        )
+        assert {name for name, *_ in outcome.events} <= {self.name}
+        return outcome
+
+    def school_days(self, **query: Any) -> list[str]:
+        return sorted({row["attendance_date"] for row in self.sandbox.expected("small", **query)})
+
+
+@pytest.fixture
+def announcements(sandbox: Sandbox, airflow_home: AirflowHome, tmp_path: Path) -> Announcements:
+    return Announcements(sandbox, airflow_home, tmp_path)
+
+
+def whole(outcome: DagOutcome) -> list[dict[str, Any]]:
+    return [extra for *_, extra, partition in outcome.events if partition is None]
+
+
+def partitions(outcome: DagOutcome) -> list[str]:
+    return sorted(partition for *_, partition in outcome.events if partition is not None)
+
+
+def days_in(event: dict[str, Any]) -> list[str]:
+    return [str(day) for day in days_of(ranges_from_text(event["changed_days"]))]
+
+
+def test_a_pull_announces_the_days_that_it_changed_and_nothing_when_nothing_changed(
+    announcements: Announcements,
+) -> None:
+    arguments = {"destination": announcements.lake, "district_id": announcements.district.id, **announcements.range}
+
+    first = announcements.run(ONE_PULL, **arguments)
+    again = announcements.run(ONE_PULL, **arguments)
+    announcements.sandbox.sync("small", edits=1)
+    corrected = announcements.run(ONE_PULL, **arguments)
+
+    days, summary = announcements.school_days(**announcements.range), first.xcom("pull", "summary")
+    (event,) = whole(first)
+    assert days_in(event) == days
+    assert event == {
+        "district_id": announcements.district.id,
+        "changed_days": event["changed_days"],
+        "changed_rows": summary["added"],
+        "receipts": summary["receipt"],
+        "pulls": 1,
+    }
+    assert partitions(first) == (days if HAS_ASSET_PARTITIONS else [])
+    assert (again.state, again.events) == ("success", [])
+    assert "nothing, so there is no event" in again.log
+    (event,) = whole(corrected)
+    assert event["changed_rows"] == 1
+    assert len(days_in(event)) == 1
+    assert set(partitions(corrected)) <= {*days_in(event)}
+
+
+def test_mapped_pulls_announce_at_a_place_that_only_a_template_knows(announcements: Announcements) -> None:
+    outcome = announcements.run(MAPPED, destination="{{ var.value.lake }}", **announcements.range)
+
+    schools = sorted(announcements.district.schools.values())
+    events = {index: extra for _, _, index, extra, _ in outcome.events}
+    assert outcome.state == "success"
+    assert {index: days_in(extra) for index, extra in events.items()} == {
+        0: announcements.school_days(school_id=schools[:3], **announcements.range),
+        1: announcements.school_days(school_id=schools[3:], **announcements.range),
+    }
+    assert partitions(outcome) == []
+
+
+def test_a_pull_that_was_told_not_to_or_returns_rows_announces_nothing(announcements: Announcements) -> None:
+    silent = announcements.run(ONE_PULL, destination=announcements.lake, announce=False, **announcements.range)
+    to_xcom = announcements.run(ONE_PULL, attendance_status="tardy", **announcements.range)
+
+    assert (silent.state, silent.events, to_xcom.state, to_xcom.events) == ("success", [], "success", [])
+
+
+def test_a_night_is_announced_once_with_the_schools_that_landed_although_another_failed(
+    announcements: Announcements,
+) -> None:
+    birch = announcements.district.schools["Birch Middle"]
+    announcements.sandbox.fault("404", family="attendance", school_id=birch, times=0)
+
+    outcome = announcements.run(
+        DISTRICT, district_id=announcements.district.id, destination=announcements.lake, timezone="UTC"
+    )
+
+    others = [one for one in announcements.district.schools.values() if one != birch]
+    assert outcome.state == "failed"
+    assert outcome.tasks["announce", -1] == "success"
+    assert "failed" in {state for (task, _), state in outcome.tasks.items() if task == "pull"}
+    (event,) = whole(outcome)
+    assert days_in(event) == announcements.school_days(school_id=others)
+    assert partitions(outcome) == (days_in(event) if HAS_ASSET_PARTITIONS else [])
+    assert {task for _, task, *_ in outcome.events} == {"announce"}
+
+
+def test_a_pull_that_left_nothing_behind_may_have_changed_all_its_days(announcements: Announcements) -> None:
+    # As after a kill: the last try leaves no summary, and what it has landed is in no receipt.
+    announcements.sandbox.fault("401", family="attendance", times=0)
+
+    outcome = announcements.run(
+        DISTRICT, district_id=announcements.district.id, destination=announcements.lake, timezone="UTC"
+    )
+
+    planned = outcome.xcom("plan")
+    (event,) = whole(outcome)
+    assert (event["pulls"], event["receipts"]) == (0, "")
+    assert days_in(event)[0] == min(one["date_range_start"] for one in planned)
+    assert days_in(event)[-1] == max(one["date_range_end"] for one in planned)
+
+
+def test_a_run_without_a_plan_announces_nothing(announcements: Announcements) -> None:
+    announcements.sandbox.fault("401", times=0)
+
+    outcome = announcements.run(
+        DISTRICT, district_id=announcements.district.id, destination=announcements.lake, timezone="UTC"
+    )
+
+    assert (outcome.tasks["plan", -1], outcome.tasks["announce", -1]) == ("failed", "success")
+    assert outcome.events == []
