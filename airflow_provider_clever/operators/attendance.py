@@ -11,7 +11,6 @@ from airflow_provider_clever.assets import asset_if_known, landed_alias, landed_
 from airflow_provider_clever.exceptions import (
     CleverDataError,
     CleverError,
-    CleverLandingError,
     CleverSettingsError,
     CleverWithheldError,
 )
@@ -21,7 +20,12 @@ from airflow_provider_clever.hooks.instance_names import name_instance, whose
 from airflow_provider_clever.operators.announcing import announce_landed, declare
 from airflow_provider_clever.operators.district import DistrictOperator
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
-from airflow_provider_clever.operators.pull_log import NOT_WATCHED, summary_line, warn_of_days_at_risk
+from airflow_provider_clever.operators.pull_log import (
+    NOT_WATCHED,
+    readable_coverage,
+    summary_line,
+    warn_of_days_at_risk,
+)
 from airflow_provider_clever.operators.run_answers import take_answer
 from airflow_provider_clever.operators.run_facts import facts_from_context, idempotency_key
 from airflow_provider_clever.plugins.links import LANDING_LINKS
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
     from airflow_provider_clever.lake.store import Destination
-    from airflow_provider_clever.ledger.coverage import Coverage
     from airflow_provider_clever.pull.question import Question
     from airflow_provider_clever.transfer.result import TransferResult
     from airflow_provider_clever.transfer.transfer import Transfer
@@ -292,24 +295,14 @@ class CleverAttendanceOperator(DistrictOperator):
         self.found_receipt = answer.summary.get("receipt")
         if not _is_planned(context):
             self.log.info("%s", NOT_WATCHED)
-            if coverage := self._coverage(answer.summary["district_id"], place):
+            if coverage := readable_coverage(place.objects, answer.summary["district_id"]):
                 warn_of_days_at_risk(coverage)
         return answer
 
     def _gone_schools(self, district_id: str, place: OpenDestination) -> "Collection[str]":
         """The schools that are shared no more, by the destination's coverage; none if it has no coverage."""
-        coverage = self._coverage(district_id, place)
+        coverage = readable_coverage(place.objects, district_id)
         return [school_id for school_id in coverage.schools if coverage.is_gone(school_id)] if coverage else ()
-
-    def _coverage(self, district_id: str, place: OpenDestination) -> "Coverage | None":
-        """The district's coverage at the destination; None, with a warning, if it cannot be read."""
-        from airflow_provider_clever.ledger.coverage_store import read_coverage
-
-        try:
-            return read_coverage(place.objects, district_id).coverage
-        except CleverLandingError as error:
-            self.log.warning("What the ledger at the destination knows cannot be told: %s", error)
-            return None
 
     def _destination_of(self, district_id: str, place: OpenDestination, context: Context) -> "Destination":
         from airflow_provider_clever.lake.store import Destination

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.dates import zone_named
-from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 
 if TYPE_CHECKING:
     from airflow_provider_clever.ledger.coverage import Coverage
+    from airflow_provider_clever.storage.objects import Objects
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,17 @@ def summary_line(summary: dict[str, Any]) -> str:
     states = ("failed", "gone", "empty", "withheld", "unsettled")
     parts += [f"schools {name}: {len(summary[f'schools_{name}'])}" for name in states]
     return ", ".join(parts)
+
+
+def readable_coverage(objects: "Objects", district_id: str) -> "Coverage | None":
+    """Give the district's coverage at a destination; None, with a warning, if it cannot be read."""
+    from airflow_provider_clever.ledger.coverage_store import read_coverage
+
+    try:
+        return read_coverage(objects, district_id).coverage
+    except CleverLandingError as error:
+        log.warning("What the ledger at the destination knows cannot be told: %s", error)
+        return None
 
 
 def warn_of_days_at_risk(coverage: "Coverage") -> None:
