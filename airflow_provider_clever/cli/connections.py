@@ -44,6 +44,15 @@ def settings_of(conn_id: str, district_id: str | None) -> CleverSettings:
         ) from None
 
 
+def forget_secret_of(conn_id: str | None) -> str | None:
+    """The key that a connection has for the hashes of students who are forgotten.
+
+    :param conn_id: the connection; None: none, so that the environment's key counts.
+    :raises CleverSettingsError: as :func:`settings_of`.
+    """
+    return None if conn_id is None else settings_of(conn_id, None).forget_secret
+
+
 def _connection(variable: str, text: str) -> Any:
     try:
         fields = json.loads(text)

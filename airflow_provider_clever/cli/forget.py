@@ -49,6 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> ExitCode:
     """Do what was asked, district by district, and say what is left."""
+    from airflow_provider_clever.cli.connections import forget_secret_of
     from airflow_provider_clever.cli.destinations import chosen_districts, objects_at
 
     objects = objects_at(options.destination)
@@ -56,7 +57,7 @@ def run(options: Namespace) -> ExitCode:
     districts = chosen_districts(objects, options.destination, asked)
     is_district = bool(options.district) and not (options.students or options.older_than or options.finish)
     student_ids = _student_ids(options, is_district=is_district)
-    secret = _secret(options.conn_id)
+    secret = forget_secret_of(options.conn_id)
     forgettings = [_forgetting(objects, district_id, secret, options.longest_task_hours) for district_id in districts]
     if options.lift:
         return _lift(forgettings, student_ids)
@@ -125,14 +126,6 @@ def _something_is_piped_in() -> bool:
         if not sys.stdin.isatty() and select.select([sys.stdin], [], [], 0.2)[0]:
             return bool(sys.stdin.read(1))
     return False
-
-
-def _secret(conn_id: str | None) -> str | None:
-    if conn_id is None:
-        return None
-    from airflow_provider_clever.cli.connections import settings_of
-
-    return settings_of(conn_id, None).forget_secret
 
 
 def _lift(forgettings: "Sequence[Forgetting]", student_ids: Sequence[str]) -> ExitCode:

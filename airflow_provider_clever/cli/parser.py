@@ -4,7 +4,7 @@ from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from airflow_provider_clever.cli import answer, doctor, forget, plan, report, status, verify
+from airflow_provider_clever.cli import answer, doctor, forget, plan, report, status, table, verify
 from airflow_provider_clever.cli.exit_codes import ExitCode
 
 
@@ -28,6 +28,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "status": status,
     "answer": answer,
     "verify": verify,
+    "table": table,
     "report": report,
     "forget": forget,
 }

@@ -1,4 +1,4 @@
-"""The operators: list schools, plan, pull, record, announce; and forget."""
+"""The operators: list schools, plan, pull, record, announce; make a table of what landed; and forget."""
 
 from airflow_provider_clever.operators.announcement import CleverAttendanceAnnounceOperator
 from airflow_provider_clever.operators.attendance import CleverAttendanceOperator
@@ -6,6 +6,7 @@ from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageO
 from airflow_provider_clever.operators.forget import CleverAttendanceForgetOperator
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.operators.schools import CleverListSchoolsOperator
+from airflow_provider_clever.operators.table import CleverAttendanceTableOperator
 
 __all__ = [
     "CleverAttendanceAnnounceOperator",
@@ -13,5 +14,6 @@ __all__ = [
     "CleverAttendanceForgetOperator",
     "CleverAttendanceOperator",
     "CleverAttendancePlanOperator",
+    "CleverAttendanceTableOperator",
     "CleverListSchoolsOperator",
 ]

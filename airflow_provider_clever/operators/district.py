@@ -1,5 +1,6 @@
 """What all operators share: whose attendance it is, how to ask Clever, and what an error means to Airflow."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,16 +19,15 @@ if TYPE_CHECKING:
     from airflow_provider_clever.models import District
 
 
-class DistrictOperator(BaseOperator):
-    """An operator that is about one district.
+class ConnectedOperator(BaseOperator):
+    """An operator that has a Clever connection.
 
-    :param district_id: the district. Default: the connection's, or the only one that is connected.
     :param clever_conn_id: the connection; default ``clever_default``.
     """
 
-    template_fields: Sequence[str] = ("district_id", "clever_conn_id")
-    argument_rules: ClassVar[dict[str, arguments.Rule]] = arguments.WHOSE
+    argument_rules: ClassVar[dict[str, arguments.Rule]] = {}
 
+    district_id: str | None = None
     destination: str | None = None
     single_writer: bool = False
 
@@ -38,11 +38,8 @@ class DistrictOperator(BaseOperator):
     as_written: tuple[str | None, str | None] | None = None
     """The district and the destination before their templates were rendered."""
 
-    def __init__(
-        self, *, district_id: str | None = None, clever_conn_id: str = CleverHook.default_conn_name, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, clever_conn_id: str = CleverHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.district_id = district_id
         self.clever_conn_id = clever_conn_id
         end_log_with_reason(self)
         use_retry_policy(self)
@@ -70,6 +67,28 @@ class DistrictOperator(BaseOperator):
         """Open the destination, and keep it for the links on the task's page."""
         self.found_place = open_destination(self.destination, single_writer=self.single_writer)
         return self.found_place
+
+    def _forget_secret(self, district_id: str | None = None) -> str | None:
+        """The key that tells students who are forgotten: the connection's, unless the environment has one."""
+        from airflow_provider_clever.lake.forgotten import KEY_VARIABLE
+
+        if os.environ.get(KEY_VARIABLE):
+            return None
+        return CleverHook(self.clever_conn_id, district_id or None).get_settings().forget_secret
+
+
+class DistrictOperator(ConnectedOperator):
+    """An operator that is about one district.
+
+    :param district_id: the district. Default: the connection's, or the only one that is connected.
+    """
+
+    template_fields: Sequence[str] = ("district_id", "clever_conn_id")
+    argument_rules: ClassVar[dict[str, arguments.Rule]] = arguments.WHOSE
+
+    def __init__(self, *, district_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.district_id = district_id
 
     @contextmanager
     def _client(self, district_id: str | None = None, **options: Any) -> "Iterator[CleverClient]":

@@ -1,6 +1,5 @@
 """The operator that forgets: students, old days, or a whole district."""
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,6 @@ from airflow.sdk import Context
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.hooks import arguments
-from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.operators.district import DistrictOperator
 from airflow_provider_clever.plugins.links import LANDING_LINKS
 
@@ -81,7 +79,8 @@ class CleverAttendanceForgetOperator(DistrictOperator):
         place = self._open_destination()
         districts = [self.district_id] if self.district_id else districts_at(place.objects)
         student_ids = student_ids_in(self._list_of_students()) if self.students_path else []
-        secret = self._secret()
+        is_about_students = not (self.whole_district or self.older_than_years)
+        secret = self._forget_secret(self.district_id) if is_about_students else None
         receipts = []
         for district_id in districts:
             self.log.info("Forgetting in district %s at %s", district_id, place.url)
@@ -122,13 +121,6 @@ class CleverAttendanceForgetOperator(DistrictOperator):
         if self.older_than_years:
             return [forgetting.days(first_kept_day(self.older_than_years, datetime.now(UTC)))]
         return [forgetting.district()] if self.whole_district else forgetting.go_on()
-
-    def _secret(self) -> str | None:
-        from airflow_provider_clever.lake.forgotten import KEY_VARIABLE
-
-        if self.whole_district or self.older_than_years or os.environ.get(KEY_VARIABLE):
-            return None
-        return CleverHook(self.clever_conn_id, self.district_id or None).get_settings().forget_secret
 
     def _list_of_students(self) -> str:
         path = str(self.students_path)

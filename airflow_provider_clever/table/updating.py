@@ -28,13 +28,14 @@ class UpdateRules:
     :param today: the date, by which it is known when months are compared again.
     :param is_rebuilt: make every month again. Default False.
     :param is_checked: compare every month with what landed, whatever its mark says. Default False: once a week.
-    :param forget_secret: tells students whose forgetting is under way. Default: what the environment holds.
+    :param forget_secret: gives what tells students whose forgetting is under way; called only if there are any, once
+        for each district that has some. Default: what the environment holds.
     """
 
     today: date
     is_rebuilt: bool = False
     is_checked: bool = False
-    forget_secret: str | None = None
+    forget_secret: Callable[[], str | None] = lambda: None
 
 
 class Failure(NamedTuple):
@@ -64,11 +65,10 @@ class UpdateReport:
     failures: list[Failure] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The report in figures and ids of districts."""
-        changed = sorted({name.district_id for name in (*self.written, *self.removed)})
+        """The report in figures, and which months of which districts stand as they were."""
         return {
             "districts": self.districts,
-            "districts_changed": changed,
+            "districts_changed": len({name.district_id for name in (*self.written, *self.removed)}),
             "months_written": len(self.written),
             "months_removed": len(self.removed),
             "rows_written": sum(self.written.values()),
@@ -82,7 +82,7 @@ class UpdateReport:
         first = self.failures[0]
         districts = list(dict.fromkeys(one.district_id for one in self.failures))
         shown = ", ".join(districts[:_SHOWN]) + (f" and {len(districts) - _SHOWN} more" if districts[_SHOWN:] else "")
-        text = f"The table was not brought up to date in {len(districts)} of {self.districts} districts ({shown})"
+        text = f"The table is not up to date for {len(districts)} of {self.districts} districts ({shown})"
         error = next((one.error for one in self.failures if not one.error.permanent), first.error)
         return error.saying(f"{text}: {first.error}".rstrip(".") + ". All others are up to date")
 
@@ -143,14 +143,18 @@ class TableUpdate:
             again = self._round(again)
         raise CleverLandingError("What is to be forgotten kept changing while the table was written; run it again")
 
-    def due(self, district_ids: Collection[str]) -> tuple[list[MonthName], list[MonthName]]:
-        """The months that would be made, and those that would be removed; nothing is written."""
-        made: list[MonthName] = []
-        removed: list[MonthName] = []
-        for plan in self._plans(dict.fromkeys(district_ids, ())):
-            made += [MonthName(plan.district_id, month) for month in plan.months]
-            removed += [MonthName(plan.district_id, month) for month in sorted(plan.update.removed)]
-        return made, removed
+    def due(self, district_ids: Collection[str]) -> tuple[list[MonthName], UpdateReport]:
+        """The months that would be made or removed, and what cannot be told; no table is written.
+
+        :raises CleverLandingError: the table cannot be read.
+        """
+        self._report.districts = len(set(district_ids))
+        due = [
+            MonthName(plan.district_id, month)
+            for plan in self._plans(dict.fromkeys(district_ids, ()))
+            for month in sorted({*plan.months, *plan.update.removed})
+        ]
+        return due, self._report
 
     def _round(self, districts: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
         """One round; gives the districts of which something was forgotten meanwhile, with the months it has written."""
@@ -199,7 +203,7 @@ class TableUpdate:
             return _Plan(district_id, (), {}, CursorUpdate(removed=frozenset(cursor.months)), forgotten)
         # Where nothing is pending, sweeps have taken the rows out of the partitions, so there is nobody to leave out.
         is_pending = bool(forgotten.pending_students)
-        denied = forgotten.denied(key_of(self._rules.forget_secret, district_id)) if is_pending else None
+        denied = forgotten.denied(key_of(self._rules.forget_secret(), district_id)) if is_pending else None
         landed = landed_months(self._objects, district_id)
         is_checked = self._rules.is_checked or is_check_due(district_id, cursor.checked_on, self._rules.today)
         to_do = months_to_do(landed, cursor, is_rebuilt=self._rules.is_rebuilt, is_checked=is_checked)

@@ -36,7 +36,7 @@ def dags_in(page: Path) -> list[str]:
     return [
         block
         for block in PYTHON.findall(page.read_text())
-        if re.search(r"^with DAG\(|attendance_dags\(", block, re.MULTILINE)
+        if re.search(r"^with DAG\(|attendance_(?:dags|table_dag)\(", block, re.MULTILINE)
     ]
 
 

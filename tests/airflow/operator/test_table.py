@@ -1,0 +1,100 @@
+"""The operator that makes a table, in real Airflow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from airflow_provider_clever.lake import layout
+from tests.lake.builders import DAY, DISTRICT, SCHOOL
+from tests.lake.emulators import Store
+from tests.support.airflow import AirflowHome, DagOutcome
+from tests.table import engines
+from tests.table.lakes import land
+
+STUDENT = "66aaaaaaaaaaaaaaaaaaaaaa"
+DAMAGED = f"{DISTRICT[:-1]}2"
+
+DAG = dedent(
+    """
+    from airflow.sdk import DAG
+
+    from airflow_provider_clever.operators.clever import CleverAttendanceTableOperator
+
+    with DAG("tables", schedule=None):
+        lake = "{{ dag_run.conf['lake'] }}"
+        good = CleverAttendanceTableOperator(task_id="good", destination=lake, district_ids=["%s"])
+        for task_id, options in {
+            "whole": {},
+            "no_kind": {"table": "csv"},
+            "a_catalog": {"catalog_conn_id": "glue"},
+            "no_ids": {"district_ids": "{{ '' }}"},
+            "nowhere": {"destination": lake + "/nothing"},
+        }.items():
+            good >> CleverAttendanceTableOperator(task_id=task_id, **{"destination": lake, **options})
+    """
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of the DAG, its lake, and all that Airflow keeps of it."""
+
+    outcome: DagOutcome
+    lake: Path
+    kept: str
+
+
+@pytest.fixture(scope="module")
+def run(migrated_home: AirflowHome, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("tables")
+    store = Store("file", str(folder / "lake"))
+    for day in ("2026-03-31", DAY):
+        land(store, day, [STUDENT, "b"])
+    land(store, DAY, [STUDENT], district=DAMAGED)
+    damaged = folder / "lake" / layout.partition_path(DAMAGED, DAY, SCHOOL, "parquet")
+    damaged.write_bytes(damaged.read_bytes()[:99])
+    home = migrated_home.copy(folder / "home")
+    outcome = home.run_dag(DAG % DISTRICT, run_conf={"lake": (folder / "lake").as_uri()})
+    database = "".join(file.read_bytes().decode("latin-1") for file in sorted(home.path.glob("airflow.db*")))
+    damaged.unlink()
+    return Run(outcome, folder / "lake", outcome.log + home.log_text() + database)
+
+
+def test_a_table_is_made_and_the_task_says_what_it_wrote(run: Run) -> None:
+    assert run.outcome.tasks["good", -1] == "success"
+    assert run.outcome.xcom("good", "summary") == {
+        "districts": 1,
+        "districts_changed": 1,
+        "months_written": 2,
+        "months_removed": 0,
+        "rows_written": 4,
+        "failures": [],
+    }
+    assert engines.differences(run.lake) == []
+
+
+def test_a_damaged_file_makes_the_task_red_and_is_named(run: Run) -> None:
+    assert run.outcome.tasks["whole", -1] == "failed"
+    assert "not up to date for 1 of 2 districts" in run.outcome.log
+    assert layout.partition_path(DAMAGED, DAY, SCHOOL, "parquet") in run.outcome.log
+    assert run.outcome.xcom("whole", "summary")["failures"] == [{"district_id": DAMAGED, "month": DAY[:7]}]
+
+
+@pytest.mark.parametrize(
+    ("task_id", "says"),
+    [
+        ("no_kind", "table is 'csv'; choose one of 'parquet', 'iceberg'"),
+        ("a_catalog", "has no catalog"),
+        ("no_ids", "district_ids holds an empty id"),
+        ("nowhere", "no district has landed there"),
+    ],
+)
+def test_slips_fail_for_good_and_say_what_to_do(run: Run, task_id: str, says: str) -> None:
+    assert run.outcome.tasks[task_id, -1] == "failed"
+    assert says in run.outcome.log
+
+
+def test_airflow_keeps_no_student(run: Run) -> None:
+    assert STUDENT[:12] not in run.kept
