@@ -76,7 +76,8 @@ def in_catalog(store: Store) -> PyIcebergTable:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _ordered(rows: Sequence[dict[str, Any]]) -> Rows:
+def in_order(rows: Sequence[dict[str, Any]]) -> Rows:
+    """Rows as an engine gives them, every instant in UTC."""
     found = [
         tuple(
             value.astimezone(UTC) if isinstance(value, datetime) else value
@@ -92,7 +93,7 @@ def landed(store: Store) -> Rows:
     parts = [path for path in at(store).names_below("attendance") if layout.parse_partition_path(path)]
     files = [f"{store.root}/{path}" for path in parts]
     tables = [pq.read_table(pa.BufferReader(store.filesystem().cat_file(path))) for path in files]
-    return _ordered([row for table in tables for row in table.to_pylist()])
+    return in_order([row for table in tables for row in table.to_pylist()])
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------
@@ -186,7 +187,7 @@ def read(engine: str, store: Store, questions: Sequence[Filters] = ((),)) -> lis
 
 def _by_pyiceberg(store: Store, questions: Sequence[Filters]) -> list[Rows]:
     table = StaticTable.from_metadata(newest(store))
-    return [_ordered(table.scan(row_filter=_in_iceberg(one)).to_arrow().to_pylist()) for one in questions]
+    return [in_order(table.scan(row_filter=_in_iceberg(one)).to_arrow().to_pylist()) for one in questions]
 
 
 def _by_polars(store: Store, questions: Sequence[Filters]) -> list[Rows]:
@@ -195,7 +196,7 @@ def _by_polars(store: Store, questions: Sequence[Filters]) -> list[Rows]:
         frame = pl.scan_iceberg(newest(store))
         for one in filters:
             frame = frame.filter(_POLARS[one.operator](pl.col(one.column), one.value))
-        found.append(_ordered(frame.collect().to_dicts()))
+        found.append(in_order(frame.collect().to_dicts()))
     return found
 
 
@@ -213,7 +214,7 @@ def _by_another_process(engine: str) -> Callable[[Store, Sequence[Filters]], lis
             cwd=answers.parent,  # chDB reads nothing outside of where it runs
         )
         return [
-            _ordered(ds.dataset(answers / f"{number}.parquet").to_table().to_pylist()) for number in range(len(wanted))
+            in_order(ds.dataset(answers / f"{number}.parquet").to_table().to_pylist()) for number in range(len(wanted))
         ]
 
     return found

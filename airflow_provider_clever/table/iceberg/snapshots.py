@@ -1,10 +1,11 @@
 """One commit: files replaced, properties set, old snapshots expired, all at once or nothing of it."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table import Table as PyIcebergTable
 from pyiceberg.table import Transaction
@@ -65,12 +66,14 @@ def prepared_swap(
     def commit() -> None:
         try:
             transaction.commit_transaction()
-        except CommitFailedException:
-            raise LostRaceError from None
-        except CommitStateUnknownException:
-            # The answer got lost, not always the commit.
-            if table.refresh().snapshot_by_id(swapped.snapshot_id) is None:
-                raise
+        except Exception as error:
+            # An answer may get lost after the commit was made; asked again, some catalogs call that a conflict.
+            with suppress(Exception):
+                if table.refresh().snapshot_by_id(swapped.snapshot_id) is not None:
+                    return
+            if isinstance(error, CommitFailedException):
+                raise LostRaceError from None
+            raise
 
     return commit
 

@@ -1,0 +1,125 @@
+"""What is forgotten is in no file of the Iceberg warehouse any more, not even as the bound of a column."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.avro.file import AvroFile
+from pyiceberg.io.pyarrow import PyArrowFileIO
+
+from airflow_provider_clever.forget.requests import Forgetting
+from tests.lake.builders import DISTRICT
+from tests.lake.emulators import Store
+from tests.table.iceberg_lakes import bring_up_to_date, embedded, folder, in_catalog, landed, read
+from tests.table.lakes import at, land
+
+WANTED, OTHER = "66aaaaaaaaaaaaaaaaaaaaaa", "66bbbbbbbbbbbbbbbbbbbbbb"
+TWIN = f"{DISTRICT[:16]}99999999"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEVER_FORGET_SECRET", "a made-up key that is long enough to be one")
+
+
+def fill(store: Store) -> None:
+    """The student is the first and the last of a month, so that any bound would be his."""
+    for district in (DISTRICT, TWIN):
+        land(store, "2026-03-31", [OTHER], district=district)
+    land(store, "2026-04-01", [WANTED], sis_id=WANTED[:14], excuse_code=WANTED)
+    land(store, "2026-04-02", [WANTED, OTHER])
+
+
+def footer(path: Path) -> bytes:
+    """What a Parquet file says besides its pages: footer and page index."""
+    data = path.read_bytes()
+    groups = pq.read_metadata(path)
+    ends = [
+        column.total_compressed_size + min(filter(None, (column.dictionary_page_offset, column.data_page_offset)))
+        for group in map(groups.row_group, range(groups.num_row_groups))
+        for column in map(group.column, range(groups.num_columns))
+    ]
+    return data[max(ends) :]
+
+
+def texts(store: Store) -> Iterator[tuple[Path, str]]:
+    """Every file of the warehouse as it stands, and decompressed."""
+    for path in sorted(Path(store.root, "iceberg").rglob("*")):
+        if not path.is_file():
+            continue
+        yield path, path.read_bytes().decode("latin-1")
+        if path.suffix == ".avro":
+            with AvroFile(PyArrowFileIO().new_input(str(path))) as records:  # type: ignore[var-annotated]
+                yield path, repr([record._data for record in records])
+        elif path.suffix == ".parquet":
+            yield path, repr(pq.read_table(path).to_pylist())
+
+
+def mentions(store: Store) -> set[str]:
+    """The kinds of file that hold the student's id, or what it begins with."""
+    return {path.suffix for path, text in texts(store) if WANTED[:12] in text}
+
+
+def test_no_bound_of_a_personal_column_leaves_the_data_files(local: Store) -> None:
+    fill(local)
+    bring_up_to_date(local, embedded(local))
+    assert mentions(local) == {".parquet"}
+    for path in folder(local).rglob("*.parquet"):
+        said = footer(path)
+        assert b"66aaaaaaaaaa" not in said
+        assert DISTRICT[:16].encode() in said  # other bounds are there
+
+
+def test_a_student_is_gone_from_every_file_once_the_past_is_forgotten(local: Store) -> None:
+    fill(local)
+    table = embedded(local)
+    bring_up_to_date(local, table)
+    land(local, "2026-04-03", [WANTED])
+    bring_up_to_date(local, table)
+    orphan = folder(local) / "data" / f"{DISTRICT}-2026-04-{'0' * 32}.parquet"
+    orphan.write_bytes(next(folder(local).rglob(f"{DISTRICT}-2026-04-*.parquet")).read_bytes())
+    Forgetting(at(local), DISTRICT, longest_task_hours=0).students([WANTED])
+    bring_up_to_date(local, table)
+    assert mentions(local) == {".parquet"}
+    assert table.forget_past(DISTRICT) == []
+    assert mentions(local) == set()
+    assert read("pyiceberg", local) == [landed(local)]
+    assert len(in_catalog(local).metadata.snapshots) == 1
+    assert len(list(folder(local).glob("metadata/*.metadata.json"))) == 2
+    bring_up_to_date(local, table)
+
+
+def test_a_district_is_gone_and_another_one_whose_id_begins_alike_is_not(local: Store) -> None:
+    fill(local)
+    table = embedded(local)
+    bring_up_to_date(local, table)
+    Forgetting(at(local), DISTRICT, longest_task_hours=0).district()
+    bring_up_to_date(local, table)
+    assert table.forget_past(DISTRICT) == []
+    assert [path.name for path, text in texts(local) if re.search(DISTRICT, f"{path.name}{text}")] == []
+    assert read("pyiceberg", local) == [landed(local)]
+    assert len(landed(local)) == 1
+
+
+def test_what_a_tag_keeps_is_said(local: Store) -> None:
+    fill(local)
+    table = embedded(local)
+    bring_up_to_date(local, table)
+    found = in_catalog(local)
+    head = found.current_snapshot()
+    assert head is not None
+    with found.manage_snapshots() as change:
+        change.create_tag(head.snapshot_id, "audit")
+    Forgetting(at(local), DISTRICT, longest_task_hours=0).students([WANTED])
+    bring_up_to_date(local, table)
+    (said,) = table.forget_past(DISTRICT)
+    assert "branches or tags" in said
+    assert "audit" in said
+    assert WANTED not in said
+
+
+def test_a_table_that_was_never_made_has_nothing_to_forget(local: Store) -> None:
+    assert embedded(local).forget_past(DISTRICT) == []
+    assert not Path(local.root, "iceberg").exists()
