@@ -36,6 +36,7 @@ def run(options: Namespace) -> ExitCode:
     from airflow_provider_clever.cli.connections import forget_secret_of
     from airflow_provider_clever.cli.destinations import chosen_districts, opened
     from airflow_provider_clever.hooks.tables import open_table
+    from airflow_provider_clever.ledger.schools import write_schools
     from airflow_provider_clever.memory import spare_memory
     from airflow_provider_clever.table.updating import TableUpdate, UpdateRules
 
@@ -53,7 +54,9 @@ def run(options: Namespace) -> ExitCode:
     update = TableUpdate(place.objects, table, rules, progress=(lambda *_: None) if is_quiet else _show_month)
     if options.dry_run:
         return _show_due(update, districts, as_json=options.json)
-    return _show(update.run(districts), as_json=options.json)
+    report = update.run(districts)
+    report.failures += write_schools(place.objects, districts)
+    return _show(report, as_json=options.json)
 
 
 def _show_month(name: "MonthName", rows: int) -> None:

@@ -68,6 +68,8 @@ def kind_of(path: str) -> ObjectKind:
     top, _, *rest = path.split("/")
     if top == "attendance_by_month":
         return "months"
+    if top == "schools" and rest == ["schools.parquet"]:
+        return "bookkeeping"
     if top != "_clever" or not rest:
         return "unknown"
     if len(rest) == 1:

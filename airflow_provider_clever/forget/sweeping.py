@@ -29,6 +29,10 @@ class _Hit(tuple[str, Version, Cleaned]):
         return f"_Hit({self[0]!r})"
 
 
+_TOPS: Final = ("attendance", "attendance_by_month", "schools", "_clever")
+"""Below which a district has a folder of its own."""
+
+
 class Sweeper:
     """Takes out what a rule says.
 
@@ -67,7 +71,7 @@ class Sweeper:
     def everything(self) -> Found:
         """Go through all objects of the district, what killed writers left, and what the store keeps of them."""
         district = self._district_id
-        prefixes = [f"{top}/district={district}" for top in ("attendance", "attendance_by_month", "_clever")]
+        prefixes = [f"{top}/district={district}" for top in _TOPS]
         paths = [path for prefix in prefixes for path in self._objects.names_below(prefix)]
         strange = [path for path in paths if kind_of(path) == "unknown" and self._rule.verdict(path) != "goes"]
         self.these(paths)

@@ -77,6 +77,11 @@ def partition_path(district_id: str, attendance_date: str, school_id: str, file_
     return f"{landed_prefix(district_id)}/date={day}/school-{school}{EXTENSIONS[file_format]}"
 
 
+def schools_path(district_id: str) -> str:
+    """The path of the file that names a district's schools, relative to the destination."""
+    return f"schools/district={checked_id(district_id, 'district id')}/schools.parquet"
+
+
 def parse_partition_path(path: str) -> PartitionName | None:
     """What a path relative to the destination names, or None if no partition of ours can be called that."""
     found = _PARTITION.fullmatch(path)

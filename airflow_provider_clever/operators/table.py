@@ -24,7 +24,8 @@ class CleverAttendanceTableOperator(ConnectedOperator):
 
     Each month of a district in which a landed file has changed is made again and replaced as a whole; what did not
     change is not read. The landed files stay the truth: a retry, a kill or a second task at the same time neither lose
-    nor double a row. A district whose files cannot be read is named at the end, when the others are up to date.
+    nor double a row. A district whose files cannot be read is named at the end, when the others are up to date. The
+    schools are named beside it, below ``schools/`` at the destination.
 
     Returned, and under the XCom key ``summary``: how many districts were looked at and had changed, how many months and
     rows were written, and which months stand as they were.
@@ -106,6 +107,7 @@ class CleverAttendanceTableOperator(ConnectedOperator):
 
     def _updated(self) -> "UpdateReport":
         from airflow_provider_clever.lake.verify import districts_at
+        from airflow_provider_clever.ledger.schools import write_schools
         from airflow_provider_clever.table.updating import TableUpdate, UpdateRules
 
         place = self._open_destination()
@@ -121,7 +123,9 @@ class CleverAttendanceTableOperator(ConnectedOperator):
             is_checked=self.check_all,
             forget_secret=self._forget_secret,
         )
-        return TableUpdate(place.objects, table, rules, progress=self._log_month).run(chosen)
+        report = TableUpdate(place.objects, table, rules, progress=self._log_month).run(chosen)
+        report.failures += write_schools(place.objects, chosen)
+        return report
 
     def _log_month(self, name: "MonthName", rows: int) -> None:
         self.log.info("Wrote %s: %d rows", name, rows)

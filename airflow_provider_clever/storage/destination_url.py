@@ -135,7 +135,7 @@ _CONN_ID: Final = re.compile(r"[\w.-]+", re.ASCII)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EMPTIED: Final = frozenset({"none", "null", "undefined", "nan"})
 """What templates, JSON and tables of data write for nothing; in upper or lower case."""
-_OURS: Final = re.compile(r"/(?:attendance(?:_by_month)?/district=|_clever(?:/|$))")
+_OURS: Final = re.compile(r"/(?:(?:attendance(?:_by_month)?|schools)/district=|_clever(?:/|$))")
 
 _DECOMPOSED: Final = (
     "it holds a letter and its accent apart (not Unicode's form NFC), so it is another name than it looks; type it "

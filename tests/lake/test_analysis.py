@@ -28,7 +28,8 @@ class Lake:
         self.database.execute("SET TimeZone = 'America/Denver'")
         self.database.execute(f"CREATE TABLE attendance ({TYPES})")
         self.database.execute(
-            "CREATE TABLE schools (district_id VARCHAR, school_id VARCHAR, name VARCHAR, first_seen DATE, last_seen DATE)"
+            "CREATE TABLE schools (district_id VARCHAR, school_id VARCHAR, name VARCHAR, first_seen DATE, "
+            "last_seen DATE)"
         )
         self.database.execute(VIEWS.read_text())
 
