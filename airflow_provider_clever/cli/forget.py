@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
@@ -17,6 +17,7 @@ from airflow_provider_clever.cli.exit_codes import ExitCode
 if TYPE_CHECKING:
     from airflow_provider_clever.forget.receipts import ForgetReceipt, Unreached
     from airflow_provider_clever.forget.requests import Forgetting, Preview
+    from airflow_provider_clever.hooks.destinations import OpenDestination
 
 HELP: Final = "remove students, old days or a whole district; exit code 3: one more run is needed later"
 
@@ -50,15 +51,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> ExitCode:
     """Do what was asked, district by district, and say what is left."""
     from airflow_provider_clever.cli.connections import forget_secret_of
-    from airflow_provider_clever.cli.destinations import chosen_districts, objects_at
+    from airflow_provider_clever.cli.destinations import chosen_districts, opened
 
-    objects = objects_at(options.destination)
+    place = opened(options.destination, single_writer=False)
     asked = [options.district] if options.district else None
-    districts = chosen_districts(objects, options.destination, asked)
+    districts = chosen_districts(place.objects, options.destination, asked)
     is_district = bool(options.district) and not (options.students or options.older_than or options.finish)
     student_ids = _student_ids(options, is_district=is_district)
     secret = forget_secret_of(options.conn_id)
-    forgettings = [_forgetting(objects, district_id, secret, options.longest_task_hours) for district_id in districts]
+    forgettings = [_forgetting(place, district_id, secret, options.longest_task_hours) for district_id in districts]
     if options.lift:
         return _lift(forgettings, student_ids)
     if options.dry_run:
@@ -71,14 +72,20 @@ def run(options: Namespace) -> ExitCode:
     return _show(receipts, as_json=options.json)
 
 
-def _forgetting(objects: Any, district_id: str, secret: str | None, longest_task_hours: float) -> "Forgetting":
+def _forgetting(
+    place: "OpenDestination", district_id: str, secret: str | None, longest_task_hours: float
+) -> "Forgetting":
+    from functools import partial
+
     from airflow_provider_clever.forget.requests import Forgetting
+    from airflow_provider_clever.hooks.tables import open_registered
 
     return Forgetting(
-        objects,
+        place.objects,
         district_id,
         secret=secret,
         longest_task_hours=longest_task_hours,
+        open_table=partial(open_registered, place),
         command="clever-attendance forget",
     )
 
@@ -97,7 +104,7 @@ def _forget(
 
 def _student_ids(options: Namespace, *, is_district: bool) -> list[str]:
     from airflow_provider_clever.exceptions import CleverSettingsError
-    from airflow_provider_clever.forget.requests import student_ids_in
+    from airflow_provider_clever.forget.student_lists import student_ids_in
 
     if options.older_than or options.finish:
         return []

@@ -21,6 +21,9 @@ from airflow_provider_clever.storage.objects import Objects
 
 SCHEMA_VERSION: Final = 1
 
+TABLE: Final = "table:"
+"""How the name of a table begins that lies elsewhere than at the destination."""
+
 ELSEWHERE: Final = (
     "backups and snapshots of the store: let them expire, or remove them with the tool that made them",
     "replicas of the bucket, and its access logs: see the store's own settings",
@@ -145,6 +148,8 @@ def path_kind(path: str) -> str:
     """What kind of object a path of a receipt speaks of."""
     if "?version=" in path:
         return "old_versions"
+    if path.startswith(TABLE):
+        return "tables"
     if path.endswith(".tmp"):
         return "temporary_files"
     return kind_of(path)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from airflow_provider_clever.attendance.values import is_clever_id, moment_from_text
+from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.forget.found import Found
 from airflow_provider_clever.forget.receipts import (
@@ -27,6 +27,7 @@ from airflow_provider_clever.forget.receipts import (
 )
 from airflow_provider_clever.forget.rules import Days, Rule, Students, WholeDistrict
 from airflow_provider_clever.forget.sweeping import Sweeper
+from airflow_provider_clever.forget.tables import FedTables, OpenTable
 from airflow_provider_clever.lake import layout, preflight
 from airflow_provider_clever.lake.forgotten import (
     HOW_TO_GIVE_THE_KEY,
@@ -74,6 +75,7 @@ class Forgetting:
     :param district_id: whose.
     :param secret: makes the hashes of students. Default: what the environment holds.
     :param longest_task_hours: how long a task that is running now may still take. Default 24; 0: none is running.
+    :param open_table: opens a table in a catalog that is made of the district's partitions. Default: none can be.
     :param command: what this is, for the receipt; never with its arguments.
     :param clock: gives the present instant. Default: this machine's.
     :raises CleverSettingsError: the secret is too short.
@@ -86,6 +88,7 @@ class Forgetting:
         *,
         secret: str | None = None,
         longest_task_hours: float = LONGEST_TASK_HOURS,
+        open_table: OpenTable | None = None,
         command: str = "airflow_provider_clever.forget",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -93,6 +96,7 @@ class Forgetting:
         self.district_id = layout.checked_id(district_id, "district id")
         self._key = key_of(secret, district_id)
         self._longest_task = timedelta(hours=longest_task_hours)
+        self._secret, self._open_table = secret, open_table
         self._command = command
         self._clock = clock
 
@@ -210,7 +214,8 @@ class Forgetting:
         return tuple(missing)
 
     def _preview(self, rule: Rule) -> Preview:
-        found = Sweeper(self._objects, self.district_id, rule, is_rehearsal=True).everything()
+        sweeper = Sweeper(self._objects, self.district_id, rule, is_rehearsal=True, tables=self._tables())
+        found = sweeper.everything()
         try:
             missing = self.missing_rights()
         except CleverLandingError as error:
@@ -245,6 +250,7 @@ class Forgetting:
             self._rule(request, student_ids),
             steps=journal,
             feed=self._feed(id_, request),
+            tables=self._tables(),
             learned=lambda entries: self._learn(id_, entries),
         )
         found = sweeper.everything()
@@ -262,6 +268,15 @@ class Forgetting:
         if is_final and not request.is_final:
             update_forgotten(self._objects, self.district_id, lambda now: _final(now, id_))
         return receipt
+
+    def _tables(self) -> FedTables:
+        return FedTables(
+            self._objects,
+            self.district_id,
+            open_table=self._open_table,
+            secret=self._secret,
+            today=self._clock().date(),
+        )
 
     def _rule(self, request: Request, student_ids: Collection[str]) -> Rule:
         if request.kind == "district":
@@ -327,21 +342,4 @@ def _versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
-
-
-def student_ids_in(text: str) -> list[str]:
-    """The students that a list names: one id a line, blank lines left out, each once.
-
-    :raises CleverSettingsError: a line is no id, or there is none; the message quotes none of them.
-    """
-    lines = [line.strip() for line in text.splitlines()]
-    for number, line in enumerate(lines, 1):
-        if line and not is_clever_id(line):
-            raise CleverSettingsError(
-                f"line {number} of the list of students is no Clever id; write one id a line, and nothing else"
-            )
-    found = list(dict.fromkeys(filter(None, lines)))
-    if not found:
-        raise CleverSettingsError("the list of students is empty; write one Clever id a line")
     return found

@@ -4,7 +4,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from airflow_provider_clever.attendance.content import content_hash
 from airflow_provider_clever.attendance.schema import EXTRA
@@ -13,9 +13,15 @@ from airflow_provider_clever.lake.denied_rows import redacted
 from airflow_provider_clever.lake.forgotten import Denied
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
+from airflow_provider_clever.table.monthly_parquet import parse_month_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ObjectKind: TypeAlias = Literal["partitions", "changes", "quarantine", "months", "bookkeeping", "unknown"]
 
+_TELLING: Final = ["student_id", EXTRA.name]
+"""The columns in which a student may stand."""
 _SHORTENED: Final = 12
 """So many characters of an id are taken for that id where it was cut short."""
 _FOLDERS: Final[dict[str, ObjectKind]] = {
@@ -23,7 +29,14 @@ _FOLDERS: Final[dict[str, ObjectKind]] = {
     "quarantine": "quarantine",
     **dict.fromkeys(("receipts", "partitions", "forgotten", "local"), "bookkeeping"),
 }
-_FILES: Final = frozenset({"destination.json", "coverage.json", "status.json", "answers.json", "forgotten.json.gz"})
+_FILES: Final = frozenset(
+    {
+        *("destination.json", "coverage.json", "status.json", "answers.json", "forgotten.json.gz"),
+        *("months.json", "tables.json"),
+    }
+)
+_KEPT: Final = (["destination.json"], ["forgotten.json.gz"], ["tables.json"])
+"""What stays of a district that is forgotten: the tombstone, what keeps older versions out, and where tables are."""
 
 
 class Cleaned(NamedTuple):
@@ -66,7 +79,7 @@ def kind_of(path: str) -> ObjectKind:
     if layout.parse_partition_path(path):
         return "partitions"
     top, _, *rest = path.split("/")
-    if top == "attendance_by_month":
+    if parse_month_path(path):
         return "months"
     if top == "schools" and rest == ["schools.parquet"]:
         return "bookkeeping"
@@ -90,8 +103,8 @@ class Students:
         self._long_ids = tuple(one for one in self._ids if len(one) >= _SHORTENED)
 
     def verdict(self, path: str) -> Literal["stays", "goes", "read"]:
-        """Partitions, changes and quarantine may hold rows."""
-        return "read" if kind_of(path) in ("partitions", "changes", "quarantine") else "stays"
+        """Partitions, changes, quarantine and months may hold rows."""
+        return "read" if kind_of(path) in ("partitions", "changes", "quarantine", "months") else "stays"
 
     def learn(self, entries: Iterable[str]) -> None:
         """Take in hashes of entries, which rows without a usable student may carry."""
@@ -102,6 +115,8 @@ class Students:
         name = layout.parse_partition_path(path)
         if name is not None:
             return self._partition(data, name.file_format)
+        if kind_of(path) == "months":
+            return removed(path, data) if self._may_hold(data, "parquet") else None
         return self._changes(data) if kind_of(path) == "changes" else self._quarantine(data)
 
     def _partition(self, data: bytes, file_format: str) -> Cleaned | None:
@@ -133,17 +148,17 @@ class Students:
 
             try:
                 with pq.ParquetFile(pa.BufferReader(data)) as file:
-                    table = file.read(columns=["student_id", EXTRA.name], use_threads=False)
+                    return any(map(self._names_one, file.iter_batches(columns=_TELLING, use_threads=False)))
             except (pa.ArrowException, OSError) as error:
                 msg = f"not a whole Parquet file ({type(error).__name__})"
                 raise ValueError(msg) from None
-            students, extras = (table.column(name).to_pylist() for name in ("student_id", EXTRA.name))
-        else:
-            text = _gunzipped(data)
-            if self._ids and not any(one.encode() in text for one in self._ids):
-                return False
-            rows = FORMATS[file_format].read(data).rows
-            students, extras = (rows[name].to_pylist() for name in ("student_id", EXTRA.name))
+        text = _gunzipped(data)
+        if self._ids and not any(one.encode() in text for one in self._ids):
+            return False
+        return self._names_one(FORMATS[file_format].read(data).rows)
+
+    def _names_one(self, rows: "pa.RecordBatch") -> bool:
+        students, extras = (rows[name].to_pylist() for name in _TELLING)
         return any(student is not None and self.denied.is_student(student) for student in students) or any(
             extra is not None and self.denied.mentions(extra) for extra in extras
         )
@@ -223,9 +238,7 @@ class WholeDistrict:
         """Everything goes but the tombstone, the proof, locks, and what keeps older versions out."""
         rest = path.split("/")[2:]
         is_ours = path.startswith("_clever/")
-        stays = is_ours and (
-            rest in (["destination.json"], ["forgotten.json.gz"]) or rest[:1] in (["forgotten"], ["local"])
-        )
+        stays = is_ours and (rest in _KEPT or rest[:1] in (["forgotten"], ["local"]))
         return "stays" if stays else "goes"
 
     def clean(self, path: str, data: bytes) -> Cleaned | None:
@@ -251,11 +264,13 @@ class Days:
             return "goes" if path.rpartition("/")[2][:10] < self.before else "stays"
         if kind == "months":
             month = path.rpartition("month=")[2][:7]
-            return "goes" if f"{month}-31" < self.before else "stays"
+            return "goes" if f"{month}-31" < self.before else "read" if f"{month}-01" < self.before else "stays"
         return "read" if kind == "quarantine" else "stays"
 
     def clean(self, path: str, data: bytes) -> Cleaned | None:
         """Nothing of the object; in quarantine, the rows of later days stay."""
+        if kind_of(path) == "months" and _first_day(data) >= self.before:
+            return None
         if kind_of(path) != "quarantine":
             return removed(path, data)
         entries = read_gzipped_json(data)
@@ -266,6 +281,23 @@ class Days:
         row = _json_or_none(str(entry["raw"]))
         day = row.get("attendance_date") if isinstance(row, dict) else None
         return max(str(day or ""), str(entry["first_seen"])) >= self.before
+
+
+def _first_day(data: bytes) -> str:
+    """The first day of which a file of a month has rows; none: the last one that there is.
+
+    :raises ValueError: these bytes are no Parquet file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        footer = pq.read_metadata(pa.BufferReader(data))
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        return min((f"{group.column(0).statistics.min}" for group in groups), default="9999-12-31")
+    except (pa.ArrowException, OSError, AttributeError) as error:
+        msg = f"not a whole Parquet file ({type(error).__name__})"
+        raise ValueError(msg) from None
 
 
 def removed(path: str, data: bytes) -> Cleaned:

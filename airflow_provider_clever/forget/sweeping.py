@@ -11,6 +11,7 @@ from airflow_provider_clever.forget.found import AT_ONCE, READERS, Found, Steps,
 from airflow_provider_clever.forget.old_versions import OldVersions
 from airflow_provider_clever.forget.receipts import Touched
 from airflow_provider_clever.forget.rules import Cleaned, Rule, Students, WholeDistrict, kind_of
+from airflow_provider_clever.forget.tables import FedTables
 from airflow_provider_clever.lake import changes, layout
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.storage.objects import Objects, swap_waits, too_contended
@@ -42,6 +43,7 @@ class Sweeper:
     :param steps: is told of each step before it is taken. Default: nobody is.
     :param is_rehearsal: only look. Default False.
     :param feed: under which key a record of the correction feed is kept of each partition that changes; None: none is.
+    :param tables: what is made of the partitions. Default: nothing is.
     :param learned: is told the hashes of entries that were learned, before anything that holds them is changed.
     """
 
@@ -54,6 +56,7 @@ class Sweeper:
         steps: Steps | None = None,
         is_rehearsal: bool = False,
         feed: IdempotencyKey | None = None,
+        tables: FedTables | None = None,
         learned: Callable[[Mapping[str, frozenset[str]]], None] | None = None,
     ) -> None:
         self._objects = objects
@@ -62,6 +65,7 @@ class Sweeper:
         self._steps = steps or Unrecorded()
         self._is_rehearsal = is_rehearsal
         self._feed = feed
+        self._tables = tables
         self._learned = learned
         self.found = Found()
         self._emptied: set[str] = set()
@@ -74,7 +78,12 @@ class Sweeper:
         prefixes = [f"{top}/district={district}" for top in _TOPS]
         paths = [path for prefix in prefixes for path in self._objects.names_below(prefix)]
         strange = [path for path in paths if kind_of(path) == "unknown" and self._rule.verdict(path) != "goes"]
-        self.these(paths)
+        # Months are made again of the partitions, once these are clean.
+        self.these(path for path in paths if kind_of(path) != "months" or self._rule.verdict(path) == "goes")
+        if self._tables is not None and self._is_rehearsal:
+            self._tables.preview(paths, self.found)
+        elif self._tables is not None:
+            self._tables.reach(paths, self.found, self._steps)
         self._temporary_files(paths)
         if not self._is_rehearsal:
             # Of others' folders none: a writer makes one before it puts a file there.
@@ -87,12 +96,6 @@ class Sweeper:
             "look into them, and remove them if they hold what is to be forgotten",
             strange,
         )
-        if isinstance(self._rule, Students):
-            self.found.could_not(
-                "a table was made of the partitions",
-                "bring it up to date, and expire what it keeps of its earlier states",
-                [path for path in paths if kind_of(path) == "months"],
-            )
         return self.found
 
     def these(self, paths: Iterable[str]) -> Found:

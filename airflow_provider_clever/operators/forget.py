@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,6 +10,7 @@ from airflow.sdk import Context
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.hooks import arguments
+from airflow_provider_clever.hooks.tables import open_registered
 from airflow_provider_clever.operators.district import DistrictOperator
 from airflow_provider_clever.plugins.links import LANDING_LINKS
 
@@ -72,7 +74,8 @@ class CleverAttendanceForgetOperator(DistrictOperator):
         self.single_writer = single_writer
 
     def _run(self, context: Context) -> list[dict[str, Any]]:
-        from airflow_provider_clever.forget.requests import Forgetting, student_ids_in
+        from airflow_provider_clever.forget.requests import Forgetting
+        from airflow_provider_clever.forget.student_lists import student_ids_in
         from airflow_provider_clever.lake.verify import districts_at
 
         self._check_choice()
@@ -89,6 +92,7 @@ class CleverAttendanceForgetOperator(DistrictOperator):
                 district_id,
                 secret=secret,
                 longest_task_hours=self.longest_task_hours,
+                open_table=partial(open_registered, place),
                 command=f"CleverAttendanceForgetOperator {self.dag_id}.{self.task_id} {context['ti'].run_id}",
             )
             receipts += self._forget(forgetting, student_ids)

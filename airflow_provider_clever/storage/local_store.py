@@ -124,11 +124,14 @@ class LocalStore(PlainStore):
                 os.rmdir(place)  # noqa: PTH106 - as above
 
     def folder_marks(self, folder: str) -> dict[str, str | None]:
-        """The time at which each folder right below one has changed, as a rename into it changes it; None: just now."""
+        """The time at which each folder right below one has changed, as a rename into it changes it; None: just now.
+
+        Empty folders are left out.
+        """
         settled = (time.time() - _SETTLED_SECONDS) * 1e9
         try:
             with os.scandir(folder) as found:
-                times = {one.name: one.stat().st_mtime_ns for one in found if one.is_dir()}
+                times = {one.name: one.stat().st_mtime_ns for one in found if one.is_dir() and not _is_empty(one.path)}
         except FileNotFoundError:
             return {}
         return {name: str(changed) if changed < settled else None for name, changed in times.items()}
@@ -150,3 +153,8 @@ class LocalStore(PlainStore):
         local_files.make_folder(lock.folder)
         with local_files.lock(lock.path, path, single_writer=self._single_writer):
             yield lock.temporary
+
+
+def _is_empty(folder: str) -> bool:
+    with os.scandir(folder) as found:
+        return next(found, None) is None

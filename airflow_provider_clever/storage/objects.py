@@ -121,16 +121,16 @@ class Objects:
         if isinstance(self.store, LocalStore):
             self.store.delete_empty_folders(self._full(folder))
 
-    def folder_marks(self, folder: str) -> dict[str, str | None]:
+    def folder_marks(self, folder: str) -> dict[str, str | None] | None:
         """What tells of each folder right below one whether anything in it has come, gone or been replaced.
 
         :param folder: relative to the root.
-        :returns: by the folder's name; None: it changed so recently that another change might leave no trace. Nothing
-            where there are no folders; only file systems have some.
+        :returns: by the folder's name, without empty ones; None: it changed so recently that another change might leave
+            no trace. None for all where there are no folders; only file systems have some.
         """
         store = self.store
         if not isinstance(store, LocalStore):
-            return {}
+            return None
         return self._tried("list", folder, lambda: store.folder_marks(self._full(folder)))
 
     def probe(self, *folders: str) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -55,18 +55,21 @@ def landed_months(objects: Objects, district_id: str) -> dict[str, str | None]:
 
     :raises CleverLandingError: the destination cannot be listed.
     """
-    marks = _marks(objects, district_id)
-    days = [path.rpartition("/date=")[2] for path in objects.names(layout.landed_prefix(district_id))]
-    return {month: marks.get(month) for month in sorted({day[:7] for day in days if _is_day(day)})}
+    prefix = layout.landed_prefix(district_id)
+    folders = objects.folder_marks(prefix)
+    if folders is not None:
+        by_month = groupby(sorted(_days(folders).items()), lambda one: one[0][:7])
+        return {month: _mark_of(found) for month, found in by_month}
+    notes = objects.versions(f"{layout.our_path(district_id, 'partitions')}/") or {}
+    marks = {path.rpartition("/")[2][:7]: version.mark for path, version in notes.items()}
+    days = _days(dict.fromkeys(path.rpartition("/")[2] for path in objects.names(prefix)))
+    return {month: marks.get(month) for month in sorted({day[:7] for day in days})}
 
 
-def _marks(objects: Objects, district_id: str) -> dict[str, str | None]:
-    notes = objects.versions(f"{layout.our_path(district_id, 'partitions')}/")
-    if notes is not None:
-        return {path.rpartition("/")[2][:7]: version.mark for path, version in notes.items()}
-    times = sorted(objects.folder_marks(layout.landed_prefix(district_id)).items())
-    by_month = groupby(times, lambda one: one[0].removeprefix("date=")[:7])
-    return {month: _mark_of(found) for month, found in by_month}
+def _days(folders: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The folders of days, by their day."""
+    found = {name.removeprefix("date="): mark for name, mark in folders.items() if name.startswith("date=")}
+    return {day: mark for day, mark in found.items() if _is_day(day)}
 
 
 def _mark_of(folders: Iterable[tuple[str, str | None]]) -> str | None:

@@ -14,7 +14,8 @@ import pytest
 from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.forget.receipts import read_receipt
-from airflow_provider_clever.forget.requests import Forgetting, student_ids_in
+from airflow_provider_clever.forget.requests import Forgetting
+from airflow_provider_clever.forget.student_lists import student_ids_in
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.forgotten import read_forgotten
 from airflow_provider_clever.lake.formats import FORMATS

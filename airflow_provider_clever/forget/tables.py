@@ -1,0 +1,111 @@
+"""Tables that are made of a district's partitions: brought up to date once these are clean, and their past removed.
+
+A month of a table is made of what stands landed, and says what of. So once a sweep has gone through the partitions, the
+months that were made of anything else are just those that may hold what is to be forgotten.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from airflow_provider_clever.exceptions import CleverError
+from airflow_provider_clever.forget.found import Found, Steps
+from airflow_provider_clever.forget.receipts import TABLE, Touched
+from airflow_provider_clever.lake import layout
+from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.table.landed_months import MonthName
+from airflow_provider_clever.table.monthly_parquet import MonthlyParquet, month_path, parse_month_path
+from airflow_provider_clever.table.registry import registrations
+from airflow_provider_clever.table.updating import TableUpdate, UpdateRules
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.table.table import Table
+
+OpenTable: TypeAlias = Callable[[Mapping[str, str]], "Table"]
+"""Opens a table as it was registered."""
+
+_NEXT_STEP: Final = "see to what the message names, and run again"
+
+
+class FedTables:
+    """The tables of a district.
+
+    :param objects: the destination.
+    :param open_table: opens a table that lies elsewhere; None: none can be opened here.
+    :param secret: tells students who are forgotten. Default: what the environment holds.
+    :param today: the date.
+    """
+
+    def __init__(
+        self, objects: Objects, district_id: str, *, open_table: OpenTable | None, secret: str | None, today: date
+    ) -> None:
+        self._objects = objects
+        self._district_id = district_id
+        self._open_table = open_table
+        self._rules = UpdateRules(today=today, is_checked=True, forget_secret=lambda: secret)
+
+    def preview(self, paths: Collection[str], found: Found) -> None:
+        """Note which months would be made again, and which tables.
+
+        :param paths: of all objects of the district.
+        :param found: what a rehearsal would touch; it takes in what is found here.
+        """
+        partitions = filter(None, map(layout.parse_partition_path, found.touched))
+        changed = {MonthName(self._district_id, one.attendance_date[:7]) for one in partitions}
+        touched = [month_path(name) for name in sorted(changed)]
+        found.touched.update({path: Touched(rows=0) for path in touched if path in paths})
+        if changed:
+            found.touched.update({_shown(one): Touched(rows=0) for one in self._registered(found)})
+
+    def reach(self, paths: Collection[str], found: Found, steps: Steps) -> None:
+        """Bring all of them up to date with the partitions, which are clean by now.
+
+        :param paths: of all objects of the district, as they were before.
+        :param found: takes in what was done, and what could not be.
+        :param steps: is told of each step.
+        """
+        if any(parse_month_path(path) for path in paths):
+            self._update(MonthlyParquet(self._objects), "", found, steps)
+        for registration in self._registered(found):
+            name = _shown(registration)
+            try:
+                if self._open_table is None:
+                    found.could_not(
+                        "tables in catalogs cannot be opened from here",
+                        "run it by the command or the operator, where Airflow's connections are",
+                        [name],
+                    )
+                else:
+                    self._update(self._open_table(registration), name, found, steps)
+            except CleverError as error:
+                found.could_not(f"a table could not be opened or written ({error})", _NEXT_STEP, [name])
+
+    def _update(self, table: "Table", shown: str, found: Found, steps: Steps) -> None:
+        def path_of(month: str | None) -> str:
+            return f"{shown}/{month}" if shown else month_path(MonthName(self._district_id, str(month)))
+
+        due, _ = TableUpdate(self._objects, table, self._rules).due([self._district_id])
+        if due:
+            steps.announce({path_of(name.month): Touched(rows=0) for name in due})
+        report = TableUpdate(self._objects, table, self._rules).run([self._district_id])
+        left = {failure.month for failure in report.failures}
+        for name in due:
+            if not left & {None, name.month}:
+                found.touched[path_of(name.month)] = Touched(rows=0)
+                steps.done(path_of(name.month))
+        if problem := report.problem():
+            found.could_not(f"months of a table could not be made again ({problem})", _NEXT_STEP, map(path_of, left))
+        for text in table.forget_past(self._district_id):
+            found.could_not(f"a table keeps earlier states ({text})", _NEXT_STEP, [shown])
+
+    def _registered(self, found: Found) -> list[dict[str, str]]:
+        try:
+            return registrations(self._objects, self._district_id)
+        except CleverError as error:
+            found.could_not(f"which tables there are is not known ({error})", _NEXT_STEP, [self._district_id])
+            return []
+
+
+def _shown(registration: Mapping[str, str]) -> str:
+    """A table's name, as a receipt shows it."""
+    return TABLE + "/".join(value for _, value in sorted(registration.items()))
