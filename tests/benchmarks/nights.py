@@ -1,8 +1,8 @@
 """What a night costs in real Airflow: ``python -m tests.benchmarks.nights 300 8`` gives one line of JSON.
 
-A DAG file lists 300 districts, eight of which run their night on LocalExecutor and Postgres, three times: the first night
-lands all that Clever keeps, and the two after it are counted. ``cpu_seconds`` is the processor time of all Airflow's
-services and tasks while these nights run, per district and night.
+A DAG file lists 300 districts, eight of which run their night on LocalExecutor and Postgres, three times: the first
+night lands all that Clever keeps, and the two after it are counted. ``cpu_seconds`` is the processor time of all
+Airflow's services and tasks while these nights run, per district and night.
 """
 
 import json
