@@ -75,8 +75,11 @@ class FedTables:
                         "run it by the command or the operator, where Airflow's connections are",
                         [name],
                     )
-                else:
-                    self._update(self._open_table(registration), name, found, steps)
+                    continue
+                table = self._open_table(registration)
+                if self._district_id in table.cursors([self._district_id]):  # else it was removed, and is not made now
+                    self._update(table, name, found, steps)
+                self._forget_past(table, name, found)
             except CleverError as error:
                 found.could_not(f"a table could not be opened or written ({error})", _NEXT_STEP, [name])
 
@@ -95,6 +98,8 @@ class FedTables:
                 steps.done(path_of(name.month))
         if problem := report.problem():
             found.could_not(f"months of a table could not be made again ({problem})", _NEXT_STEP, map(path_of, left))
+
+    def _forget_past(self, table: "Table", shown: str, found: Found) -> None:
         for text in table.forget_past(self._district_id):
             found.could_not(f"a table keeps earlier states ({text})", _NEXT_STEP, [shown])
 

@@ -14,6 +14,7 @@ from airflow_provider_clever.attendance.schema import LANDED_COLUMNS
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.forget.requests import Forgetting
 from airflow_provider_clever.storage.destination_url import destination_url
+from airflow_provider_clever.table.cursors import Cursor
 from airflow_provider_clever.table.iceberg.catalogs import embedded_catalog, open_catalog
 from airflow_provider_clever.table.iceberg.columns import PROPERTIES, partition_spec, sort_order, table_schema
 from tests.lake.builders import DISTRICT, SCHOOL
@@ -189,7 +190,7 @@ def test_a_table_that_was_rolled_back_is_made_again(local: Store) -> None:
         (),
         (SetSnapshotRefUpdate(snapshot_id=first.snapshot_id, ref_name="main", type="branch"),),
     )
-    assert table.cursors(None) == {}
+    assert table.cursors(None) == {DISTRICT: Cursor(), TWIN: Cursor()}
     bring_up_to_date(local, table)
     _same_in_every_engine(local)
 

@@ -1,15 +1,22 @@
 """What is forgotten is in no file of the Iceberg warehouse any more, not even as the bound of a column."""
 
+import json
 import re
+import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.avro.file import AvroFile
 from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.table.update import SetSnapshotRefUpdate
 
 from airflow_provider_clever.forget.requests import Forgetting
+from airflow_provider_clever.hooks.destinations import open_destination
+from airflow_provider_clever.hooks.tables import open_registered
+from airflow_provider_clever.table.registry import register
 from tests.lake.builders import DISTRICT
 from tests.lake.emulators import Store
 from tests.table.iceberg_lakes import bring_up_to_date, embedded, folder, in_catalog, landed, read
@@ -22,6 +29,13 @@ TWIN = f"{DISTRICT[:16]}99999999"
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEVER_FORGET_SECRET", "a made-up key that is long enough to be one")
+
+
+def forgetting(store: Store) -> Forgetting:
+    """As the command and the operator forget: they can open the tables that are registered."""
+    place = open_destination(f"file://{store.root}")
+    opener = partial(open_registered, place)
+    return Forgetting(place.objects, DISTRICT, longest_task_hours=0, open_table=opener)
 
 
 def fill(store: Store) -> None:
@@ -80,10 +94,9 @@ def test_a_student_is_gone_from_every_file_once_the_past_is_forgotten(local: Sto
     bring_up_to_date(local, table)
     orphan = folder(local) / "data" / f"{DISTRICT}-2026-04-{'0' * 32}.parquet"
     orphan.write_bytes(next(folder(local).rglob(f"{DISTRICT}-2026-04-*.parquet")).read_bytes())
-    Forgetting(at(local), DISTRICT, longest_task_hours=0).students([WANTED])
-    bring_up_to_date(local, table)
-    assert mentions(local) == {".parquet"}
-    assert table.forget_past(DISTRICT) == []
+    receipt = forgetting(local).students([WANTED])
+    assert (receipt.state, receipt.unreached) == ("final", ())
+    assert "table:embedded/iceberg/clever.attendance/2026-04" in receipt.touched
     assert mentions(local) == set()
     assert read("pyiceberg", local) == [landed(local)]
     assert len(in_catalog(local).metadata.snapshots) == 1
@@ -95,9 +108,7 @@ def test_a_district_is_gone_and_another_one_whose_id_begins_alike_is_not(local: 
     fill(local)
     table = embedded(local)
     bring_up_to_date(local, table)
-    Forgetting(at(local), DISTRICT, longest_task_hours=0).district()
-    bring_up_to_date(local, table)
-    assert table.forget_past(DISTRICT) == []
+    assert forgetting(local).district().unreached == ()
     assert [path.name for path, text in texts(local) if re.search(DISTRICT, f"{path.name}{text}")] == []
     assert read("pyiceberg", local) == [landed(local)]
     assert len(landed(local)) == 1
@@ -112,12 +123,59 @@ def test_what_a_tag_keeps_is_said(local: Store) -> None:
     assert head is not None
     with found.manage_snapshots() as change:
         change.create_tag(head.snapshot_id, "audit")
-    Forgetting(at(local), DISTRICT, longest_task_hours=0).students([WANTED])
-    bring_up_to_date(local, table)
-    (said,) = table.forget_past(DISTRICT)
-    assert "branches or tags" in said
-    assert "audit" in said
-    assert WANTED not in said
+    receipt = forgetting(local).students([WANTED])
+    (said,) = receipt.unreached
+    assert "branches or tags" in said.what
+    assert "audit" in said.what
+    assert not receipt.is_complete
+
+
+def test_days_that_are_forgotten_for_their_age_are_gone_from_every_file(local: Store) -> None:
+    land(local, "2024-04-01", [WANTED])
+    land(local, "2024-04-02", [OTHER])
+    bring_up_to_date(local, embedded(local))
+    assert forgetting(local).days("2024-04-02").unreached == ()
+    assert mentions(local) == set()
+    assert read("pyiceberg", local) == [landed(local)]
+
+
+def test_a_table_that_was_removed_is_not_made_again_for_what_is_forgotten(local: Store) -> None:
+    fill(local)
+    bring_up_to_date(local, embedded(local))
+    shutil.rmtree(folder(local).parent)
+    assert forgetting(local).students([WANTED]).unreached == ()
+    assert not folder(local).parent.exists()
+
+
+def test_a_table_that_was_set_back_holds_nobody_who_is_forgotten(local: Store) -> None:
+    fill(local)
+    bring_up_to_date(local, embedded(local))
+    land(local, "2026-04-03", [OTHER])
+    bring_up_to_date(local, embedded(local))
+    found = in_catalog(local)
+    first, _ = found.history()
+    back = SetSnapshotRefUpdate(snapshot_id=first.snapshot_id, ref_name="main", type="branch")
+    found.catalog.commit_table(found, (), (back,))
+    assert forgetting(local).students([WANTED]).unreached == ()
+    assert mentions(local) == set()
+    assert read("pyiceberg", local) == [landed(local)]
+
+
+def test_a_catalog_that_cannot_be_reached_makes_the_receipt_incomplete(
+    local: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(local)
+    settings = {"conn_type": "iceberg", "host": "http://127.0.0.1:1", "password": "a-made-up-token"}
+    register(at(local), DISTRICT, {"kind": "iceberg", "catalog": "far_away", "table": "clever.attendance"})
+    for number, defined in enumerate((None, settings)):
+        if defined:
+            monkeypatch.setenv("AIRFLOW_CONN_FAR_AWAY", json.dumps(defined))
+        receipt = forgetting(local).students([WANTED])
+        (left,) = receipt.unreached
+        assert not receipt.is_complete
+        assert left.names == ("table:far_away/iceberg/clever.attendance",)
+        assert ("no Airflow connection far_away", "cannot be reached")[number] in left.what
+        assert "a-made-up" not in str(receipt.to_json())
 
 
 def test_a_table_that_was_never_made_has_nothing_to_forget(local: Store) -> None:

@@ -188,13 +188,11 @@ def _prepared(
 
 
 def _cursors(table: PyIcebergTable) -> dict[str, Cursor]:
+    """What the months of each district were made of; nothing is known of a table that was set back."""
+    found = {key.removeprefix(_CURSOR): text for key, text in table.properties.items() if key.startswith(_CURSOR)}
     if is_rolled_back(table):
-        return {}
-    return {
-        key.removeprefix(_CURSOR): Cursor.from_json(text)
-        for key, text in table.properties.items()
-        if key.startswith(_CURSOR)
-    }
+        return dict.fromkeys(found, Cursor())
+    return {district_id: Cursor.from_json(text) for district_id, text in found.items()}
 
 
 def _json_of(cursor: Cursor | None) -> str | None:
