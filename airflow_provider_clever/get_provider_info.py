@@ -94,9 +94,10 @@ _EXTRA_FIELDS: dict[str, Any] = {
     },
     "budget_share": {
         "label": "Budget share",
-        "description": "Part of the token's requests that attendance pulls may use, 0 to 1. The rest is for "
-        "everything else you run on this token, such as a roster sync.",
-        "schema": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0.8},
+        "description": "Part of the token's requests that attendance pulls may use: above 0, at most 1, so 0.8 for 80 "
+        "percent. The rest is for everything else you run on this token, such as a roster sync.",
+        # No maximum: the form would make 1, the whole budget, of an 80 and say nothing. The Test button refuses it.
+        "schema": {"type": ["number", "null"], "minimum": 0, "default": 0.8},
     },
     "forget_secret": {
         "label": "Key of what is forgotten",

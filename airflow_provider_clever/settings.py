@@ -72,7 +72,7 @@ class CleverSettings:
                 "district_id: not a Clever id; give the 24 characters that Clever's dashboard shows for the district"
             )
         if not 0 < self.budget_share <= 1:
-            problems.append("extra field budget_share: must be above 0 and at most 1, such as 0.8")
+            problems.append("extra field budget_share: must be above 0 and at most 1; write 80 percent as 0.8")
         if problems:
             raise CleverSettingsError("The Clever connection cannot be used. " + "; ".join(problems) + ".")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_clever.forget.receipts import ForgetReceipt, Unreached
     from airflow_provider_clever.forget.requests import Forgetting, Preview
     from airflow_provider_clever.hooks.destinations import OpenDestination
+    from airflow_provider_clever.storage.objects import Objects
 
 HELP: Final = "remove students, old days or a whole district; exit code 3: one more run is needed later"
 
@@ -33,7 +34,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--students", metavar="FILE", help="students: one id a line in a file, or - (default) on standard input"
     )
     what.add_argument("--older-than", type=_years, metavar="YEARS", help="days that are older, such as 3y")
-    what.add_argument("--finish", action="store_true", help="sweep again for all that is pending")
+    parser.add_argument(
+        "--finish",
+        action="store_true",
+        help="sweep again for all that is pending; with --students also inside of texts, where hashes find nothing",
+    )
     parser.add_argument("--lift", action="store_true", help="let the district, or the students, land again")
     parser.add_argument("--dry-run", action="store_true", help="only show what would go")
     parser.add_argument("--yes", action="store_true", help="do not ask; for machines")
@@ -53,6 +58,7 @@ def run(options: Namespace) -> ExitCode:
     from airflow_provider_clever.cli.connections import forget_secret_of
     from airflow_provider_clever.cli.destinations import chosen_districts, opened
 
+    _check(options)
     place = opened(options.destination, single_writer=False)
     asked = [options.district] if options.district else None
     districts = chosen_districts(place.objects, options.destination, asked)
@@ -60,6 +66,8 @@ def run(options: Namespace) -> ExitCode:
     student_ids = _student_ids(options, is_district=is_district)
     secret = forget_secret_of(options.conn_id)
     forgettings = [_forgetting(place, district_id, secret, options.longest_task_hours) for district_id in districts]
+    if options.finish:
+        _check_that_they_are_pending(place.objects, districts, secret, student_ids)
     if options.lift:
         return _lift(forgettings, student_ids)
     if options.dry_run:
@@ -70,6 +78,29 @@ def run(options: Namespace) -> ExitCode:
         receipt for one in forgettings for receipt in _forget(one, options, student_ids, is_district=is_district)
     ]
     return _show(receipts, as_json=options.json)
+
+
+def _check(options: Namespace) -> None:
+    from airflow_provider_clever.exceptions import CleverSettingsError
+
+    if options.finish and (options.lift or options.dry_run or options.older_than):
+        raise CleverSettingsError(
+            "--finish goes on with what is pending, so of the others only --students goes with it."
+        )
+
+
+def _check_that_they_are_pending(
+    objects: "Objects", districts: Sequence[str], secret: str | None, student_ids: Sequence[str]
+) -> None:
+    from airflow_provider_clever.exceptions import CleverSettingsError
+    from airflow_provider_clever.forget.student_lists import pending_among
+
+    unknown = {*student_ids}.difference(*(pending_among(objects, one, secret, student_ids) for one in districts))
+    if unknown:
+        raise CleverSettingsError(
+            f"{len(unknown)} of these {len(student_ids)} students are not pending here. Give the list with which they "
+            "were forgotten and the key of that time; or none, and hashes alone are looked for."
+        )
 
 
 def _forgetting(
@@ -94,7 +125,7 @@ def _forget(
     one: "Forgetting", options: Namespace, student_ids: Sequence[str], *, is_district: bool
 ) -> "list[ForgetReceipt]":
     if options.finish:
-        return one.go_on()
+        return one.go_on(student_ids)
     if is_district:
         return [one.district()]
     if options.older_than:
@@ -106,7 +137,7 @@ def _student_ids(options: Namespace, *, is_district: bool) -> list[str]:
     from airflow_provider_clever.exceptions import CleverSettingsError
     from airflow_provider_clever.forget.student_lists import student_ids_in
 
-    if options.older_than or options.finish:
+    if options.older_than or (options.finish and not options.students):
         return []
     if is_district:
         if _something_is_piped_in():

@@ -51,7 +51,9 @@ def run(options: Namespace) -> ExitCode:
             views.append(district_view(objects, row.district, now))
         except CleverError as error:
             problems.append(str(error))
-    html = Page(LinksInFile(), now).report(options.destination, rows, views, problems=problems, left_out=left_out)
+    html = Page(LinksInFile({view.district_id for view in views}), now).report(
+        options.destination, rows, views, problems=problems, left_out=left_out
+    )
     try:
         Path(options.output).write_text(html, encoding="utf-8")
     except OSError as error:

@@ -147,14 +147,18 @@ class Forgetting:
         # No task lands days that Clever has forgotten, so there is nothing to wait for.
         return self._ask(f"before-{before}", replace(request, final_after=request.asked_at))
 
-    def go_on(self) -> list[ForgetReceipt]:
+    def go_on(self, student_ids: Collection[str] = ()) -> list[ForgetReceipt]:
         """Sweep again for each pending request; it is final then, if its time has come.
 
+        :param student_ids: students among those of pending requests. The hashes, which are all that was kept of them,
+            find whole ids alone; the ids themselves are also found inside of other texts. Default: none are at hand.
         :raises CleverSettingsError: there is no key, or another one, and students are among them.
         :raises CleverLandingError: the destination cannot be read or written.
         """
         pending = read_forgotten(self._objects, self.district_id).pending
-        return [self._sweep(id_, one, ()) for id_, one in sorted(pending.items())]
+        named = {self._needed_key().student(student): student for student in student_ids}
+        at_hand = {id_: [named[hash_] for hash_ in one.students if hash_ in named] for id_, one in pending.items()}
+        return [self._sweep(id_, one, at_hand[id_]) for id_, one in sorted(pending.items())]
 
     def lift_district(self) -> bool:
         """Let the district be pulled again; what was removed stays removed. False: it was not forgotten."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
@@ -19,8 +19,9 @@ from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake.answers import Word
 from airflow_provider_clever.lake.giving_answers import give_answer
 from airflow_provider_clever.lake.idempotency_key import TaskInstanceName
-from airflow_provider_clever.plugins.addresses import place_of
+from airflow_provider_clever.plugins.addresses import origin, place_of
 from airflow_provider_clever.plugins.discovery import districts_of_configuration, districts_of_dags, open_objects, shown
+from airflow_provider_clever.plugins.same_origin import is_same_origin
 from airflow_provider_clever.plugins.waiting import within
 from airflow_provider_clever.syncs import moment_text
 from airflow_provider_clever.ui.render import Page
@@ -175,10 +176,13 @@ def _answer(
 
 
 def _check_that_it_was_sent_from_here(request: Request) -> None:
-    """Refuse a form of another site: the browser sends the user's cookie along with it."""
-    origin = request.headers.get("origin")
-    if not origin or urlsplit(origin).netloc != request.headers.get("host"):
-        raise HTTPException(403, "This form was not sent from Airflow's own pages.")
+    """Refuse a form of another site."""
+    if not is_same_origin(request.headers, origin()):
+        raise HTTPException(
+            403,
+            "This form was not sent from Airflow's own pages. If a proxy stands before Airflow, set [api] base_url to "
+            "the address that people use.",
+        )
 
 
 def _could_not_read(request: Request, error: Exception) -> Response:

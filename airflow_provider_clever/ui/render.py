@@ -1,7 +1,7 @@
 """Views as HTML: one renderer for the page in Airflow and for the file that ``clever-attendance report`` writes."""
 
 from calendar import Calendar, day_name
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -48,12 +48,19 @@ class Links(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class LinksInFile:
-    """The links of a file: to its own sections alone."""
+    """The links of a file: to its own sections alone.
+
+    :param sections: the ids of the districts that have one.
+    """
+
+    sections: Collection[str] = ()
 
     def district(self, of: DistrictRow | DistrictView) -> str:
-        """Give the district's section."""
-        return f"#district-{of.district.district_id}"
+        """Give the district's section, if it has one."""
+        district_id = of.district.district_id
+        return f"#district-{district_id}" if district_id in self.sections else ""
 
     def overview(self, *_: object) -> str:
         """Give none."""

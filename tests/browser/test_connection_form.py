@@ -99,3 +99,12 @@ def test_a_wrong_secret_is_told_in_words(connections: Page, sandbox: Sandbox) ->
     said = what_test_says(connections, "clever_wrong")
     assert "Clever refuses the client id and secret" in said
     assert secret not in said
+
+
+def test_a_budget_share_in_percent_is_not_made_the_whole_budget_but_told_in_words(
+    connections: Page, sandbox: Sandbox
+) -> None:
+    fields = fields_for(sandbox, sandbox.client_secret, sandbox.url.rpartition(":")[2])
+    fields["Extra Fields"]["Budget share"] = "80"
+    add_connection(connections, "clever_percent", fields)
+    assert "write 80 percent as 0.8" in what_test_says(connections, "clever_percent")

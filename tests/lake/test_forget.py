@@ -15,7 +15,7 @@ from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.forget.receipts import read_receipt
 from airflow_provider_clever.forget.requests import Forgetting
-from airflow_provider_clever.forget.student_lists import student_ids_in
+from airflow_provider_clever.forget.student_lists import pending_among, student_ids_in
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.forgotten import read_forgotten
 from airflow_provider_clever.lake.formats import FORMATS
@@ -103,7 +103,7 @@ def test_nothing_of_a_forgotten_student_is_left_in_any_object(any_store: Store, 
 
 def test_nothing_that_runs_write_counts_as_a_stranger(memory: Store) -> None:
     lake = fill(memory.below("whole"))
-    for name in ("coverage.json", "status.json", "answers.json", "partitions/2026-04.json.gz"):
+    for name in ("coverage.json", "status.json", "answers.json", "alerts.json", "partitions/2026-04.json.gz"):
         lake.objects.write(layout.our_path(DISTRICT, name), b"{}", ABSENT)
     assert forgetting(lake).students([WANTED]).unreached == ()
 
@@ -184,6 +184,17 @@ def test_a_request_is_pending_until_a_sweep_after_the_longest_task(disk_or_s3: S
     assert len(receipt.sweeps) == 3
     assert holding(lake.objects, WANTED) == []
     assert later.go_on() == []
+
+
+def test_the_later_sweep_finds_ids_inside_of_texts_if_it_is_given_them_again(memory: Store) -> None:
+    lake = fill(memory.below("texts"))
+    forgetting(lake).students([WANTED])
+    late = {"student_id": None, "school_id": SCHOOL, "note": f"beside:{WANTED}."}
+    lake.quarantine([RejectedRow("made up", 1, 1, json.dumps(late))], today=TODAY)
+    later = forgetting(lake, clock=lambda: datetime(2099, 1, 1, tzinfo=UTC))
+    assert pending_among(lake.objects, DISTRICT, SECRET, [WANTED, OTHER]) == {WANTED}
+    (receipt,) = later.go_on([WANTED, OTHER])
+    assert (receipt.state, holding(lake.objects, WANTED)) == ("final", [])
 
 
 def test_older_versions_refuse_a_lake_that_has_forgotten(memory: Store) -> None:

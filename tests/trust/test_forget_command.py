@@ -50,6 +50,16 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
+def test_finish_goes_on_with_the_same_students_and_refuses_others_and_other_choices(lake: Path, run: Any) -> None:
+    run(lake, "--yes", typed=f"{WANTED}\n")
+    code, _, err = run(lake, "--finish", "--students", "-", typed=f"{WANTED}\n{OTHER}\n")
+    assert (code, "1 of these 2 students are not pending here" in err) == (2, True)
+    assert run(lake, "--finish", "--students", "-", typed=f"{WANTED}\n")[0] == 3
+    for other in ("--lift", "--dry-run", "--older-than=3y"):
+        code, _, err = run(lake, "--finish", other)
+        assert (code, "only --students goes with it" in err) == (2, True)
+
+
 def students_in(lake: Path) -> set[str]:
     import duckdb
 

@@ -144,3 +144,11 @@ def test_settings_are_values() -> None:
     assert pickle.loads(pickle.dumps(settings)) == settings
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.token = "other"  # type: ignore[misc]  # that it is refused is the point
+
+
+@pytest.mark.parametrize("share", [80, "80", "80%", 1.01, 0, -0.5, "nan", "inf"])
+def test_a_budget_share_in_percent_is_refused_with_the_way_to_write_it(share: object) -> None:
+    with pytest.raises(
+        CleverSettingsError, match=r"budget_share: must be above 0 and at most 1; write 80 percent as 0\.8"
+    ):
+        CleverSettings.from_connection(Fields(extra_dejson={"budget_share": share}))

@@ -1,6 +1,7 @@
 """Districts at a glance, and what a person is told of those that cannot be shown."""
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
+from airflow_provider_clever.cli.main import main
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.forget.requests import Forgetting
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.forgotten import ForgottenDistrictError, forgotten_path
+from airflow_provider_clever.ledger.coverage_store import Listing, record_coverage
 from airflow_provider_clever.ledger.status_file import DistrictStatus, read_status, status_path, write_status
 from airflow_provider_clever.plugins.waiting import AT_ONCE, within
 from airflow_provider_clever.storage.objects import Objects
@@ -112,3 +115,18 @@ def test_a_destination_that_is_refused_for_its_key_is_not_shown_with_it() -> Non
     (row,) = Glance([district], lambda place: open_destination(place).objects, NOW).read()
     assert row.is_unreadable
     assert "made-up-key" not in f"{row.title} {row.subtitle} {row.problem}"
+
+
+def test_a_report_links_to_the_districts_that_have_a_calendar_in_it_and_to_no_others(tmp_path: Path) -> None:
+    places = {id_: objects_in(tmp_path) for id_ in (DISTRICT, OTHER)}
+    for district_id, objects in places.items():
+        write_status(objects, status(district_id))
+    record_coverage(places[DISTRICT], DISTRICT, Listing(today=NOW.date(), schools={"5f0c0b000000000000000001": "Elm"}))
+    file = tmp_path / "report.html"
+    main(
+        ["report", str(tmp_path), "-o", str(file), "--district", DISTRICT, "--district", OTHER, "--today", "2026-05-01"]
+    )
+    html = file.read_text()
+    links, sections = re.findall(r'href="#([^"]+)"', html), re.findall(r' id="(district-[^"]+)"', html)
+    assert [one for one in links if one.startswith("district-")] == sections == [f"district-{DISTRICT}"]
+    assert OTHER in html
