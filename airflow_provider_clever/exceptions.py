@@ -125,3 +125,7 @@ class CleverPartitionError(CleverLandingError):
 
 class CleverStoppedError(CleverError):
     """Nothing to fix: the task was told to stop half-way. What had landed is intact; the next try goes on."""
+
+
+class CleverAlertError(CleverError):
+    """Correct the notifier or its connection: people could not be told of a district. It is tried again."""

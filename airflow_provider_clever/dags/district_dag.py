@@ -2,21 +2,37 @@
 
 import hashlib
 import re
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from datetime import time
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
+from airflow_provider_clever.alerts.expectation import time_of_day
 from airflow_provider_clever.attendance.values import CleverId, Text
 from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.dates import Weekday, zone_named
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks import arguments
+from airflow_provider_clever.hooks.notifiers import notifiers_of
 from airflow_provider_clever.operators.attendance import LONGEST_SPAN_DAYS, MOST_CONCURRENCY
 from airflow_provider_clever.storage.destination_url import check_before_rendering
 from airflow_provider_clever.windows import LONGEST_LOOKBACK_DAYS
 
 LONGEST_WAIT_HOURS: Final = 7 * 24
 """A run that waits delays the next one, and everything that is due with it."""
+
+_LONGEST_DAG_ID: Final = 250
+"""Airflow's own limit."""
 
 _NIGHT: Final = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 
@@ -66,6 +82,21 @@ def _id(text: str) -> str:
     return text
 
 
+def _time(given: object) -> time | None:
+    return None if given is None else time_of_day(given)
+
+
+def _notifiers(given: object, info: ValidationInfo) -> tuple[Any, ...]:
+    try:
+        return notifiers_of(given, info.data.get("notifiers"))
+    except CleverSettingsError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+
+
+EXPECTED_BY: Final = "_expected_by"
+"""The end of the id of the DAG that tells whether a district is in by a time of day."""
+
+
 def dag_id_of(district_id: object, dag_id: object) -> str:
     """Give the id of a district's DAG: the one that was given, else one that follows from the district's."""
     return str(dag_id or f"clever_attendance_{district_id}")
@@ -103,6 +134,11 @@ class DistrictDag(BaseModel):
     :param most_missing_percent_of_run: the same for all schools of a pulling task together, in percent. Default 5.
     :param most_missing_students: rows of this many students may be absent, whatever share they are. Default 2.
     :param confirm_seconds: seconds to wait before a doubtful school is walked again. Default 10.
+    :param on_problem: who is told of problems, once for each cause, and that they are over: one of Airflow's notifiers
+        or a list, each an object, a name from ``notifiers``, an import path, or ``notifier`` (a path) and ``kwargs``.
+    :param notifiers: what those names stand for.
+    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the school day before is to be in;
+        needs ``on_problem``. Then the district has a second DAG, which looks at that time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -111,7 +147,7 @@ class DistrictDag(BaseModel):
     single_writer: bool = False  # before the destination, whose check depends on it
     destination: Annotated[Text, AfterValidator(_place)]
     name: Annotated[str, StringConstraints(max_length=200), AfterValidator(_name)] = ""
-    dag_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]*$", max_length=250)] = ""
+    dag_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]*$", max_length=_LONGEST_DAG_ID)] = ""
     clever_conn_id: Annotated[str, AfterValidator(_id)] = "clever_default"
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     schedule: Annotated[str, AfterValidator(_schedule)] = ""
@@ -132,6 +168,28 @@ class DistrictDag(BaseModel):
     most_missing_percent_of_run: Annotated[float, Field(ge=0, le=100, strict=False)] = 5.0
     most_missing_students: Annotated[int, Field(ge=0)] = 2
     confirm_seconds: Annotated[float, Field(ge=0, le=3600, strict=False)] = 10.0
+
+    notifiers: Mapping[str, Any] = Field(default_factory=dict)  # before on_problem, which looks names up in it
+    on_problem: Annotated[tuple[Any, ...], BeforeValidator(_notifiers)] = ()
+    expected_by: Annotated[time | None, BeforeValidator(_time)] = None
+
+    @model_validator(mode="after")
+    def _people_are_told(self) -> Self:
+        if self.expected_by is not None and not self.on_problem:
+            raise ValueError("expected_by needs on_problem: else nobody would be told")
+        if self.expected_by is not None and len(self.id_of_alert_dag) > _LONGEST_DAG_ID:
+            raise ValueError(f"dag_id: with expected_by it may have {_LONGEST_DAG_ID - len(EXPECTED_BY)} characters")
+        return self
+
+    @property
+    def id_of_alert_dag(self) -> str:
+        """The id of the DAG that looks at ``expected_by``."""
+        return f"{self.id_of_dag}{EXPECTED_BY}"
+
+    @property
+    def dag_ids(self) -> tuple[str, ...]:
+        """The ids of its DAGs."""
+        return (self.id_of_dag, self.id_of_alert_dag) if self.expected_by is not None else (self.id_of_dag,)
 
     @property
     def id_of_dag(self) -> str:

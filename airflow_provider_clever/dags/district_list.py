@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from airflow_provider_clever.dags.district_dag import DistrictDag, dag_id_of
+from airflow_provider_clever.dags.district_dag import EXPECTED_BY, DistrictDag, dag_id_of
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 
@@ -65,11 +65,12 @@ class DistrictList:
     def of_dag(self, dag_id: str) -> DistrictDag | None:
         """Check the district of one DAG, and no other: of 2,000 districts, a task is about one.
 
-        :param dag_id: the DAG's id.
+        :param dag_id: the DAG's id, or that of the district's DAG that looks at ``expected_by``.
         :raises CleverSettingsError: that district is wrong, or stands in the list twice.
         """
-        found = [(number, given) for number, given in self._numbered if self._dag_id(given) == dag_id]
-        return next(iter(_checked(found, self._defaults)), None)
+        wanted = {dag_id, dag_id.removesuffix(EXPECTED_BY)}
+        found = [(number, given) for number, given in self._numbered if self._dag_id(given) in wanted]
+        return next((one for one in _checked(found, self._defaults) if dag_id in one.dag_ids), None)
 
     def _dag_id(self, given: object) -> str | None:
         if not isinstance(given, Mapping):
@@ -114,7 +115,8 @@ def _read_file(path: Path) -> tuple[object, object]:
 
 def _checked(numbered: Iterable[tuple[int, object]], defaults: Mapping[str, Any]) -> list[DistrictDag]:
     problems: list[str] = []
-    settings: dict[str, DistrictDag] = {}
+    settings: list[DistrictDag] = []
+    taken: set[str] = set()
     for number, given in numbered:
         if not isinstance(given, Mapping):
             problems.append(f"district {number}: must be keys and values, such as `district_id: 65e0…`")
@@ -125,8 +127,9 @@ def _checked(numbered: Iterable[tuple[int, object]], defaults: Mapping[str, Any]
             found = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False))
             problems += [f"district {number}: {text}" for text in found]
         else:
-            problems += [f"district {number}: {one.id_of_dag} stands in the list already"] * (one.id_of_dag in settings)
-            settings[one.id_of_dag] = one
+            problems += [f"district {number}: {id_} stands in the list already" for id_ in one.dag_ids if id_ in taken]
+            taken.update(one.dag_ids)
+            settings.append(one)
     if problems:
         raise CleverSettingsError("The list of districts cannot be used. " + "; ".join(problems) + ".")
-    return list(settings.values())
+    return settings

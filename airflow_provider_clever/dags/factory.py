@@ -12,6 +12,7 @@ from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.dags.district_dag import DistrictDag
 from airflow_provider_clever.dags.district_list import DistrictList
 from airflow_provider_clever.dags.run_params import answer_params, range_params
+from airflow_provider_clever.operators.alert import CleverAttendanceAlertOperator
 from airflow_provider_clever.operators.announcement import CleverAttendanceAnnounceOperator
 from airflow_provider_clever.operators.attendance import CleverAttendanceOperator
 from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageOperator
@@ -39,6 +40,7 @@ _TASK_DOCS: Final = {
     "pull": "Pulls these schools and days, and lands them. *Receipt* leads to what became of each school.",
     "record": "Records what is covered, and judges the run: red says what is missing, and what to do.",
     "announce": "Announces, whatever became of the pulls, which days they changed: DAGs that wait for it are started.",
+    "tell": "Looks at the destination and tells people what is new. It fails if they could not be told.",
 }
 
 _DOC: Final = """\
@@ -51,12 +53,20 @@ To pull certain days, trigger the DAG with both dates, or backfill it (the last 
 """
 
 
+_ALERT_DOC: Final = """\
+Tells people if attendance of district `{district_id}` is not in at `{destination}` by {by:%H:%M}, or about to be lost.
+
+It asks Clever nothing. If `{dag_id}` is paused for a while, pause this one, too.
+"""
+
+
 def attendance_dags(
     districts: str | Path | Sequence[Mapping[str, Any]], *, defaults: Mapping[str, Any] | None = None
 ) -> dict[str, DAG]:
-    """Give one DAG per district, by DAG id: ``globals().update(attendance_dags(...))`` in a DAG file.
+    """Give a DAG for each district, by DAG id: ``globals().update(attendance_dags(...))`` in a DAG file.
 
     Each: (wait for the sync) -> plan -> pull, mapped -> record. They are scheduled, backfilled and paused one by one.
+    A district with ``expected_by`` has a second one, which tells people if the district is not in by then.
 
     Where Airflow parses the file to run a task, the result holds that task's DAG alone, so that a task starts as fast
     with 2,000 districts as with one. Any other DAG is made when it is looked up by its id.
@@ -69,7 +79,7 @@ def attendance_dags(
     listed = DistrictList(districts, defaults)
     wanted = get_parsing_context().dag_id
     if wanted is None:
-        return {dag.dag_id: dag for dag in map(_dag, listed.all())}
+        return {dag_id: _dag(one, dag_id) for one in listed.all() for dag_id in one.dag_ids}
     dags = _DagsOnDemand(listed)
     dags.make(wanted)
     return dags
@@ -85,7 +95,7 @@ class _DagsOnDemand(dict[str, DAG]):
     def make(self, dag_id: str) -> None:
         """Make a DAG, if its district is in the list."""
         if (settings := self._listed.of_dag(dag_id)) is not None:
-            self[dag_id] = _dag(settings)
+            self[dag_id] = _dag(settings, dag_id)
 
     def __missing__(self, dag_id: str) -> DAG:
         self.make(dag_id)
@@ -94,8 +104,42 @@ class _DagsOnDemand(dict[str, DAG]):
         return self[dag_id]
 
 
-def _dag(settings: DistrictDag) -> DAG:
-    ledger: dict[str, Any] = {
+def _dag(settings: DistrictDag, dag_id: str) -> DAG:
+    return _alert_dag(settings) if dag_id == settings.id_of_alert_dag else _district_dag(settings)
+
+
+def _alert_dag(settings: DistrictDag) -> DAG:
+    """A DAG of its own, because the district's may hang, wait or never have begun when the time has come."""
+    by = settings.expected_by
+    if by is None:  # for the type checker: only then a district has this DAG
+        raise AssertionError
+    with DAG(
+        dag_id=settings.id_of_alert_dag,
+        dag_display_name=f"Clever attendance: is {settings.name or settings.district_id} in by {by:%H:%M}?",
+        doc_md=_ALERT_DOC.format(
+            district_id=settings.district_id, destination=settings.destination, dag_id=settings.id_of_dag, by=by
+        ),
+        schedule=CronTriggerTimetable(f"{by.minute} {by.hour} * * *", timezone=settings.timezone),
+        start_date=_long_ago(settings),
+        catchup=False,
+        max_active_runs=1,
+        default_args=_RETRIES,
+        tags=["clever", "alerts"],
+    ) as dag:
+        CleverAttendanceAlertOperator(task_id="tell", doc_md=_TASK_DOCS["tell"], **_ledger(settings), **_told(settings))
+    return dag
+
+
+def _told(settings: DistrictDag) -> dict[str, Any]:
+    return {
+        "on_problem": settings.on_problem,
+        "expected_by": settings.expected_by,
+        "district_name": settings.name,
+    }
+
+
+def _ledger(settings: DistrictDag) -> dict[str, Any]:
+    return {
         "destination": settings.destination,
         "district_id": settings.district_id,
         "clever_conn_id": settings.clever_conn_id,
@@ -103,6 +147,15 @@ def _dag(settings: DistrictDag) -> DAG:
         "timezone": settings.timezone,
         "single_writer": settings.single_writer,
     }
+
+
+def _long_ago(settings: DistrictDag) -> pendulum.DateTime:
+    """Nothing older can be backfilled; without catchup it starts nothing."""
+    return pendulum.datetime(2020, 1, 1, tz=settings.timezone)
+
+
+def _district_dag(settings: DistrictDag) -> DAG:
+    ledger = _ledger(settings)
     with DAG(
         dag_id=settings.id_of_dag,
         dag_display_name=f"Clever attendance: {settings.name or settings.district_id}",
@@ -112,8 +165,7 @@ def _dag(settings: DistrictDag) -> DAG:
         # A trigger timetable: the run of a day is named after that day, and its data interval is that instant, so a
         # backfill run asks for one day. A data-interval timetable at 03:17 would touch two.
         schedule=CronTriggerTimetable(settings.cron(), timezone=settings.timezone),
-        # Long ago, because nothing older can be backfilled; without catchup it starts nothing.
-        start_date=pendulum.datetime(2020, 1, 1, tz=settings.timezone),
+        start_date=_long_ago(settings),
         catchup=False,
         max_active_runs=1,
         default_args=_RETRIES,
@@ -152,7 +204,9 @@ def _dag(settings: DistrictDag) -> DAG:
             map_index_template=_TASK_NAME,
             **({"pool": settings.pool} if settings.pool else {}),
         ).expand_kwargs(plan.output)
-        pull >> CleverAttendanceCoverageOperator(task_id="record", doc_md=_TASK_DOCS["record"], **ledger)
+        pull >> CleverAttendanceCoverageOperator(
+            task_id="record", doc_md=_TASK_DOCS["record"], **ledger, **_told(settings)
+        )
         # Beside the recording task, not after it: a run is judged by its last tasks.
         pull >> CleverAttendanceAnnounceOperator(
             task_id="announce",

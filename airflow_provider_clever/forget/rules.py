@@ -31,8 +31,8 @@ _FOLDERS: Final[dict[str, ObjectKind]] = {
 }
 _FILES: Final = frozenset(
     {
-        *("destination.json", "coverage.json", "status.json", "answers.json", "forgotten.json.gz"),
-        *("months.json", "tables.json"),
+        *("destination.json", "coverage.json", "status.json", "answers.json", "alerts.json"),
+        *("forgotten.json.gz", "months.json", "tables.json"),
     }
 )
 _KEPT: Final = (["destination.json"], ["forgotten.json.gz"], ["tables.json"])

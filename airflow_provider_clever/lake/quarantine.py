@@ -62,3 +62,20 @@ def _add(objects: Objects, path: str, entries: Entries) -> int:
 
     objects.update(path, joined)
     return len(new)
+
+
+def first_seen_dates(objects: Objects, district_id: str) -> list[str]:
+    """The date, ``YYYY-MM-DD``, on which each row in quarantine was first seen; a damaged object has none.
+
+    :raises CleverLandingError: the destination cannot be read.
+    """
+
+    def read(path: str) -> list[str]:
+        found = objects.read(path)
+        try:
+            return [str(entry.get("first_seen", "")) for entry in read_gzipped_json(found[0]).values()] if found else []
+        except (ValueError, AttributeError):
+            return []  # adding to it raises
+
+    paths = objects.names(layout.our_path(district_id, "quarantine"))
+    return [seen for dates in in_order(read, paths) for seen in dates]

@@ -7,6 +7,8 @@ from datetime import date, tzinfo
 from airflow_provider_clever.attendance.absence import list_in_doubt
 from airflow_provider_clever.dates import zone_name
 from airflow_provider_clever.lake.forgotten import refuse_forgotten
+from airflow_provider_clever.lake.receipts import Receipt
+from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import Listing, read_coverage, receipts_at, record_coverage
 from airflow_provider_clever.ledger.reporting import (
     DistrictReport,
@@ -30,11 +32,15 @@ class RecordedRun:
     :param report: how the district stands since.
     :param unpulled: what was planned and was not pulled.
     :param problems: what makes the run a failure, each with the next step.
+    :param coverage: which days are covered since.
+    :param receipts: those that its pulls have left.
     """
 
     report: DistrictReport
     unpulled: tuple[SchoolDays, ...]
     problems: list[str]
+    coverage: Coverage
+    receipts: tuple[Receipt, ...]
 
 
 def record_run(
@@ -80,4 +86,4 @@ def record_run(
     doubted = now_left_out if now_left_out is not None else left_out
     if doubted is not None:
         found.append(list_in_doubt(doubted).rstrip("."))
-    return RecordedRun(report, unpulled, found)
+    return RecordedRun(report, unpulled, found, file.coverage, tuple(left))

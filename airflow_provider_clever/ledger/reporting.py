@@ -163,18 +163,23 @@ def district_report(file: CoverageFile, today: date) -> DistrictReport:
             for school_id, school in sorted(coverage.schools.items())
             if school_id not in shared
         ),
-        withheld=tuple(
-            SchoolDays(
-                school_id,
-                school.name,
-                (DateRange(found.days[0].first, found.days[-1].last),),
-                f"{found.rows:,} of {found.of:,} landed rows did not come back, since {found.since[:10]}",
-            )
-            for school_id, school in sorted(shared.items())
-            if (found := school.open_withheld)
-        ),
+        withheld=withheld_schools(coverage),
         missing=counts.missing - counts.returned,
         quarantined=counts.quarantined,
+    )
+
+
+def withheld_schools(coverage: Coverage) -> tuple[SchoolDays, ...]:
+    """The schools of which landed rows did not come back, and nothing was concluded."""
+    return tuple(
+        SchoolDays(
+            school_id,
+            school.name,
+            (DateRange(found.days[0].first, found.days[-1].last),),
+            f"{found.rows:,} of {found.of:,} landed rows did not come back, since {found.since[:10]}",
+        )
+        for school_id, school in sorted(coverage.shared_schools().items())
+        if (found := school.open_withheld)
     )
 
 

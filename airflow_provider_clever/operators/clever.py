@@ -1,5 +1,6 @@
-"""The operators: list schools, plan, pull, record, announce; make a table of what landed; and forget."""
+"""The operators: list schools, plan, pull, record, announce, alert; make a table of what landed; and forget."""
 
+from airflow_provider_clever.operators.alert import CleverAttendanceAlertOperator
 from airflow_provider_clever.operators.announcement import CleverAttendanceAnnounceOperator
 from airflow_provider_clever.operators.attendance import CleverAttendanceOperator
 from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageOperator
@@ -9,6 +10,7 @@ from airflow_provider_clever.operators.schools import CleverListSchoolsOperator
 from airflow_provider_clever.operators.table import CleverAttendanceTableOperator
 
 __all__ = [
+    "CleverAttendanceAlertOperator",
     "CleverAttendanceAnnounceOperator",
     "CleverAttendanceCoverageOperator",
     "CleverAttendanceForgetOperator",

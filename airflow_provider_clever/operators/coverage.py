@@ -7,19 +7,21 @@ from airflow.sdk import Context, TriggerRule
 
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
 from airflow_provider_clever.hooks import arguments
-from airflow_provider_clever.operators.ledger import LedgerOperator
+from airflow_provider_clever.operators.alerting import AlertingOperator, Telling, ending_log
 from airflow_provider_clever.operators.run_facts import facts_from_context, summaries_of
+from airflow_provider_clever.windows import BACKFILL
 
 if TYPE_CHECKING:
     from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
 
 
-class CleverAttendanceCoverageOperator(LedgerOperator):
+class CleverAttendanceCoverageOperator(AlertingOperator):
     """Records what is covered, and says how the run went: the last task of a district's DAG.
 
     It reads the receipts that the pulls left, and writes the district's ``coverage.json`` and watermark. Then it fails
     if schools were not pulled to the end, if days are about to be lost, or if there was no plan; the message names
-    them. It runs whatever became of the pulls (``trigger_rule="all_done"``), because a DAG run is judged by its last
+    them. Before that it tells the notifiers in ``on_problem`` what is new: once for each cause, and once when it is
+    over. It runs whatever became of the pulls (``trigger_rule="all_done"``), because a DAG run is judged by its last
     task.
 
     Under the XCom key ``summary``, and returned: schools landed, failed, gone and empty, gaps left, the newest day, the
@@ -33,13 +35,17 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
     :param lookback_days: as in the plan. Default 14.
     :param timezone: IANA name of the district's zone. Default: that of the DAG's schedule.
     :param today: the date to go by, ``YYYY-MM-DD``; for trials. Default: the present date in the zone.
+    :param on_problem: who is to be told of problems and that they are over: a notifier of Airflow's, or a list; each an
+        object, an import path, or ``{"notifier": path, "kwargs": {...}}``. Default None: nobody. A notifier that raises
+        fails nothing: the log ends with it, and it is tried again the next time. Backfill runs tell nothing.
+    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the school day before is to be in,
+        as far as a run can tell when it ends; :class:`CleverAttendanceAlertOperator` tells at that time. Default None.
+    :param district_name: how messages call the district. Default: as Clever does.
     :param single_writer: promise that no other task writes to this destination at the same time. Default False.
     """
 
-    lineage_inputs = ("lake",)
-    metrics_of = "record"
     ui_color = "#d5f5e3"
-    argument_rules = LedgerOperator.argument_rules | {"plan_task_id": arguments.text, "pull_task_id": arguments.text}
+    argument_rules = AlertingOperator.argument_rules | {"plan_task_id": arguments.text, "pull_task_id": arguments.text}
 
     def __init__(self, *, plan_task_id: str = "plan", pull_task_id: str = "pull", **kwargs: Any) -> None:
         kwargs.setdefault("trigger_rule", TriggerRule.ALL_DONE)
@@ -48,18 +54,21 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
         self.pull_task_id = pull_task_id
 
     def _run(self, context: Context) -> dict[str, Any]:
-        summary, problems, trouble = self._record(context)
-        self._leave_summary(context, summary)
+        summary, problems, trouble, told = self._record(context)
+        context["ti"].xcom_push("summary", summary)
         if trouble:
             text = f"The list of schools could not be read: {trouble}".rstrip(".")
             if not (problems or trouble.permanent):
-                raise CleverTransportError(text + ".")  # all else is well, and the next try may read it
+                raise CleverTransportError(ending_log([text, *told.untold]))  # the next try may read it
             problems.append(text)
         if problems:
-            raise _RunIncompleteError(". ".join(problems) + ".")
+            raise _RunIncompleteError(ending_log([*problems, *told.untold]))
+        if told.untold:
+            self.log.error("%s What has landed is as it was.", ending_log(told.untold))
         return summary
 
-    def _record(self, context: Context) -> tuple[dict[str, Any], list[str], CleverError | None]:
+    def _record(self, context: Context) -> tuple[dict[str, Any], list[str], CleverError | None, Telling]:
+        from airflow_provider_clever.alerts.telling import Look
         from airflow_provider_clever.ledger.recording import record_run
         from airflow_provider_clever.ledger.reporting import named, standing
 
@@ -67,18 +76,21 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
         ti = context["ti"]
         plan, planned = self._planned(ti)
         pulled = summaries_of(ti, self.pull_task_id)
-        zone = self._zone(facts_from_context(context))
+        facts = facts_from_context(context)
+        zone = self._zone(facts)
+        today = self._today(zone)
         schools, district_id, trouble = self._schools(plan.get("district_id"))
+        is_whole = not plan.get("asked_for", False)
         run = record_run(
             objects,
             district_id,
-            today=self._today(zone),
+            today=today,
             zone=zone,
             rules=self._rules(zone),
             schools=schools,
             planned=planned,
             receipts=[one["receipt"] for one in pulled if one.get("receipt")],
-            is_whole=not plan.get("asked_for", False),
+            is_whole=is_whole,
             left_out=plan.get("left_out"),
         )
         for line in standing(run.report):
@@ -94,7 +106,17 @@ class CleverAttendanceCoverageOperator(LedgerOperator):
                 f"Task {self.plan_task_id} planned {plan['tasks']} pulls, and XCom knows {len(planned)} of them, "
                 "so nothing tells what was not pulled. Clear the run, or trigger another one",
             )
-        return _summary(run.report, planned, pulled, run.unpulled), found, trouble
+        look = Look(
+            coverage=run.coverage,
+            now=self._now(zone, today),
+            zone=zone,
+            expected_by=self.expected_by,
+            receipts=run.receipts,
+            is_whole=is_whole,
+            name=self._known_name,
+        )
+        told = Telling() if facts.run_type == BACKFILL else self._tell(context, objects, look)
+        return _summary(run.report, planned, pulled, run.unpulled), found, trouble, told
 
     def _planned(self, ti: Any) -> "tuple[Mapping[str, Any], list[PlannedPull]]":
         """The plan's summary, empty if there was none; and its pulls.

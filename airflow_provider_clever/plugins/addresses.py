@@ -31,3 +31,9 @@ def receipt_part(path: str) -> str:
     """
     found = _RECEIPT.fullmatch(path)
     return f"receipts/{found[1]}/{found[2]}" if found else ""
+
+
+def origin() -> str:
+    """Give where people reach Airflow, such as ``https://airflow.example``; empty: it does not know (base_url)."""
+    base = urlsplit(conf.get("api", "base_url", fallback="") or "")
+    return f"{base.scheme}://{base.netloc}" if base.scheme in ("http", "https") and base.netloc else ""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_clever.compat import conf
-from airflow_provider_clever.plugins.addresses import page_path, place_of, receipt_part
+from airflow_provider_clever.plugins.addresses import origin, page_path, place_of, receipt_part
 from airflow_provider_clever.storage.consoles import console_link
 from airflow_provider_clever.storage.destination_url import path_as_url
 
@@ -22,6 +22,10 @@ PAGE_TAG: Final = "clever"
 """The page looks into DAGs that carry this tag; those of the factory do."""
 PAGE_OPERATORS: Final = frozenset({"CleverAttendanceOperator", "CleverAttendanceCoverageOperator"})
 """Their tasks name the districts that the page shows."""
+
+
+_ABOUT_A_DISTRICT: Final = PAGE_OPERATORS | {"CleverAttendanceAlertOperator"}
+"""So do these, in a DAG beside the one that the page knows."""
 
 
 class _TaskLink(BaseOperatorLink):
@@ -44,12 +48,12 @@ class _TaskLink(BaseOperatorLink):
 
 
 class CleverCoverageLink(_TaskLink):
-    """To the district on the page *Attendance*; of a task that is about several, to all of them."""
+    """To the district on the page *Attendance*."""
 
     name = "Attendance coverage"
 
     def _address(self, operator: Any) -> str:
-        return _district_address(operator) if _district_id(operator) else f"{page_path()}/"
+        return _district_address(operator)
 
 
 class CleverDestinationLink(_TaskLink):
@@ -73,6 +77,15 @@ class CleverReceiptLink(_TaskLink):
         return f"{district}/{part}" if district and part else _in_console(operator, path, is_object=True)
 
 
+def coverage_url(operator: Any) -> str:
+    """The whole address of the district's page, for messages; empty: the page or Airflow's own address is not known.
+
+    :param operator: in the worker.
+    """
+    path = _district_address(operator)
+    return f"{origin()}{path}" if path and origin() else ""
+
+
 COVERAGE_LINKS: Final = (CleverCoverageLink(),)
 LEDGER_LINKS: Final = (*COVERAGE_LINKS, CleverDestinationLink())
 LANDING_LINKS: Final = (*LEDGER_LINKS, CleverReceiptLink())
@@ -80,14 +93,9 @@ LANDING_LINKS: Final = (*LEDGER_LINKS, CleverReceiptLink())
 
 def _district_address(operator: Any) -> str:
     """The district's address on the page; empty if the page does not show it."""
-    district_id = _district_id(operator)
+    district_id = operator.found_district.id if operator.found_district else operator.district_id
     place = next(_places(operator, district_id), "") if district_id else ""
     return f"{page_path()}/{place}/{district_id}" if place else ""
-
-
-def _district_id(operator: Any) -> str | None:
-    found = operator.found_district.id if operator.found_district else operator.district_id
-    return str(found) if found else None
 
 
 def _places(operator: Any, district_id: str) -> Iterator[str]:
@@ -95,7 +103,7 @@ def _places(operator: Any, district_id: str) -> Iterator[str]:
     wanted = operator.destination
     dag = operator.dag
     for task in dag.tasks if PAGE_TAG in dag.tags else ():
-        if task.task_type in PAGE_OPERATORS:
+        if task.task_type in _ABOUT_A_DISTRICT:
             given_id, given = _as_written(operator if task.task_id == operator.task_id else task, task)
             if given_id == district_id and given and wanted in (None, given):
                 yield place_of(given)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from airflow.sdk.definitions._internal.dag_parsing_context import _airflow_parsi
 from airflow.sdk.definitions.param import process_params
 from pytest_mock import MockerFixture
 
+from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.dags import DistrictDag, answer_params, attendance_dags, range_params
 from airflow_provider_clever.exceptions import CleverSettingsError
 from tests.benchmarks.dag_files import measured
@@ -136,6 +137,41 @@ def starting_a_task(dag_id: str) -> Iterator[None]:
     finally:
         for name in ("DAG", "TASK"):
             del os.environ[f"_AIRFLOW_PARSING_CONTEXT_{name}_ID"]
+
+
+def test_a_district_that_is_to_be_in_by_a_time_has_a_second_dag_at_that_time_on_its_wall() -> None:
+    told = {"on_problem": "airflow.sdk.BaseNotifier", "expected_by": "09:30", "timezone": "America/Denver", **LAKE}
+    dags = attendance_dags([{"district_id": A}, {"district_id": B, "expected_by": None}], defaults=told)
+    assert list(dags) == [OF_A, f"{OF_A}_expected_by", f"clever_attendance_{B}"]
+    (tell,) = dags[f"{OF_A}_expected_by"].tasks
+    assert (tell.task_id, tell.expected_by, tell.district_id) == ("tell", time(9, 30), A)
+    assert dags[f"{OF_A}_expected_by"].timetable == CronTriggerTimetable("30 9 * * *", timezone="America/Denver")
+    with starting_a_task(f"{OF_A}_expected_by"):
+        assert list(attendance_dags([{"district_id": A}], defaults=told)) == [f"{OF_A}_expected_by"]
+    with starting_a_task(f"{OF_A}_expected_by"):
+        assert not attendance_dags([{"district_id": A, "expected_by": None}], defaults=told)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"expected_by": "09:30"}, "expected_by needs on_problem"),
+        ({"expected_by": 630, "on_problem": "airflow.sdk.BaseNotifier"}, 'in quotes, "10:30"'),
+        ({"expected_by": "half past nine", "on_problem": "airflow.sdk.BaseNotifier"}, "write it like 09:30"),
+        ({"on_problem": "slack"}, "no notifier named 'slack': notifiers names none"),
+        ({"on_problem": ["slack"], "notifiers": {"mail": "airflow.sdk.BaseNotifier"}}, "known are mail"),
+        ({"on_problem": "nowhere.SlackNotifier"}, r"nowhere.SlackNotifier cannot be imported \(ModuleNotFoundError"),
+        ({"on_problem": "airflow.sdk.DAG"}, "no subclass of airflow.sdk.BaseNotifier"),
+        ({"on_problem": print}, "a builtin_function_or_method is no notifier: give a notifier object"),
+        ({"on_problem": DAG}, r"a class \(DAG\) is no notifier"),
+        ({"on_problem": {"path": "x"}}, "keys path is no notifier"),
+        ({"on_problem": {"notifier": "airflow.sdk.BaseNotifier", "kwargs": {"chanel": "s3cret"}}}, "'chanel'"),
+    ],
+)
+def test_who_is_told_and_when_is_checked_when_the_file_is_parsed(given: dict[str, object], words: str) -> None:
+    with pytest.raises(CleverSettingsError, match=words) as error:
+        attendance_dags([{"district_id": A, **LAKE, **given}])
+    assert "s3cret" not in str(error.value)
 
 
 def test_a_task_of_one_district_of_two_thousand_makes_its_own_dag_alone(mocker: MockerFixture) -> None:

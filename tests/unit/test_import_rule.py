@@ -25,6 +25,7 @@ LAYERS = (
     ("forget",),
     ("transfer",),
     ("ledger",),
+    ("alerts",),
     ("ui",),
     ("compat", "assets"),
     ("hooks",),

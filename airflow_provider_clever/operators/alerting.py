@@ -1,0 +1,138 @@
+"""Tells people how a district stands: what the operators that do so share."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, tzinfo
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from airflow.sdk import Context
+
+from airflow_provider_clever.alerts.decision import Alert, Cause, Message
+from airflow_provider_clever.alerts.expectation import time_of_day
+from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
+from airflow_provider_clever.hooks import arguments
+from airflow_provider_clever.hooks.notifiers import names_of, notifiers_of, notify
+from airflow_provider_clever.operators.ledger import LedgerOperator
+from airflow_provider_clever.plugins.links import coverage_url
+from airflow_provider_clever.storage.destination_url import shown_destination
+
+if TYPE_CHECKING:
+    from airflow_provider_clever.alerts.telling import DueMessages, Look
+    from airflow_provider_clever.storage.objects import Objects
+
+_SECRET: Final = re.compile(r"\S*/\S*")
+"""Addresses and paths: a webhook's is a password."""
+_MOST_CHARACTERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What became of the messages that were due.
+
+    :param sent: how many were sent.
+    :param untold: of each that was not, why, and what to do.
+    """
+
+    sent: int = 0
+    untold: tuple[str, ...] = ()
+
+
+class AlertingOperator(LedgerOperator):
+    """A ledger operator that tells people how the district stands.
+
+    :param on_problem: who is to be told: a notifier of Airflow's, or a list; each an object, an import path, or
+        ``{"notifier": path, "kwargs": {...}}``. Default None: nobody.
+    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the school day before is to be in.
+        Default None: at no time.
+    :param district_name: how messages call the district. Default: as Clever does.
+    """
+
+    argument_rules: ClassVar[dict[str, arguments.Rule]] = LedgerOperator.argument_rules | {
+        "district_name": arguments.optional_text
+    }
+
+    def __init__(
+        self, *, on_problem: Any = None, expected_by: str | time | None = None, district_name: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.on_problem = notifiers_of(on_problem)
+        try:
+            self.expected_by = None if expected_by is None else time_of_day(expected_by)
+        except ValueError as error:
+            raise CleverSettingsError(f"expected_by {error}.") from None
+        if self.expected_by and not self.on_problem:
+            raise CleverSettingsError("expected_by needs on_problem: else nobody would be told.")
+        self.district_name = district_name
+
+    def _now(self, zone: tzinfo, today: date) -> datetime:
+        now = datetime.now(zone)
+        return now if now.date() == today else datetime.combine(today, now.timetz())
+
+    @property
+    def _known_name(self) -> str:
+        return self.district_name or (self.found_district.name if self.found_district else "") or ""
+
+    def _tell(self, context: Context, objects: "Objects", look: "Look") -> Telling:
+        """Send what is due. Whatever goes wrong with it is told in words: it must not spoil what has landed."""
+        from airflow_provider_clever.alerts.telling import claim_messages, note_sent
+
+        if not self.on_problem:
+            return Telling()
+        by = _process_name(context)
+        notifiers = dict(zip(names_of(self.on_problem), self.on_problem, strict=True))
+        sent: dict[tuple[str, Cause], bool] = {}
+        untold = []
+        try:
+            due = claim_messages(objects, look, notifiers, by=by)
+            for name, messages in due.by_notifier.items():
+                for message in messages:
+                    alert = self._alert(look, due, message)
+                    try:
+                        notify(notifiers[name], context, alert)
+                    except Exception as error:  # noqa: BLE001 - a notifier may raise anything, and no error spoils a run
+                        untold.append(_not_told(name, alert, error))
+                        sent[name, message.cause] = False
+                    else:
+                        self.log.info("Told %s: %s", name.rpartition(".")[2], alert.title)
+                        sent[name, message.cause] = True
+            note_sent(objects, look.coverage.district_id, due, sent, by=by)
+        except CleverError as error:
+            untold.append(f"What people were told could not be read or noted, so a message may be missing: {error}")
+        return Telling(sum(sent.values()), tuple(untold))
+
+    def _alert(self, look: "Look", due: "DueMessages", message: Message) -> Alert:
+        district_id, destination, state = look.coverage.district_id, str(self.destination), message.state
+        return Alert(
+            cause=message.cause,
+            is_recovery=message.is_recovery,
+            district_id=district_id,
+            district_name=due.name or district_id,
+            destination=shown_destination(destination),
+            headline=state.title,
+            what=state.what,
+            next_step=state.next_step,
+            schools=state.schools,
+            since=message.since,
+            link=coverage_url(self),
+        )
+
+
+def _process_name(context: Context) -> str:
+    ti: Any = context["ti"]
+    return f"{ti.dag_id} {ti.run_id} {ti.task_id} {ti.map_index}"
+
+
+def _not_told(name: str, alert: Alert, error: Exception) -> str:
+    words = _SECRET.sub("…", " ".join(str(error).split()))
+    shown = words if len(words) <= _MOST_CHARACTERS else f"{words[:_MOST_CHARACTERS]}…"
+    why = f"{type(error).__name__}: {shown}" if shown else type(error).__name__
+    return (
+        f"{name.rpartition('.')[2]} could not be told '{alert.title}' ({why}). "
+        "Correct the notifier or its connection; the message is sent again the next time"
+    )
+
+
+def ending_log(untold: Sequence[str]) -> str:
+    """All that could not be told, as the line with which a log ends."""
+    return ". ".join(untold) + "."
