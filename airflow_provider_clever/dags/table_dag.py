@@ -79,10 +79,15 @@ def attendance_table_dag(
         tags=["clever", "attendance"],
     ) as dag:
         gather = GatheringSensor(
-            task_id="gather", mode="reschedule", poke_interval=gather_minutes * 60, timeout=gather_minutes * 60 + 86_400
+            task_id="gather",
+            doc_md="Waits, without a worker slot, for what else lands, so that one run takes it all in.",
+            mode="reschedule",
+            poke_interval=gather_minutes * 60,
+            timeout=gather_minutes * 60 + 86_400,
         )
         gather >> CleverAttendanceTableOperator(
             task_id="table",
+            doc_md="Makes the months again in which a landed file has changed; its XCom `summary` says how many.",
             destination=destination,
             table=table,
             district_ids=list(district_ids) if district_ids is not None else None,
