@@ -1,11 +1,13 @@
 """From the bytes of an answer to a JSON value, whatever its Content-Type says (clever-api.md 5)."""
 
 import json
+import re
 import zlib
 from typing import Any, Final
 
 from pydantic_core import from_json
 
+from airflow_provider_clever.attendance.values import without_infinite
 from airflow_provider_clever.exceptions import CleverProtocolError
 
 MOST_BODY_BYTES: Final = 64 * 2**20
@@ -81,6 +83,10 @@ class Body(bytes):
         return f"Body({len(self)} bytes)"
 
 
+_MAY_BE_INFINITE: Final = re.compile(rb"[0-9.][eE]\+?[0-9]{2,}\s*[,\]}]|[0-9]{300}")
+"""What a number looks like that no float can hold; only where one does, all values are looked through."""
+
+
 class UnreadableBodyError(CleverProtocolError):
     """The answer is not JSON. It may have been cut short, so asking again can help."""
 
@@ -88,12 +94,15 @@ class UnreadableBodyError(CleverProtocolError):
 def read_json(body: bytes) -> tuple[Any, int]:
     """Parse a body. Give its value, and how many broken characters were replaced by U+FFFD.
 
+    A number too large for a float is given as text, ``Infinity`` or ``-Infinity``.
+
     :raises UnreadableBodyError: it is not JSON. The message quotes none of it.
     """
     try:
-        return from_json(body, allow_inf_nan=False), 0
+        value, replaced = from_json(body, allow_inf_nan=False), 0
     except ValueError:
-        return _read_broken_text(body)
+        value, replaced = _read_broken_text(body)
+    return (without_infinite(value) if _MAY_BE_INFINITE.search(body) else value), replaced
 
 
 def _read_broken_text(body: bytes) -> tuple[Any, int]:

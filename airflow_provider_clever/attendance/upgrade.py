@@ -50,4 +50,4 @@ def _move(extra: dict[str, object], added: Sequence[Column], moved: dict[str, li
             except UnusableError:
                 continue
             del extra[column.name]
-    return canonical_json(extra) if extra else None
+    return canonical_json(extra, is_landed=True) if extra else None

@@ -1,9 +1,10 @@
 """What one value of an attendance row may be."""
 
 import json
+import math
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -57,9 +58,27 @@ def microseconds_of(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def canonical_json(value: object) -> str:
-    """Give the one spelling of a JSON value: sorted keys, no blanks, no escapes that are not needed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def canonical_json(value: object, *, is_landed: bool = False) -> str:
+    """Give the one spelling of a JSON value: sorted keys, no blanks, no escapes that are not needed.
+
+    :param is_landed: the value stands in a file already: what is no JSON in it stays as it stands. Default False.
+    :raises ValueError: it holds a number that JSON has none for; :func:`without_infinite` gives it without.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=is_landed)
+
+
+def without_infinite(value: Any) -> Any:
+    """Give a JSON value with the text ``Infinity`` or ``-Infinity`` for each number that is too large for any reader.
+
+    ``1e400`` is JSON, but no float: parsers give infinity for it, for which JSON has no number.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else json.dumps(value)
+    if isinstance(value, list):
+        return [without_infinite(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_infinite(item) for key, item in value.items()}
+    return value
 
 
 # --- as pydantic reads them -----------------------------------------------------------------------------------------

@@ -49,6 +49,35 @@ def test_every_json_is_read_as_the_standard_library_reads_it(value: object) -> N
     assert json.loads(canonical_json(value)) == value
 
 
+HUGE = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "-"]),
+    st.sampled_from(["1", "9.5", "123", "0.001", "9" * 250, "9" * 309, "1" + "0" * 400 + ".5"]),
+    st.sampled_from(["e309", "E+400", "e0400", "e99999", "e99", "e9", "E307", "e+12", "e-400", "e5", ""]),
+)
+
+
+@given(st.lists(HUGE, min_size=1), st.sampled_from(["[{}]", '[{}, "65e000000000000000000001"]', "[[ {} ]]"]))
+def test_a_number_that_no_float_can_hold_becomes_text_whatever_its_spelling(numbers: list[str], shape: str) -> None:
+    body = shape.format(" , ".join(numbers)).encode()
+    found, _ = read_json(body)
+
+    def plainly(item: object) -> object:
+        if isinstance(item, list):
+            return [plainly(one) for one in item]
+        is_infinite = isinstance(item, float) and item in (float("inf"), -float("inf"))
+        return json.dumps(item) if is_infinite else item
+
+    assert found == plainly(json.loads(body))
+    assert json.loads(canonical_json(found), parse_constant=pytest.fail) == found
+
+
+def test_json_is_never_written_with_what_is_none() -> None:
+    for value in (float("inf"), float("nan"), {"a": [-float("inf")]}):
+        with pytest.raises(ValueError, match="JSON compliant"):
+            canonical_json(value)
+
+
 @pytest.mark.parametrize("value", [{"data": None}, {"data": []}, {"links": None}, {"data": [], "links": []}])
 def test_an_empty_page_may_look_in_many_ways(value: dict[str, object]) -> None:
     assert page_object(value) is value

@@ -8,6 +8,7 @@ import re
 from datetime import date, datetime
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,6 +93,16 @@ def test_every_spelling_of_an_instant_becomes_one(text: str, canonical: str) -> 
 def test_unknown_fields_are_kept_as_canonical_json() -> None:
     page = read(row(), row(zz={"b": [1, "é"], "a": None}, clever_id="c"))
     assert columns(page)["_extra"] == [None, '{"clever_id":"c","zz":{"a":null,"b":[1,"é"]}}']
+
+
+def test_numbers_too_large_for_a_float_are_kept_as_text_that_every_engine_reads() -> None:
+    body = json.dumps({"data": [row(odd="HERE", id="65e400")], "links": []}).encode()
+    for number, kept in [(b"1e400", '"Infinity"'), (b"[-1e400]", '["-Infinity"]'), (b"1e300", "1e+300")]:
+        for decode in (decode_page, decode_page_to_land):
+            page = decode(body.replace(b'"HERE"', number))
+            (extra,) = columns(page)["_extra"]
+            assert extra == f'{{"id":"65e400","odd":{kept}}}'
+            assert duckdb.execute("SELECT json_valid(?)", [extra]).fetchall() == [(True,)]
 
 
 def test_unknown_values_are_kept_and_counted() -> None:
