@@ -27,7 +27,7 @@ FACTS = ROOT / ".facts"
 
 # What `make test` runs, but for what is measured in time, what runs all of Airflow for long, and what speaks of the
 # repository or of one installed environment instead of our code.
-FOLDERS = ("unit", "sandbox", "integration", "lake", "airflow", "examples", "matrix")
+FOLDERS = ("unit", "sandbox", "integration", "lake", "table", "airflow", "examples", "matrix")
 
 
 DIRECT = re.compile(r"# via .*(airflow-provider-clever|clever-sandbox|stores\.in)")
