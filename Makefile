@@ -9,6 +9,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 STORY = -m pytest --verbose --log-cli-level=INFO $(PYTEST_ARGS)
 CELERY := .venvs/celery
+LINEAGE := .venvs/lineage
 WHEEL_TOOLS := .venvs/wheel-tools
 LOWEST := .venvs/stores-lowest
 ENGINES := .venvs/table-engines
@@ -40,7 +41,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large table-engines check lint types rules hooks format bench requirements clean matrix matrix-each-change compatibility
+.PHONY: lineage help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large table-engines check lint types rules hooks format bench requirements clean matrix matrix-each-change compatibility
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -97,11 +98,14 @@ e2e-sync: $(READY) ## several minutes of all Airflow's services on Postgres: sen
 e2e-celery: $(CELERY)/.ready ## the same on two Celery workers with Redis, one of which is killed half-way
 	@CLEVER_E2E=1 $(CELERY)/bin/python $(SHOWN) $(CELERY)/bin/python $(STORY) tests/e2e/test_celery.py
 
-$(CELERY)/.ready: $(READY) requirements/celery.txt
-	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CELERY)
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(CELERY)/bin/python \
-	  -r requirements/dev.txt -r requirements/celery.txt
-	@$(BIN)/uv pip install --quiet --python $(CELERY)/bin/python --no-deps --no-build-isolation --editable .
+lineage: $(LINEAGE)/.ready ## what OpenLineage is told by real tasks, with its provider (1 minute)
+	@$(LINEAGE)/bin/python $(SHOWN) $(LINEAGE)/bin/python -m pytest tests/airflow/test_lineage.py $(PYTEST_ARGS)
+
+$(CELERY)/.ready $(LINEAGE)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venvs/$*
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venvs/$*/bin/python \
+	  -r requirements/dev.txt -r requirements/$*.txt
+	@$(BIN)/uv pip install --quiet --python .venvs/$*/bin/python --no-deps --no-build-isolation --editable . --editable $(SANDBOX)
 	@touch $@
 
 browser: $(VENV)/.browser ## a connection made and tested in Airflow's UI, in headless Chromium (1 minute)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Connection, CronTriggerTimetable, RetryDecision, RetryPolicy
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralTimeout
+    from airflow.sdk.observability.stats import Stats
     from airflow.triggers.shared_stream import SharedStreamProducer
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "RetryDecision",
     "RetryPolicy",
     "SharedStreamProducer",
+    "Stats",
     "TaskDeferralTimeout",
     "conf",
     "get_async_connection",
@@ -98,6 +100,7 @@ _HOMES: Final = {
     "RetryDecision": ("airflow.sdk",),  # from 3.3 on
     "RetryPolicy": ("airflow.sdk",),  # from 3.3 on
     "SharedStreamProducer": ("airflow.triggers.shared_stream",),  # from 3.3 on
+    "Stats": ("airflow.sdk.observability.stats", "airflow.stats"),  # the second: 3.1
     "TaskDeferralTimeout": ("airflow.sdk.exceptions", "airflow.exceptions"),  # the second: 3.1
 }
 # Each trigger polls for itself, and no one calls a producer; tasks keep their retry_delay, and no one asks a policy.

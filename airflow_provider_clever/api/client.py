@@ -22,7 +22,7 @@ from airflow_provider_clever.api.pages import AttendancePage, decode_page
 from airflow_provider_clever.api.paging import Walk
 from airflow_provider_clever.api.redaction import keep_cursors_out_of_logs
 from airflow_provider_clever.api.self_links import SelfLinkHistory
-from airflow_provider_clever.api.throttle import BudgetLeft
+from airflow_provider_clever.api.throttle import BudgetLeft, HeldBack
 from airflow_provider_clever.api.walking import Sizes
 from airflow_provider_clever.exceptions import CleverDataError, CleverProtocolError
 from airflow_provider_clever.models import AttendanceRecord, District, School, Section
@@ -97,6 +97,10 @@ class CleverClient:
     def budget_left(self) -> BudgetLeft | None:
         """Give what is left of the token's budget; None if it is not known."""
         return self._state.throttle.snapshot()
+
+    def held_back(self) -> HeldBack:
+        """Give how often Clever has refused a request for the budget's sake, and how long requests waited for it."""
+        return self._state.throttle.held_back()
 
     def fetcher(self) -> PageFetcher:
         """Make a fetcher for another thread. It does not check the district; call :meth:`get_district` first."""

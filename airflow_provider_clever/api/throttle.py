@@ -275,6 +275,17 @@ class BudgetLeft(NamedTuple):
     reset_seconds: float
 
 
+class HeldBack(NamedTuple):
+    """How often and how long the budget held requests back.
+
+    :param refused: answers with status 429.
+    :param seconds: in which requests waited for the budget; several that wait at the same time count once.
+    """
+
+    refused: int
+    seconds: float
+
+
 # --- clock and threads ----------------------------------------------------------------------------------------------
 
 
@@ -292,6 +303,9 @@ class Throttle:
         self._stop = stop or threading.Event()
         self._turn = threading.Condition()
         self._logged_until = -math.inf
+        self._refused = 0
+        self._held_seconds = 0.0
+        self._held_until = -math.inf
 
     def acquire(self) -> bool:
         """Wait until a request may be sent. Give what to pass to :meth:`release`.
@@ -308,6 +322,10 @@ class Throttle:
                     return self._budget.sent(now)
                 self._log_once(verdict, now)
                 self._turn.wait(min(verdict.seconds, self._POLL_SECONDS))
+                if verdict.reason:
+                    until = time.monotonic()
+                    self._held_seconds += until - max(now, self._held_until)
+                    self._held_until = until
 
     def acquire_at_once(self) -> bool:
         """Claim a place for a request only if it need not wait, and no other request waits for its answer.
@@ -329,6 +347,7 @@ class Throttle:
         :param headers: the answer's headers.
         """
         with self._turn:
+            self._refused += status == 429
             if status is not None:
                 self._budget.answered(status, headers or {}, time.monotonic(), time.time(), is_probe=is_probe)
             self._budget.came_back(is_probe=is_probe)
@@ -338,6 +357,11 @@ class Throttle:
         """Give what is left of the budget; None if it is not known."""
         with self._turn:
             return self._budget.left(time.monotonic())
+
+    def held_back(self) -> HeldBack:
+        """Give how often and how long the budget has held requests back so far."""
+        with self._turn:
+            return HeldBack(self._refused, self._held_seconds)
 
     def _log_once(self, verdict: Verdict, now: float) -> None:
         if verdict.reason and now >= self._logged_until:

@@ -7,7 +7,9 @@ from typing import Final
 from airflow_provider_clever.dates import DateRange, covers, date_ranges, joined
 from airflow_provider_clever.lake.receipts import Receipt, SchoolReceipt, Try
 
-_SUMMED: Final = frozenset({"added", "changed", "missing", "returned", "quarantined", "requests", "seconds"})
+_EFFECTS: Final = frozenset({"added", "changed", "missing", "returned", "quarantined"})
+_COSTS: Final = frozenset({"requests", "refused", "seconds", "wait_seconds"})
+_SUMMED: Final = _EFFECTS | _COSTS
 """Totals that are effects or costs of a try, so that those of two tries add up; the others describe what was found."""
 
 

@@ -116,6 +116,8 @@ class CleverAttendanceOperator(DistrictOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"school_ids": "json", "section_ids": "json"}
     operator_extra_links = LANDING_LINKS
+    lineage_outputs = ("landed",)
+    metrics_of = "pull"
     ui_color = "#d7e3fc"
     argument_rules = arguments.WHOSE | {
         # run_window() checks the dates, and opening the destination checks that.
@@ -204,7 +206,7 @@ class CleverAttendanceOperator(DistrictOperator):
             answer = self._answer(question, context, self._stop)
             if answer.problem is None and not answer.summary["received"]:
                 answer.problem = _unanswerable(question)
-            context["ti"].xcom_push(key="summary", value=answer.summary)
+            self._leave_summary(context, answer.summary)
             if answer.problem is not None:
                 raise answer.problem
             if self.destination is not None and self.announce:
@@ -237,15 +239,9 @@ class CleverAttendanceOperator(DistrictOperator):
             expected_requests=self.expected_requests,
         )
         self.log.info("Attendance dates: %s", window)
-        name_instance(context, f"{window.start} to {window.end}, {self._whose(question)}")
+        all_schools = f"all schools of {whose(self.district_id, self.clever_conn_id)}"
+        name_instance(context, f"{window.start} to {window.end}, {question.named or all_schools}")
         return question
-
-    def _whose(self, question: "Question") -> str:
-        """Whose attendance is asked for: one school or section by its id, several by their number, or all of whom."""
-        kind, ids = ("section", question.section_ids) if question.section_ids else ("school", question.school_ids)
-        if not ids:
-            return f"all schools of {whose(self.district_id, self.clever_conn_id)}"
-        return f"{kind} {ids[0]}" if len(ids) == 1 else f"{len(ids)} {kind}s"
 
     def _answer(self, question: "Question", context: Context, stop: threading.Event) -> "TransferResult":
         from airflow_provider_clever.transfer.transfer import Transfer

@@ -44,6 +44,8 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
     :param single_writer: promise that no other task writes to this destination at the same time. Default False.
     """
 
+    lineage_inputs = ("lake",)
+    metrics_of = "record"
     ui_color = "#d5f5e3"
     argument_rules = AlertingOperator.argument_rules | {"plan_task_id": arguments.text, "pull_task_id": arguments.text}
 
@@ -55,7 +57,7 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
 
     def _run(self, context: Context) -> dict[str, Any]:
         summary, problems, trouble, told = self._record(context)
-        context["ti"].xcom_push("summary", summary)
+        self._leave_summary(context, summary)
         if trouble:
             text = f"The list of schools could not be read: {trouble}".rstrip(".")
             if not (problems or trouble.permanent):

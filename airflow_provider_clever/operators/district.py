@@ -1,7 +1,7 @@
 """What all operators share: whose attendance it is, how to ask Clever, and what an error means to Airflow."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,9 @@ from airflow_provider_clever.hooks.clever import CleverHook
 from airflow_provider_clever.hooks.destinations import OpenDestination, open_destination
 from airflow_provider_clever.hooks.failures import end_log_with_reason, failing_for_good
 from airflow_provider_clever.hooks.instance_names import name_instance, whose
+from airflow_provider_clever.hooks.metrics import send_metrics
 from airflow_provider_clever.hooks.retries import use_retry_policy
+from airflow_provider_clever.ledger.metrics import Task
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.client import CleverClient
@@ -25,6 +27,9 @@ class ConnectedOperator(BaseOperator):
     :param clever_conn_id: the connection; default ``clever_default``.
     """
 
+    lineage_inputs: ClassVar[tuple[str, ...]] = ()
+    lineage_outputs: ClassVar[tuple[str, ...]] = ()
+    metrics_of: ClassVar[Task | None] = None
     argument_rules: ClassVar[dict[str, arguments.Rule]] = {}
 
     district_id: str | None = None
@@ -35,6 +40,11 @@ class ConnectedOperator(BaseOperator):
     found_place: OpenDestination | None = None
     found_receipt: str | None = None
     """Where the receipt of what the task did is, relative to the destination."""
+    found_origin: str | None = None
+    """Of the API that was asked."""
+    found_summary: dict[str, Any] | None = None
+    found_table: Mapping[str, str] | None = None
+    """What the table that was written is called: its kind, and in which catalog."""
     as_written: tuple[str | None, str | None] | None = None
     """The district and the destination before their templates were rendered."""
 
@@ -60,6 +70,16 @@ class ConnectedOperator(BaseOperator):
         self.as_written = self.as_written or (self.district_id, self.destination)
         super().render_template_fields(context, jinja_env)
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - OpenLineage's signature
+        """Say where rows came from and went to; OpenLineage's provider asks, if it is installed and configured."""
+        from airflow_provider_clever.operators.lineage import lineage_of
+
+        return lineage_of(self)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Say the same of a task that failed: what could land has landed."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
     def _run(self, context: Context) -> Any:
         raise NotImplementedError
 
@@ -67,6 +87,13 @@ class ConnectedOperator(BaseOperator):
         """Open the destination, and keep it for the links on the task's page."""
         self.found_place = open_destination(self.destination, single_writer=self.single_writer)
         return self.found_place
+
+    def _leave_summary(self, context: Context, summary: dict[str, Any]) -> None:
+        """Push the summary, keep it for lineage, and send the metrics that are in it."""
+        self.found_summary = summary
+        context["ti"].xcom_push("summary", summary)
+        if self.metrics_of:
+            send_metrics(self.metrics_of, summary)
 
     def _forget_secret(self, district_id: str | None = None) -> str | None:
         """The key that tells students who are forgotten: the connection's, unless the environment has one."""
@@ -84,6 +111,7 @@ class DistrictOperator(ConnectedOperator):
     """
 
     template_fields: Sequence[str] = ("district_id", "clever_conn_id")
+    lineage_inputs: ClassVar[tuple[str, ...]] = ("clever",)
     argument_rules: ClassVar[dict[str, arguments.Rule]] = arguments.WHOSE
 
     def __init__(self, *, district_id: str | None = None, **kwargs: Any) -> None:
@@ -97,4 +125,4 @@ class DistrictOperator(ConnectedOperator):
             try:
                 yield client
             finally:
-                self.found_district = client.found_district
+                self.found_district, self.found_origin = client.found_district, client.settings.api_base

@@ -45,6 +45,8 @@ class CleverAttendanceForgetOperator(DistrictOperator):
 
     template_fields: Sequence[str] = ("destination", "students_path", "district_id", "clever_conn_id")
     operator_extra_links = LANDING_LINKS
+    lineage_inputs = ()
+    lineage_outputs = ("landed",)
     ui_color = "#f5d5d5"
     argument_rules: ClassVar[dict[str, arguments.Rule]] = arguments.WHOSE | {
         "students_path": arguments.optional(arguments.text),

@@ -13,6 +13,7 @@ from airflow_provider_clever.hooks.tables import check_kind, open_table
 from airflow_provider_clever.memory import spare_memory
 from airflow_provider_clever.operators.announcing import announce, declare
 from airflow_provider_clever.operators.district import ConnectedOperator
+from airflow_provider_clever.plugins.links import LEDGER_LINKS
 
 if TYPE_CHECKING:
     from airflow_provider_clever.table.landed_months import MonthName
@@ -48,6 +49,9 @@ class CleverAttendanceTableOperator(ConnectedOperator):
 
     template_fields: Sequence[str] = ("destination", "table", "district_ids", "catalog_conn_id", "table_name")
     template_fields_renderers: ClassVar[dict[str, str]] = {"district_ids": "json"}
+    operator_extra_links = LEDGER_LINKS
+    lineage_inputs = ("lake",)
+    lineage_outputs = ("table",)
     ui_color = "#e6dcf5"
     argument_rules: ClassVar[dict[str, arguments.Rule]] = {
         "table": arguments.text,
@@ -89,7 +93,7 @@ class CleverAttendanceTableOperator(ConnectedOperator):
         spare_memory()
         report = self._updated()
         summary = report.to_json()
-        context["ti"].xcom_push(key="summary", value=summary)
+        self._leave_summary(context, summary)
         self.log.info(
             "%d districts, %d of them had changed: %d months written, %d removed, %d rows",
             *(summary[name] for name in ("districts", "districts_changed", "months_written", "months_removed")),
@@ -112,6 +116,7 @@ class CleverAttendanceTableOperator(ConnectedOperator):
 
         place = self._open_destination()
         table = open_table(place, self.table, catalog_conn_id=self.catalog_conn_id, table_name=self.table_name)
+        self.found_table = table.registration or {"kind": self.table}
         districts = [self.district_ids] if isinstance(self.district_ids, str) else self.district_ids
         chosen = districts_at(place.objects) if districts is None else districts
         if not chosen:

@@ -48,12 +48,12 @@ class _TaskLink(BaseOperatorLink):
 
 
 class CleverCoverageLink(_TaskLink):
-    """To the district on the page *Attendance*."""
+    """To the district on the page *Attendance*; of a task that is about several, to all of them."""
 
     name = "Attendance coverage"
 
     def _address(self, operator: Any) -> str:
-        return _district_address(operator)
+        return _district_address(operator) if _district_id(operator) else f"{page_path()}/"
 
 
 class CleverDestinationLink(_TaskLink):
@@ -93,9 +93,14 @@ LANDING_LINKS: Final = (*LEDGER_LINKS, CleverReceiptLink())
 
 def _district_address(operator: Any) -> str:
     """The district's address on the page; empty if the page does not show it."""
-    district_id = operator.found_district.id if operator.found_district else operator.district_id
+    district_id = _district_id(operator)
     place = next(_places(operator, district_id), "") if district_id else ""
     return f"{page_path()}/{place}/{district_id}" if place else ""
+
+
+def _district_id(operator: Any) -> str | None:
+    found = operator.found_district.id if operator.found_district else operator.district_id
+    return str(found) if found else None
 
 
 def _places(operator: Any, district_id: str) -> Iterator[str]:

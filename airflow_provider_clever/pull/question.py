@@ -51,6 +51,12 @@ class Question:
         """Whether the question names sections."""
         return Scope.SCHOOL if self.section_ids is None else Scope.SECTION
 
+    @property
+    def named(self) -> str:
+        """What it names: one school or section by its id, several by their number; empty: every school."""
+        kind, ids = ("section", self.section_ids) if self.section_ids else ("school", self.school_ids or ())
+        return f"{kind} {ids[0]}" if len(ids) == 1 else f"{len(ids)} {kind}s" if ids else ""
+
     def chains(self, shared_school_ids: Sequence[str], *, max_concurrency: int) -> list[Chain]:
         """The walks that answer it.
 

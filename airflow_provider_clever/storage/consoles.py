@@ -42,6 +42,11 @@ def console_link(
     return link(fs, bucket, key, is_object, azure_accounts) if link else ""
 
 
+def azure_account(fs: "AbstractFileSystem") -> str | None:
+    """Give the storage account that a file system of Azure reaches; None: it does not say."""
+    return getattr(getattr(fs, "service_client", None), "account_name", None) or getattr(fs, "account_name", None)
+
+
 def _s3_link(fs: Any, bucket: str, key: str, is_object: bool, _: Sequence[str]) -> str:  # noqa: FBT001 - a row of _LINKS
     meta = getattr(getattr(fs, "_s3", None), "meta", None)  # None until something was asked of the store
     console = _S3_CONSOLES.get(getattr(meta, "partition", ""))
@@ -60,7 +65,7 @@ def _gcs_link(fs: Any, bucket: str, key: str, is_object: bool, _: Sequence[str])
 
 
 def _azure_link(fs: Any, bucket: str, key: str, is_object: bool, accounts: Sequence[str]) -> str:  # noqa: FBT001 - a row of _LINKS
-    name = getattr(getattr(fs, "service_client", None), "account_name", None) or getattr(fs, "account_name", None)
+    name = azure_account(fs)
     account = next((one for one in accounts if one.rstrip("/").rpartition("/")[2] == name), None)
     if account is None:
         return ""

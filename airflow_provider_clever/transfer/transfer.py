@@ -130,7 +130,11 @@ class Transfer:
         return run.land(idempotency_key, gone_schools=gone_schools, listed_at=listed_at, try_number=try_number)
 
     def _costs(self) -> dict[str, float]:
+        client = self._asking.client
+        held = client.held_back()
         return {
-            "requests": self._asking.client.requests_sent,
+            "requests": client.requests_sent,
+            "refused": held.refused,
+            "wait_seconds": round(held.seconds, 3),
             "seconds": round(time.monotonic() - self._started, 3),
         }

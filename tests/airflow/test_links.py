@@ -20,7 +20,9 @@ with DAG("linked", schedule=None, tags=["clever"], user_defined_macros={{"lake":
     pull = CleverAttendanceOperator.partial(task_id="pull", **which).expand_kwargs(plan.output)
     record = CleverAttendanceCoverageOperator(task_id="record", **which)
     forget = CleverAttendanceForgetOperator(task_id="forget", older_than_years=3, **which)
+    table = CleverAttendanceTableOperator(task_id="table", destination=lake)
     wait >> plan
+    forget >> table
     pull >> record >> forget
 
     days = {{"date_range_start": {day!r}, "date_range_end": {day!r}}}
@@ -65,6 +67,7 @@ def test_each_task_leads_to_what_it_is_about_and_none_leads_to_a_page_that_does_
     assert links(outcome, "wait") == {"CoverageLink": district}
     assert links(outcome, "plan") == links(outcome, "record") == {"CoverageLink": district, "DestinationLink": ""}
     assert links(outcome, "forget") == {"CoverageLink": district, "DestinationLink": "", "ReceiptLink": ""}
+    assert links(outcome, "table") == {"CoverageLink": "/team/clever-attendance/", "DestinationLink": ""}
     receipts = {}
     for index in (index for task, index in outcome.tasks if task == "pull"):
         path = Path(outcome.xcom("pull", "summary", index)["receipt"])

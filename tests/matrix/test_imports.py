@@ -96,6 +96,7 @@ def test_this_airflow_has_every_name_that_a_function_of_ours_imports() -> None:
         for file in folder.rglob("*.py")
         for statement in late_imports(ast.parse(file.read_text()))
         for name in statement.names
+        if "openlineage" not in str(statement.module)  # its provider is not required, and calls us itself
     }
     assert ("airflow.triggers.base", "StartTriggerArgs") in asked
     missing = [f"{module}.{name}" for module, name in asked if found(name, module) is None]

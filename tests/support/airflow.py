@@ -182,7 +182,7 @@ class AirflowHome:
         run_conf: Mapping[str, Any] | None = None,
         logical_date: datetime | str | None = NOW,
         env: Mapping[str, str] | None = None,
-        timeout_seconds: float = 180.0,
+        timeout_seconds: float = 600.0,
     ) -> DagOutcome:
         """Run one DAG with ``dag.test()`` in a child process. Later runs in the same home see what earlier ones left.
 
@@ -192,7 +192,7 @@ class AirflowHome:
         :param run_conf: the run's conf.
         :param logical_date: the run's logical date; None for a run without one. Default: now.
         :param env: further variables for the child, such as ``AIRFLOW__LOGGING__LOGGING_LEVEL``.
-        :param timeout_seconds: the child is killed after this. Default 180.
+        :param timeout_seconds: the child is killed after this. Default 600.
         """
         for earlier in self.dags.glob("*.py"):
             earlier.unlink()
@@ -227,13 +227,13 @@ class AirflowHome:
         dag_id: str,
         sandbox_url: str,
         connections: Mapping[str, str],
-        timeout_seconds: float = 420.0,
+        timeout_seconds: float = 900.0,
     ) -> list[DagOutcome]:
         """Run one DAG once for each night with ``dag.test()``, all in one process whose clock is moved.
 
         :param source: the text of a DAG file.
         :param sandbox_url: where the sandbox's control routes are.
-        :param timeout_seconds: the process is killed after this. Default 420.
+        :param timeout_seconds: the process is killed after this. Default 900.
         """
         for earlier in self.dags.glob("*.py"):
             earlier.unlink()
@@ -492,7 +492,7 @@ class AirflowStack:
     def wait_for_dag(self, dag_id: str, seconds: float = 300.0) -> None:
         """Wait until Airflow knows a DAG."""
         self.wait_until(
-            lambda: any(dag["dag_id"] == dag_id for dag in self.api("GET", "dags", limit=1000)["dags"]),
+            lambda: any(dag["dag_id"] == dag_id for dag in self.api("GET", "dags", dag_id_pattern=dag_id)["dags"]),
             f"DAG {dag_id} is known; import errors: {self.api('GET', 'importErrors')['import_errors']}",
             seconds,
         )

@@ -32,6 +32,11 @@ HAS_ASSET_PARTITIONS: Final = hasattr(
     found("OutletEventAccessor", "airflow.sdk.execution_time.context"), "add_partitions"
 )
 HAS_CONNECTION_TESTS_ON_WORKERS: Final = found("ConnectionTestRequest", "airflow.models.connection_test") is not None
+FLUSHES_METRICS: Final = found(  # of OpenTelemetry, before a task's process ends
+    "atexit_register_metrics_flush",
+    "airflow.sdk._shared.observability.metrics.otel_logger",
+    "airflow.metrics.otel_logger",
+)
 HAS_SHARED_STREAMS: Final = found("SharedStreamProducer", "airflow.triggers.shared_stream") is not None
 HAS_TASK_STATE: Final = found("TaskStateStoreAccessor", "airflow.sdk.execution_time.context") is not None
 

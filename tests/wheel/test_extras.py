@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from pyiceberg.table import StaticTable
 
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.demo import lake_beside_due, rows_that_differ
@@ -116,6 +117,32 @@ def test_parquet_alone_lands_on_a_path_and_says_of_each_store_what_to_install(
     for extra in URLS:
         assert (outcome.tasks[extra, -1], outcome.tries[extra, -1]) == ("failed", 1)
         assert f"pip install 'airflow-provider-clever[{extra}]'" in outcome.log
+
+
+def test_iceberg_alone_makes_a_table_of_what_landed(wheels: Wheels, sandbox: Sandbox, tmp_path: Path) -> None:
+    with environment(tmp_path, wheels.provider_with("iceberg"), AIRFLOW) as made:
+        assert "pyiceberg-core" not in made.installed()
+        lander = Lander(AirflowHome.create(tmp_path / "home", python=made.python), sandbox)
+        outcome = lander.run({"land": (tmp_path / "lake").as_uri()})
+        assert outcome.state == "success", outcome.log[-4000:]
+        lander.assert_all_is_there(Store("file", str(tmp_path / "lake")), tmp_path)
+        told = made.run("clever-attendance", "table", str(tmp_path / "lake"), "--table", "iceberg", "--json").stdout
+    due = sandbox.expected(DISTRICT, date_range_start=FIRST, date_range_end=LAST)
+    assert json.loads(told)["rows_written"] == len(due)
+    rows = StaticTable.from_metadata(str(tmp_path / "lake/iceberg/attendance")).scan().to_arrow().to_pylist()
+
+    def key(row: dict[str, Any]) -> list[str]:
+        names = ("student_id", "attendance_date", "section_id", "attendance_status")
+        return [str(row.get(name) or "") for name in names]
+
+    assert sorted(map(key, rows)) == sorted(map(key, due))
+
+
+def test_parquet_without_iceberg_says_what_to_install(wheels: Wheels, tmp_path: Path) -> None:
+    with environment(tmp_path, wheels.provider_with("parquet"), AIRFLOW) as made:
+        done = made.run("clever-attendance", "table", str(tmp_path), "--table", "iceberg", check=False)
+    assert (done.returncode, "pip install 'airflow-provider-clever[iceberg]'" in done.stdout) == (2, True)
+    assert "Traceback" not in done.stdout
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pyiceberg.table import StaticTable
 
 from airflow_provider_clever.sandbox.testing import running_sandbox
 from tests.demo import lake_beside_due, rows_that_differ
@@ -18,9 +19,9 @@ LIMIT_SECONDS = 900
 
 
 def tutorials_commands() -> str:
-    """The tutorial's code blocks that stand under the marker, one after the other."""
-    page = (ROOT / "docs/tutorial.md").read_text()
-    blocks = re.findall(r"^<!-- make wheel runs this -->\n```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    """The code blocks that stand under the marker in the tutorial and its next page, one after the other."""
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("tutorial.md", "tutorial-table.md"))
+    blocks = re.findall(r"^<!-- make wheel runs this -->\n```sh\n(.*?)^```", pages, re.MULTILINE | re.DOTALL)
     assert len(blocks) > 1
     return "".join(blocks)
 
@@ -57,4 +58,5 @@ def test_the_tutorials_own_commands_land_every_row_from_the_packages_alone(wheel
     database = lake_beside_due(stranger / "lake", due, tmp_path / "due.jsonl")
     assert database.sql("SELECT count(*) FROM landed").fetchall() == [(len(due),)]
     assert len(due) > 1000
+    assert StaticTable.from_metadata(str(stranger / "lake/iceberg/attendance")).scan().count() == len(due)
     assert rows_that_differ(database) == 0

@@ -33,7 +33,7 @@ PROPERTIES: Final = {
     # A commit that met another one is made again by us, with the cursors that stand then.
     "commit.retry.num-retries": "0",
     "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "10",
+    "write.metadata.previous-versions-max": "5",
 }
 
 

@@ -6,13 +6,14 @@ from datetime import datetime
 from itertools import pairwise
 
 from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.io import FileIO, OutputFile
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table import Table as PyIcebergTable
 from pyiceberg.table import Transaction
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
-from pyiceberg.table.update.snapshot import _OverwriteFiles
+from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
 
 from airflow_provider_clever.table.iceberg.columns import PROPERTIES
 
@@ -20,6 +21,9 @@ SEQUENCE = "clever.sequence_number"
 """The property with the sequence number of the snapshot that the cursors belong to."""
 
 
+_MOST_SMALL_MANIFESTS = 4
+_LARGEST_MERGED_BYTES = 1_000_000
+"""About 3,000 files: what is merged is written again in many a commit."""
 METADATA_KEPT = "write.metadata.previous-versions-max"
 
 
@@ -28,10 +32,43 @@ class LostRaceError(Exception):
 
 
 class _Swap(_OverwriteFiles):
-    """An overwrite that leaves behind the manifests in which nothing lives; pyiceberg carries them on for ever."""
+    """An overwrite that leaves behind the manifests in which nothing lives, which pyiceberg would carry on for ever.
+
+    Of several small ones it makes one.
+    """
+
+    def __init__(self, operation: Operation, transaction: Transaction, io: FileIO) -> None:
+        super().__init__(operation=operation, transaction=transaction, io=io)
+        self._written: list[str] = []
+        self._used: set[str] = set()
+
+    def new_manifest_output(self) -> OutputFile:
+        """A new manifest, noted."""
+        output = super().new_manifest_output()
+        self._written.append(output.location)
+        return output
 
     def _existing_manifests(self) -> list[ManifestFile]:
         return [one for one in super()._existing_manifests() if one.has_added_files() or one.has_existing_files()]
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        of_data = [one for one in manifests if one.content == ManifestContent.DATA]
+        merging = _ManifestMergeManager(
+            target_size_bytes=_LARGEST_MERGED_BYTES,
+            min_count_to_merge=_MOST_SMALL_MANIFESTS,
+            merge_enabled=True,
+            snapshot_producer=self,
+        )
+        found = merging.merge_manifests(of_data) + [one for one in manifests if one not in of_data]
+        self._used = {one.manifest_path for one in found}
+        return found
+
+    def remove_unused(self, *, is_committed: bool) -> None:
+        """Remove the manifests that were written and are in no snapshot; a failure leaves them to the sweep."""
+        for path in self._written:
+            if not (is_committed and path in self._used):
+                with suppress(Exception):
+                    self._io.delete(path)
 
 
 def prepared_swap(
@@ -72,8 +109,10 @@ def prepared_swap(
                 if table.refresh().snapshot_by_id(swapped.snapshot_id) is not None:
                     return
             if isinstance(error, CommitFailedException):
+                swapped.remove_unused(is_committed=False)
                 raise LostRaceError from None
             raise
+        swapped.remove_unused(is_committed=True)
 
     return commit
 

@@ -1,5 +1,6 @@
 """Poke, reschedule and deferrable mode end alike: for each course of sync stamps, and for each option."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -141,17 +142,27 @@ def test_an_option_means_the_same_in_all_modes(
 
 @all_modes
 def test_a_last_look_at_the_deadline_sees_what_came_since(sandbox: Sandbox, district_id: str, mode: str) -> None:
-    since = sandbox.district("small").last_attendance_sync
+    for timeout_seconds in (6.0, 40.0, 160.0):
+        since = sandbox.district("small").last_attendance_sync
+        started, synced_after = time.monotonic(), []
 
-    def sync_between_looks() -> None:
-        wait_for_looks(sandbox, 1)
-        sandbox.sync("small")
+        def sync_between_looks() -> None:
+            wait_for_looks(sandbox, 1)
+            sandbox.sync("small")
+            synced_after.append(time.monotonic() - started)  # noqa: B023 - it ends before the next round
 
-    with meanwhile(sync_between_looks):
-        # One look at once, the next one by its interval long after the deadline.
-        outcome = wait(
-            mode, district_id=district_id, since=since, timeout=6.0, poke_interval=600, exponential_backoff=True
-        )
+        with meanwhile(sync_between_looks):
+            # One look at once, the next one by its interval long after the deadline.
+            outcome = wait(
+                mode,
+                district_id=district_id,
+                since=since,
+                timeout=timeout_seconds,
+                poke_interval=600,
+                exponential_backoff=True,
+            )
+        if synced_after[0] < timeout_seconds / 2:
+            break  # else the machine was too busy for it to come before the deadline, surely
     assert outcome.state == "success", outcome.message
 
 

@@ -1,0 +1,93 @@
+"""What a night costs in real Airflow: ``python -m tests.benchmarks.nights 300 8`` gives one line of JSON.
+
+A DAG file lists 300 districts, eight of which run their night on LocalExecutor and Postgres, three times: the first
+night lands all that Clever keeps, and the two after it are counted. ``cpu_seconds`` is the processor time of all
+Airflow's services and tasks while these nights run, per district and night.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
+from tests.support.airflow import AirflowHome, AirflowStack
+from tests.support.postgres import running_postgres
+
+DAG_FILE: Final = """
+from airflow_provider_clever.dags import attendance_dags
+globals().update(attendance_dags({path!r}))
+"""
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+def measured(listed: int, running: int, nights: int = 2) -> dict[str, float]:
+    """Run the nights, and give what one of them costs for one district.
+
+    :param listed: districts in the DAG file.
+    :param running: how many of them run.
+    :param nights: how many nights are counted.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_postgres() as postgres,
+        running_sandbox(today=today, districts="small", extra_districts=running) as sandbox,
+    ):
+        home = AirflowHome.create(Path(folder, "home"), postgres.create_database("airflow"))
+        dag_ids = _add_dags(home, sandbox, Path(folder, "lake"), listed)[:running]
+        # As long as in production: a file is not parsed every five seconds.
+        env = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600"}
+        connections = {"clever_default": sandbox.connection_json()}
+        components = ("api-server", "scheduler", "dag-processor")
+        with AirflowStack(home, connections=connections, env=env, components=components) as stack:
+            for dag_id in dag_ids:
+                stack.wait_for_dag(dag_id)
+                stack.api("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+            _night(stack, dag_ids)
+            sandbox.clear_requests()
+            before = _cpu_seconds(stack)
+            for _ in range(nights):
+                _night(stack, dag_ids)
+            spent = _cpu_seconds(stack) - before
+        requests = sandbox.counters()["total"]
+    each = running * nights
+    return {"listed": listed, "cpu_seconds": round(spent / each, 2), "requests": round(requests / each, 1)}
+
+
+def _add_dags(home: AirflowHome, sandbox: Sandbox, lake: Path, listed: int) -> list[str]:
+    """Put the list of districts into Airflow's folder, those of the sandbox first, and give the ids of the DAGs."""
+    lake.mkdir()
+    ids = [district.id for name, district in sandbox.districts.items() if name != "small"]
+    ids += [f"{number:024x}" for number in range(listed - len(ids))]
+    districts = [{"district_id": district_id, "schedule": "0 3 1 1 *"} for district_id in ids]
+    path = home.dags / "districts.yaml"
+    path.write_text(json.dumps({"defaults": {"destination": lake.as_uri()}, "districts": districts}))
+    home.add_dag(DAG_FILE.format(path=str(path)))
+    return [f"clever_attendance_{district_id}" for district_id in ids]
+
+
+def _night(stack: AirflowStack, dag_ids: list[str]) -> None:
+    runs = [(dag_id, stack.trigger(dag_id, logical_date=datetime.now(UTC).isoformat())) for dag_id in dag_ids]
+    for dag_id, run_id in runs:
+        state = stack.wait_for_run(dag_id, run_id, seconds=900)
+        assert state == "success", f"{dag_id}: {state}"
+
+
+def _cpu_seconds(stack: AirflowStack) -> float:
+    """Of all processes that the services have started, the ended ones among them."""
+    ticks = 0
+    for pid in stack.running():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue
+        ticks += sum(map(int, fields[11:15]))  # user, system, and both of children that were waited for: proc(5)
+    return ticks / _TICKS
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(*map(int, sys.argv[1:]))))  # noqa: T201 - its result
