@@ -57,6 +57,8 @@ def tidy(settings: CatalogSettings, table: PyIcebergTable, past: set[str], orpha
             remove_all(table, past, but=needed_files(table))
         if settings.warehouse:
             _remove_orphans(settings, table, orphans_after)
+    except (LostRaceError, FileNotFoundError):
+        log.debug("Another process was faster; it tidies")
     except Exception as error:  # noqa: BLE001 - each store's library raises its own kinds
         log.warning("%s was updated, but not tidied (%s); the next run does that", settings, type(error).__name__)
 
