@@ -42,6 +42,8 @@ def iceberg_catalog(url: DestinationUrl, conn_id: str | None, table: str | None 
     if properties["type"] == "rest" and connection.password:
         credential = (connection.login, connection.password)
         properties["credential"] = ":".join(filter(None, credential))
+        # What pyiceberg would guess, with a warning that it will not do so for ever.
+        properties.setdefault("oauth2-server-uri", f"{properties.get('uri', '')}/v1/oauth/tokens")
     return CatalogSettings(name=str(conn_id), properties=properties, table=table)
 
 

@@ -138,7 +138,14 @@ _REFUSED: Final = frozenset(
     {"UnauthorizedError", "ForbiddenError", "AuthorizationExpiredError", "OAuthError", "ClientAuthenticationError"}
 )
 _WRONG: Final = frozenset(
-    {"ArgumentError", "NoSuchModuleError", "NoRegionError", "ProfileNotFound", "MissingSchema", "InvalidURL"}
+    {
+        "ArgumentError",
+        "MissingSchema",
+        "NoRegionError",
+        "NoSuchModuleError",
+        "NoSuchPropertyException",
+        "ProfileNotFound",
+    }
 )
 
 
