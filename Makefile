@@ -13,6 +13,8 @@ LINEAGE := .venvs/lineage
 WHEEL_TOOLS := .venvs/wheel-tools
 LOWEST := .venvs/stores-lowest
 ENGINES := .venvs/table-engines
+DOCS := .venvs/docs
+SITE = $(DOCS)/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --conf-dir docs
 NIGHTS ?= 1000
 SANDBOX := ./airflow_provider_clever/sandbox
 BENCH_ARGS ?=
@@ -41,7 +43,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: lineage help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large table-engines check lint types rules hooks format bench requirements clean matrix matrix-each-change compatibility
+.PHONY: lineage help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large table-engines check lint types rules docs docs-links hooks format bench requirements clean matrix matrix-each-change compatibility
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -131,7 +133,15 @@ table-engines: $(ENGINES)/.ready ## the Iceberg table as DuckDB's own extension 
 	@CLEVER_TABLE_ENGINES=$(CURDIR)/$(ENGINES)/bin/python $(BIN)/python $(SHOWN) $(BIN)/python -m pytest \
 	  tests/table/test_iceberg.py $(PYTEST_ARGS)
 
-$(WHEEL_TOOLS)/.ready $(LOWEST)/.ready $(ENGINES)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt
+docs: $(DOCS)/.ready ## the documentation as a site, build/docs/index.html; a link that leads nowhere fails it (half a minute)
+	@rm -rf build/docs
+	@$(SITE) --builder html . build/docs
+	@echo "build/docs/index.html"
+
+docs-links: $(DOCS)/.ready ## asks each address outside that the documentation links to
+	@$(SITE) --builder linkcheck . build/docs-links
+
+$(WHEEL_TOOLS)/.ready $(LOWEST)/.ready $(ENGINES)/.ready $(DOCS)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venvs/$*
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venvs/$*/bin/python -r requirements/$*.txt
 	@touch $@
@@ -179,9 +189,10 @@ bench: $(READY) ## measurements against other tools (35 minutes); BENCH_ARGS=--q
 
 requirements: $(READY) ## pin anew after a change in pyproject.toml; UPGRADE=--upgrade takes the newest of everything
 	@$(PIN) pyproject.toml --extra parquet --extra s3 --extra iceberg --group dev -o requirements/dev.txt
+	@$(PIN) --group docs -o requirements/docs.txt
 	@for wanted in $(wildcard requirements/*.in); do $(PIN) $$wanted -o $${wanted%.in}.txt; done
 	@$(NOX) -s pin
 	@git diff --stat -- requirements
 
 clean: ## remove everything that these commands made
-	rm -rf $(VENV) .venvs .facts .demo .airflow .emulators .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage*
+	rm -rf docs/reference/api $(VENV) .venvs .facts .demo .airflow .emulators .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist .coverage*

@@ -222,7 +222,7 @@ def _instant(value: object) -> datetime:
     if moment is None or moment.tzinfo is None or moment.year not in YEARS:
         raise CleverSettingsError(
             f"A sync event of this district says {_shown(value)} where a moment with its zone belongs, such as "
-            "2026-01-05T03:04:05Z. Set date_range_start and date_range_end for this run, and mend what sent the event."
+            "2026-01-05T03:04:05Z. Set date_range_start and date_range_end for this run, and fix what sent the event."
         )
     return moment
 

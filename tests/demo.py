@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ import duckdb
 
 from airflow_provider_clever.cli.main import main as command_line
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
-from tests.support.airflow import AirflowHome, AirflowStack
+from tests.support.airflow import COMPONENTS, AirflowHome, AirflowStack
 
 ROOT: Final = Path(__file__).parents[1]
 HOME: Final = ROOT / ".demo"
@@ -29,8 +29,16 @@ LAKE: Final = HOME / "lake"
 PAGE: Final = HOME / "coverage.html"
 DAG_ID: Final = "clever_attendance"
 DISTRICT: Final = "large"
+SMALL_DAG_ID: Final = "clever_attendance_small"
+SMALL: Final = "small"
 ZONE: Final = "America/Chicago"
-COMPONENTS: Final = ("api-server", "scheduler", "dag-processor")
+SERVICES: Final = {
+    "api-server": "API server",
+    "scheduler": "scheduler",
+    "dag-processor": "DAG processor",
+    "triggerer": "triggerer",
+}
+SERVICES_OF_THE_DEMO: Final = ("api-server", "scheduler", "dag-processor")
 RUN_SECONDS: Final = 300.0
 CORRECTIONS: Final = 40
 TASKS: Final = ("plan", "pull", "record")
@@ -44,33 +52,66 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def playground() -> Iterator[tuple[Sandbox, AirflowStack]]:
-    """Give a sandbox with one district of 40 schools, and Airflow with the example DAGs beside it."""
-    shutil.rmtree(HOME, ignore_errors=True)
+def playground(
+    folder: Path = HOME, components: Collection[str] = COMPONENTS, **world: Any
+) -> Iterator[tuple[Sandbox, AirflowStack]]:
+    """Give a sandbox with two districts, one of 40 schools and a small one, and Airflow with the example DAGs.
+
+    :param folder: where everything lies; what lies there is removed first.
+    :param components: Airflow's services.
+    :param world: further options of the sandbox.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     today = datetime.now(ZoneInfo(ZONE)).date().isoformat()
-    world: dict[str, Any] = {"districts": DISTRICT, "large_school_days": 60, "large_students": 25}
-    with running_sandbox(today=today, **world) as sandbox:
+    sizes = {"large_school_days": 60, "large_students": 25, **world}
+    with running_sandbox(today=today, districts=f"{DISTRICT},{SMALL}", **sizes) as sandbox:
         say(f"Sandbox Clever is up at {sandbox.url}. Airflow makes its database ...")
-        home = AirflowHome.create(HOME / "airflow")
+        home = AirflowHome.create(folder / "airflow")
+        lake = (folder / "lake").as_uri()
         shutil.copytree(ROOT / "example_dags", home.dags, dirs_exist_ok=True)
-        (home.dags / "clever_districts.yaml").write_text(json.dumps(districts(sandbox), indent=2))
-        say("Airflow starts: API server, scheduler, DAG processor ...")
+        (home.dags / "clever_districts.yaml").write_text(json.dumps(districts(sandbox, lake), indent=2))
+        # What Airflow reads at its start; it puts the folder on its path.
+        (home.path / "config").mkdir(exist_ok=True)
+        (home.path / "config/airflow_local_settings.py").write_text(LOCAL_SETTINGS)
+        say(
+            f"Airflow starts: {', '.join(components).replace('-', ' ').replace('api', 'API').replace('dag', 'DAG')} ..."
+        )
         settings = {
-            "AIRFLOW_VAR_CLEVER_DESTINATION": LAKE.as_uri(),
+            "AIRFLOW_VAR_CLEVER_DESTINATION": lake,
+            "AIRFLOW__CLEVER__DESTINATIONS": lake,
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         }
-        connection = {"clever_default": sandbox.connection_json()}
-        with AirflowStack(home, connections=connection, env=settings, components=COMPONENTS) as airflow:
+        with AirflowStack(home, env=settings, components=components) as airflow:
+            airflow.api("POST", "connections", json=connection_of(sandbox))
             airflow.wait_for_dag(DAG_ID)
             say(f"Airflow is up at {airflow.url}")
             yield sandbox, airflow
 
 
-def districts(sandbox: Sandbox) -> dict[str, Any]:
-    """Give the list of districts for `example_dags/clever_districts.py`: the sandbox's one."""
-    district = sandbox.district(DISTRICT)
-    one = {"district_id": district.id, "name": district.name, "dag_id": DAG_ID, "timezone": ZONE}
-    return {"defaults": {"destination": LAKE.as_uri()}, "districts": [one]}
+LOCAL_SETTINGS: Final = """from airflow.api_fastapi.common.types import UIAlert
+
+DASHBOARD_UIALERTS = [
+    UIAlert(text="What is covered, district by district: [Attendance](/plugin/clever-attendance)", category="info")
+]
+"""
+
+
+def districts(sandbox: Sandbox, lake: str) -> dict[str, Any]:
+    """Give the list of districts for `example_dags/clever_districts.py`: the sandbox's two."""
+    listed = [
+        {"district_id": district.id, "name": district.name, "dag_id": dag_id, "timezone": ZONE}
+        for district, dag_id in ((sandbox.district(DISTRICT), DAG_ID), (sandbox.district(SMALL), SMALL_DAG_ID))
+    ]
+    return {"defaults": {"destination": lake}, "districts": listed}
+
+
+def connection_of(sandbox: Sandbox) -> dict[str, Any]:
+    """Give the connection as Airflow's API takes it; tasks that name no district read the small one."""
+    fields = json.loads(sandbox.connection_json(SMALL))
+    # The Test button of Airflow up to 3.3.2 refuses an empty port.
+    port = int(sandbox.url.rpartition(":")[2])
+    return {"connection_id": "clever_default", "port": port, **fields, "extra": json.dumps(fields["extra"])}
 
 
 def switch_on(airflow: AirflowStack) -> str:
@@ -230,7 +271,7 @@ What to try next
 
 def demonstrate() -> bool:
     """Let Airflow pull a new district, and once more after the district's corrections; tell whether all is there."""
-    with playground() as (sandbox, airflow):
+    with playground(components=SERVICES_OF_THE_DEMO) as (sandbox, airflow):
         say(f"Unpausing {DAG_ID}: the scheduler starts the run of last night, which fetches all that Clever still has")
         run_id = switch_on(airflow)
         follow(airflow, run_id)
@@ -246,11 +287,17 @@ def demonstrate() -> bool:
 
 
 PLAYGROUND: Final = """
-  what is covered            {airflow}/plugin/clever-attendance
+  open this: what is covered {airflow}/plugin/clever-attendance
   Airflow, no login needed   {airflow}
   the sandbox's insides      {sandbox}/_sandbox/
   what lands                 .demo/lake/attendance/
   Airflow's DAGs folder      .demo/airflow/dags/
+
+Every DAG waits for you to switch it on. For the forms of those that ask:
+  District                   {district} (small), {large} (large)
+  School                     {school} ({school_name})
+A wait for the sync ends with the next upload, within five minutes:
+  curl -X POST {sandbox}/_sandbox/sync -d '{{"district_id": "small"}}'
 
 For another terminal:
 export AIRFLOW_HOME=$PWD/.demo/airflow
@@ -263,10 +310,18 @@ Ctrl+C stops everything."""
 def stay() -> None:
     """Leave sandbox and Airflow running until Ctrl+C."""
     with playground() as (sandbox, airflow):
-        print(
-            PLAYGROUND.format(airflow=airflow.url, sandbox=sandbox.url, connection=sandbox.connection_json()),
-            flush=True,
+        small = sandbox.district(SMALL)
+        school_name, school = next(iter(small.schools.items()))
+        shown = PLAYGROUND.format(
+            airflow=airflow.url,
+            sandbox=sandbox.url,
+            district=small.id,
+            large=sandbox.district(DISTRICT).id,
+            school=school,
+            school_name=school_name,
+            connection=sandbox.connection_json(SMALL),
         )
+        print(shown, flush=True)
         with suppress(KeyboardInterrupt):
             signal.pause()
 

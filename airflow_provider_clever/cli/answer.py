@@ -1,7 +1,6 @@
 """``clever-attendance answer``: a person says what has become of rows that did not come back."""
 
 import getpass
-import json
 import os
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
+from airflow_provider_clever.cli.json_answer import print_json
 
 if TYPE_CHECKING:
     from airflow_provider_clever.storage.objects import Objects
@@ -61,7 +61,7 @@ def _show_questions(objects: "Objects", district_id: str, *, as_json: bool) -> E
 
     questions = read_answers(objects, district_id).questions
     if as_json:
-        print(json.dumps({school_id: to_json(one) for school_id, one in questions.items()}, indent=2))
+        print_json({school_id: to_json(one) for school_id, one in questions.items()})
     else:
         for school_id, one in sorted(questions.items()):
             shown = f"{one.name} ({school_id})" if one.name else school_id
@@ -88,7 +88,7 @@ def _give_answer(objects: "Objects", district_id: str, options: Namespace) -> Ex
         last=options.last,
     )
     if options.json:
-        print(json.dumps([to_json(one) for one in said], indent=2))
+        print_json([to_json(one) for one in said])
     for one in () if options.json else said:
         print(f"{one.school_id}, {one.days.first} to {one.days.last}: {MEANINGS[one.word]}")
     if not said:

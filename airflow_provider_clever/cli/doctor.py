@@ -1,6 +1,5 @@
 """``clever-attendance doctor``: checks everything that a pull relies on, and says the next step."""
 
-import json
 import sys
 import threading
 from argparse import ArgumentParser, Namespace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from airflow_provider_clever.cli import arguments, diagnosis
 from airflow_provider_clever.cli.diagnosis import Finding, Setting, State, Verdict
 from airflow_provider_clever.cli.exit_codes import ExitCode
+from airflow_provider_clever.cli.json_answer import print_json
 
 if TYPE_CHECKING:
     from airflow_provider_clever.api.client import CleverClient
@@ -44,7 +44,7 @@ def run(options: Namespace) -> ExitCode:
             show_check(finding)
     failed = diagnosis.has_failed(findings)
     if options.json:
-        print(json.dumps({"ok": not failed, "checks": [finding._asdict() for finding in findings]}, indent=2))
+        print_json({"ok": not failed, "checks": [finding._asdict() for finding in findings]})
     return ExitCode.FOUND if failed else ExitCode.OK
 
 

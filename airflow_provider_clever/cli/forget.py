@@ -1,6 +1,5 @@
 """``clever-attendance forget``: remove students, old days or a district from the lake, and prove it."""
 
-import json
 import select
 import sys
 from argparse import ArgumentParser, Namespace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
+from airflow_provider_clever.cli.json_answer import print_json
 
 if TYPE_CHECKING:
     from airflow_provider_clever.forget.receipts import ForgetReceipt, Unreached
@@ -230,7 +230,7 @@ def _preview(forgettings: "Sequence[Forgetting]", options: Namespace, student_id
             }
             for one, counts in zip(previews, would_go, strict=True)
         ]
-        print(json.dumps(facts, indent=2))
+        print_json(facts)
     for one, counts in () if options.json else zip(previews, would_go, strict=True):
         print(f"{one.district_id}: nothing was removed; this would go")
         _print_counts(counts)
@@ -242,7 +242,7 @@ def _preview(forgettings: "Sequence[Forgetting]", options: Namespace, student_id
 
 def _show(receipts: "Sequence[ForgetReceipt]", *, as_json: bool) -> ExitCode:
     if as_json:
-        print(json.dumps([one.summary() for one in receipts], indent=2))
+        print_json([one.summary() for one in receipts])
     for one in () if as_json else receipts:
         print(f"{one.district_id}: {one.state}, {'complete' if one.is_complete else 'incomplete'}")
         _print_counts(one.counts)

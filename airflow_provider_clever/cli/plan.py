@@ -1,12 +1,12 @@
 """``clever-attendance plan``: what is due of a district, why, and what it takes to pull it."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
+from airflow_provider_clever.cli.json_answer import print_json
 from airflow_provider_clever.dates import WEEKDAYS
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(options: Namespace) -> ExitCode:
     survey = _surveyed(options)
     if options.json:
         district = {"district_id": survey.district.id, "name": survey.district.name, "last_sync": survey.last_sync}
-        print(json.dumps(district | survey.plan.to_json(), indent=2))
+        print_json(district | survey.plan.to_json())
     else:
         from airflow_provider_clever.cli.terminal import show_plan
 

@@ -1,12 +1,12 @@
 """``clever-attendance status``: how all districts stand."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
+from airflow_provider_clever.cli.json_answer import print_json
 
 if TYPE_CHECKING:
     from airflow_provider_clever.ledger.reporting import DistrictReport
@@ -48,7 +48,7 @@ def run(options: Namespace) -> ExitCode:
         except CleverError as error:
             problems.append(str(error))
     if options.json:
-        print(json.dumps([report.to_json() for report in reports], indent=2))
+        print_json([report.to_json() for report in reports])
     elif reports:
         from airflow_provider_clever.cli.terminal import show_status
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.cli import arguments
 from airflow_provider_clever.cli.exit_codes import ExitCode
+from airflow_provider_clever.cli.json_answer import print_json
 
 if TYPE_CHECKING:
     from airflow_provider_clever.lake.findings import Finding
@@ -48,7 +49,7 @@ def run(options: Namespace) -> ExitCode:
             details=details,
         )
     if options.json:
-        print(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
+        print_json({"ok": report.ok, **asdict(report)})
     else:
         show_findings(report, options.details)
     return ExitCode.OK if report.ok else ExitCode.FOUND

@@ -325,6 +325,6 @@ def problems(
     if is_whole and report.about_to_be_lost:
         found.append(
             f"Days that were never covered are about to be lost, Clever forgets each six months after its date: "
-            f"{named(report.about_to_be_lost)}. Mend what keeps them from being pulled, then trigger this DAG by hand"
+            f"{named(report.about_to_be_lost)}. Fix what keeps them from being pulled, then trigger this DAG by hand"
         )
     return found

@@ -8,12 +8,13 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .app import Stage
 from .knobs import Knobs
 from .server import SandboxServer, write_ready_file
-from .world import World, WorldPlan
+from .world import BOUNDS, World, WorldPlan
 
 MOST_PORT = 65_535
 
@@ -22,16 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sandbox until SIGTERM or SIGINT; gives the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    today = options.today or datetime.now(UTC).date()
-    plan = WorldPlan(
-        seed=options.seed,
-        today=today,
-        districts=tuple(options.districts.split(",")) if options.districts else (),
-        extra_districts=options.extra_districts,
-        large_schools=options.large_schools,
-        large_school_days=options.large_school_days,
-        large_students=options.large_students,
-    )
     knobs = Knobs(rate_limit=options.rate_limit, window_seconds=options.window_seconds, latency_ms=options.latency_ms)
 
     def when_ready(port: int) -> None:
@@ -42,12 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_ready_file(options.ready_file, url, port)
 
     try:
-        stage = Stage(plan, knobs)
+        stage = Stage(_plan(options), knobs)
         server = SandboxServer(stage, options.host, options.port, when_ready, beyond_loopback=options.beyond_loopback)
     except ValueError as problem:
         parser.error(str(problem))
     server.run()
     return 0
+
+
+def _plan(options: argparse.Namespace) -> WorldPlan:
+    return WorldPlan(
+        seed=options.seed,
+        today=options.today or datetime.now(UTC).date(),
+        districts=tuple(options.districts.split(",")) if options.districts else (),
+        extra_districts=options.extra_districts,
+        large_schools=options.large_schools,
+        large_school_days=options.large_school_days,
+        large_students=options.large_students,
+    )
 
 
 def url_at(host: str, port: int) -> str:
@@ -102,6 +105,20 @@ def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-11-23") from None
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    return path
+
+
 def _positive(text: str) -> float:
     try:
         number = float(text)
@@ -112,33 +129,40 @@ def _positive(text: str) -> float:
     return number
 
 
+def _version() -> str:
+    try:
+        return version("clever-sandbox")
+    except PackageNotFoundError:  # a source tree that was put on the path without being installed
+        return "0+unknown"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="clever-sandbox", description="A stand-in for the Clever API, on loopback.")
     add = parser.add_argument
+    add("--version", action="version", version=f"clever-sandbox {_version()}", help="show the version")
     add("--host", default="127.0.0.1", help="address to serve at (default 127.0.0.1)")
     add("--beyond-loopback", action="store_true", help="let --host be any address, as in a container")
     add("--port", type=_whole_number(0, MOST_PORT), default=8900, help="port; 0 picks a free one (default 8900)")
     add("--seed", type=int, default=7, help="the same seed and date give the same world (default 7)")
-    add("--today", type=date.fromisoformat, help="the sandbox's date, YYYY-MM-DD (default: today in UTC)")
+    add("--today", type=_date, help="the sandbox's date, YYYY-MM-DD (default: today in UTC)")
     add("--rate-limit", type=_whole_number(1), default=1200, help="requests per window and token (default 1200)")
     add("--window-seconds", type=_positive, default=60.0, help="length of a rate-limit window (default 60)")
     add("--latency-ms", type=_whole_number(0), default=0, help="delay of each answer in milliseconds (default 0)")
     add("--districts", help="characters to include, with commas (default: all)")
-    add("--extra-districts", type=_whole_number(0), default=0, help="tiny districts to add (default 0)")
-    add("--large-schools", type=_whole_number(1), default=40, help="schools of the large district (default 40)")
     add(
-        "--large-school-days",
-        type=_whole_number(1),
-        default=120,
-        help="school days of the large district (default 120)",
+        "--extra-districts",
+        type=_whole_number(*BOUNDS["extra_districts"]),
+        default=0,
+        help="tiny districts to add (default 0)",
     )
-    add(
-        "--large-students",
-        type=_whole_number(1),
-        default=250,
-        help="students per school of the large district (default 250)",
-    )
-    add("--ready-file", type=Path, help="write url, port and pid as JSON here once requests are accepted")
+    for name, default, what in (
+        ("large_schools", 40, "schools of the large district"),
+        ("large_school_days", 120, "school days of the large district"),
+        ("large_students", 250, "students per school of the large district"),
+    ):
+        option = f"--{name.replace('_', '-')}"
+        add(option, type=_whole_number(*BOUNDS[name]), default=default, help=f"{what} (default {default})")
+    add("--ready-file", type=_file, help="write url, port and pid as JSON here once requests are accepted")
     add("--quiet", action="store_true", help="print nothing at the start")
     return parser
 

@@ -52,6 +52,7 @@ class Knobs:
     sync_stamp: str = "end"
     sync_stamp_on_no_change: bool = True
     sync_seconds: int = 300
+    late_corrections: bool = True
     resend_bumps_last_modified: bool = False
     resend_days: int = 7
     sftp_outage_districts: tuple[str, ...] = ()

@@ -1,6 +1,8 @@
-"""pytest fixtures for tests against the sandbox. Opt in, in your top-level ``conftest.py``::
+"""pytest fixtures for tests against the sandbox.
 
-pytest_plugins = ["airflow_provider_clever.sandbox.pytest_plugin"]
+Opt in, in your top-level ``conftest.py``::
+
+    pytest_plugins = ["airflow_provider_clever.sandbox.pytest_plugin"]
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+from .habits import Habits, habits_of
 from .identity import MISSING_PART, object_id
 from .profiles import SchoolPlan
 
@@ -23,6 +24,7 @@ class Section:
     id: str
     name: str
     students: tuple[str, ...]
+    period: int
     is_retired: bool = False
 
 
@@ -33,6 +35,9 @@ class Roster:
     :param keys: ``student_section_school`` of each slot: the cursor without its date (clever-api.md 3.1).
     :param kinds: ``DAILY`` or ``SECTION`` for each slot.
     :param tails: The end of each slot's row, from ``section_id`` on, with ``DAY_MARK`` for the day.
+    :param places: Whose each slot is: the student's place in ``students``; for a section after the day's first one, so
+        much more than there are students.
+    :param habits: How the students attend.
     :param joins: First date of slots that begin in mid-window.
     :param leaves: First date on which a slot is gone.
     :param hidden: Slots of students whom the district does not share.
@@ -42,6 +47,8 @@ class Roster:
     keys: list[str]
     kinds: bytes
     tails: list[bytes]
+    places: list[int]
+    habits: Habits
     students: list[str]
     sections: list[Section]
     late: list[str]
@@ -72,6 +79,7 @@ class _Slot:
     kind: int
     joins: str | None = None
     leaves: str | None = None
+    is_later: bool = False
 
     @property
     def order(self) -> tuple[str, str]:
@@ -90,10 +98,13 @@ def build_roster(seed: int, school_id: str, plan: SchoolPlan, change: Change, *,
     sections = _sections(seed, school_id, plan, students)
     slots = sorted(_slots(plan, spans, sections, change.day), key=lambda slot: slot.order)
     hidden_students = (own[0],) if hides_a_student else ()
+    place = {student: number for number, student in enumerate(students)}
     return Roster(
         keys=[f"{slot.student}_{slot.section or MISSING_PART}_{school_id}" for slot in slots],
         kinds=bytes(slot.kind for slot in slots),
-        tails=[row_tail(slot.student, slot.section, _sis_id(slot, number)) for number, slot in enumerate(slots)],
+        tails=[row_tail(slot.student, slot.section, _sis_id(school_id, slot, n)) for n, slot in enumerate(slots)],
+        places=[place[slot.student] + len(students) * slot.is_later for slot in slots],
+        habits=habits_of(seed, students),
         students=students,
         sections=sections,
         late=[object_id(seed, "late student", school_id, number) for number in range(LATE_STUDENTS)],
@@ -111,9 +122,9 @@ def row_tail(student: str, section: str | None, sis_id: str | None) -> bytes:
     return b"," + json.dumps(present, separators=(",", ":")).replace("\\u0000", "\0").encode()[1:]
 
 
-def _sis_id(slot: _Slot, number: int) -> str | None:
+def _sis_id(school_id: str, slot: _Slot, number: int) -> str | None:
     """Every seventh entry comes without an id of the student information system; it is optional."""
-    return None if number % 7 == 3 else f"{'DS'[slot.kind]}{number}-\0"
+    return None if number % 7 == 3 else f"{school_id[-8:]}-{'DS'[slot.kind]}{number}-\0"
 
 
 def _sections(seed: int, school_id: str, plan: SchoolPlan, students: list[str]) -> list[Section]:
@@ -125,13 +136,14 @@ def _sections(seed: int, school_id: str, plan: SchoolPlan, students: list[str]) 
             object_id(seed, "section", school_id, period, group),
             f"Period {period + 1} group {group + 1}",
             tuple(students[group::groups]),
+            period,
         )
         for period in range(plan.periods)
         for group in range(groups)
     ]
     if plan.retired_section:
         retired = object_id(seed, "section", school_id, "retired")
-        found.append(Section(retired, "Autumn elective (ended)", tuple(students[:3]), is_retired=True))
+        found.append(Section(retired, "Autumn elective (ended)", tuple(students[:3]), plan.periods, is_retired=True))
     return found
 
 
@@ -148,5 +160,5 @@ def _slots(
             for student in section.students:
                 joins, leaves = spans[student]
                 ends = change_day if section.is_retired else leaves
-                slots.append(_Slot(student, section.id, SECTION, joins, ends))
+                slots.append(_Slot(student, section.id, SECTION, joins, ends, is_later=section.period > 0))
     return slots

@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 
+from .habits import AWAY, ILL, LATE, PRESENT, days_of
 from .identity import MISSING_PART, draw
 from .profiles import SchoolPlan
 from .roster import DAY_MARK, Roster
 from .school_calendar import UPLOAD_TIME, parse_timestamp, timestamp_text
 
 NOT_SENT = 255
-EDITED_AFTER = timedelta(days=5)
+CORRECTED_AFTER_DAYS = (2, 5, 12)
+"""How much later a district corrects a day: the next call home, the doctor's note, the end of the month."""
 DAY_OFFSET = len('{"attendance_date":"')
 STATUS_OFFSET = DAY_OFFSET + len('2026-01-01","attendance_status":"')
 SECTION_PART = slice(25, 49)
@@ -39,11 +40,16 @@ ODD_EXCUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One thing that a row can say: its status, its excuse code, and whether it was edited later."""
+    """One thing that a row can say.
+
+    :param first: The status and excuse code with which it was uploaded, if they were corrected later.
+    :param corrected_days: How many days later; 0: never. Without ``first`` nothing but ``last_modified`` shows it.
+    """
 
     status: str
     excuse: str | None = None
-    is_edited: bool = False
+    first: tuple[str, str | None] | None = None
+    corrected_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class DayFacts:
 
     :param created: When the day was uploaded.
     :param resent: When the day was last sent again unchanged, if that counts as a change.
-    :param edits_until: Early edits are in place if they happened by then.
+    :param corrected: When what is corrected so many days later was, by those days; empty: it is not yet.
     """
 
     district_id: str
@@ -72,41 +78,73 @@ class DayFacts:
     day: str
     created: str
     resent: str | None
-    edits_until: str
+    corrected: dict[int, str]
 
 
-@lru_cache(maxsize=8)
-def _variants(*, exceptions_only: bool, all_present: bool) -> tuple[tuple[Variant, ...], bytes]:
-    """Give the variants and a table from a random byte to the place of a variant."""
-    if all_present:
-        return (Variant("present"),), bytes(256)
-    present = [Variant("present")] * 222 + [Variant("present", "LATEBUS"), Variant("present", "ILL", is_edited=True)]
-    absent = [Variant("absent", code) for code in EXCUSES * 2 + ODD_EXCUSES] + [Variant("absent")] * 2
-    tardy = [Variant("tardy")] * 4 + [Variant("tardy", "BUS"), Variant("tardy", "病気", is_edited=True)]
-    late_edit = [Variant("absent", "MED", is_edited=True), Variant("present", is_edited=True), Variant("tardy")]
-    weighted = present + absent + tardy + late_edit
-    distinct = tuple(dict.fromkeys(weighted))
-    places = [distinct.index(variant) for variant in weighted]
-    if exceptions_only:
-        places = [NOT_SENT if distinct[place].status == "present" else place for place in places]
-    table = bytes(places[number % len(places)] for number in range(256))
-    return distinct, table
+UNEXCUSED = ("absent", "UNX")
+# What the rows of a day say, by what the day was like; each as often as it stands here. No correction makes a daily
+# absence a presence or the other way round, so that none takes a row away where the present are not sent.
+SAID: dict[int, list[Variant]] = {
+    PRESENT: [Variant("present")] * 124
+    + [Variant("present", "LATEBUS"), Variant("present", "ILL", corrected_days=5)]
+    + [Variant("present", corrected_days=2)],
+    ILL: [Variant("absent", "ILL")] * 12
+    + [Variant("absent", "MED")] * 4
+    + [Variant("absent", "ILL", UNEXCUSED, days) for days in CORRECTED_AFTER_DAYS]
+    + [Variant("absent", "MED", ("absent", None), 2), Variant("absent", "病気"), Variant("absent", "😷 flu")],
+    AWAY: [Variant("absent", code) for code in EXCUSES * 3 + ODD_EXCUSES]
+    + [Variant("absent")] * 4
+    + [Variant("absent", "FAM", UNEXCUSED, days) for days in CORRECTED_AFTER_DAYS]
+    + [Variant("tardy", "BUS", UNEXCUSED, 2), Variant("tardy", None, UNEXCUSED, 5)],
+    LATE: [Variant("tardy")] * 12 + [Variant("tardy", "BUS")] * 3 + [Variant("tardy", "病気", corrected_days=5)],
+}
+
+
+def _later_in_the_day(said: Variant) -> Variant:
+    """Give what the sections after a student's first one say: who comes late is there by then."""
+    if said.status != "tardy":
+        return said
+    return Variant("present", None, said.first, said.corrected_days if said.first else 0)
+
+
+_SAID_FIRST = dict.fromkeys(variant for said in SAID.values() for variant in said)
+VARIANTS = tuple(dict.fromkeys([*_SAID_FIRST, *map(_later_in_the_day, _SAID_FIRST)]))
+_TABLES = [
+    bytes(VARIANTS.index(SAID[kind][number % len(SAID[kind])]) for number in range(256)) for kind in range(len(SAID))
+]
+"""By what the day was like: from a random byte to the place of a variant."""
+_PRESENT = VARIANTS.index(Variant("present"))
+_NOT_PRESENT = bytes(NOT_SENT if each.status == "present" else place for place, each in enumerate(VARIANTS)).ljust(
+    256, b"\xff"
+)
+"""From the place of a variant to itself, or to nothing for those who are present."""
+_LATER = bytes(VARIANTS.index(_later_in_the_day(each)) for each in VARIANTS).ljust(256, b"\xff")
+
+
+def said_of_students(seed: int, plan: SchoolPlan, roster: Roster, school_id: str, day: str) -> bytes:
+    """Say for each place of a roster (:attr:`Roster.places`) which variant its rows are."""
+    students = len(roster.students)
+    if plan.all_present:
+        return bytes([_PRESENT]) * (2 * students)
+    shades = draw(seed, "rows", school_id, day, size=students)
+    kinds = days_of(seed, school_id, day, roster.habits)
+    codes = bytes([_TABLES[kind][shade] for kind, shade in zip(kinds, shades, strict=True)])
+    codes += codes.translate(_LATER)
+    return codes.translate(_NOT_PRESENT) if plan.exceptions_only else codes
 
 
 def row_head(facts: DayFacts, kind: int, variant: Variant) -> bytes:
     """Write the first keys of a row, up to ``school_id``; keys go out in alphabetical order (clever-api.md 2.2)."""
-    modified = facts.created
-    if variant.is_edited:
-        edited = timestamp_text(parse_timestamp(facts.created) + EDITED_AFTER)
-        modified = edited if edited <= facts.edits_until else modified
+    corrected = facts.corrected.get(variant.corrected_days)
+    status, excuse = (variant.status, variant.excuse) if corrected or not variant.first else variant.first
     keys = {
         "attendance_date": facts.day,
-        "attendance_status": variant.status,
+        "attendance_status": status,
         "attendance_type": KINDS[kind],
         "created": facts.created,
         "district_id": facts.district_id,
-        "excuse_code": variant.excuse,
-        "last_modified": max(modified, facts.resent or ""),
+        "excuse_code": excuse,
+        "last_modified": max(facts.created, corrected or "", facts.resent or ""),
         "school_id": facts.school_id,
     }
     present = {key: text for key, text in keys.items() if text is not None}
@@ -115,9 +153,8 @@ def row_head(facts: DayFacts, kind: int, variant: Variant) -> bytes:
 
 def base_block(seed: int, plan: SchoolPlan, roster: Roster, facts: DayFacts, *, shows_hidden: bool) -> Block:
     """Write a school day as it was first uploaded."""
-    variants, table = _variants(exceptions_only=plan.exceptions_only, all_present=plan.all_present)
-    random = draw(seed, "rows", facts.school_id, facts.day, size=len(roster.keys))
-    codes = bytearray(random.translate(table))
+    said = said_of_students(seed, plan, roster, facts.school_id, facts.day)
+    codes = bytearray(map(said.__getitem__, roster.places))
     for number, first in roster.joins.items():
         if facts.day < first:
             codes[number] = NOT_SENT
@@ -126,7 +163,8 @@ def base_block(seed: int, plan: SchoolPlan, roster: Roster, facts: DayFacts, *, 
             codes[number] = NOT_SENT
     for number in () if shows_hidden else roster.hidden:
         codes[number] = NOT_SENT
-    heads = [[row_head(facts, kind, variant) for variant in variants] for kind in (0, 1)]
+    used = {code: VARIANTS[code] for code in {*codes} - {NOT_SENT}}
+    heads = [{code: row_head(facts, kind, variant) for code, variant in used.items()} for kind in (0, 1)]
     tails = _tails_of_day(roster, facts.day)
     if NOT_SENT not in codes:
         filled = zip(roster.kinds, codes, tails, strict=True)

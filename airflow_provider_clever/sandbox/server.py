@@ -44,7 +44,7 @@ class SandboxServer(uvicorn.Server):
     :param when_ready: Called with the port once requests are accepted.
     :param beyond_loopback: True: any host will do, such as a container's ``0.0.0.0``; whatever reaches it controls the
         sandbox. Default False.
-    :raises ValueError: the host is not loopback.
+    :raises ValueError: the host is not loopback, or no address at all.
     """
 
     def __init__(
@@ -59,8 +59,13 @@ class SandboxServer(uvicorn.Server):
         if host not in LOOPBACK and not beyond_loopback:
             raise ValueError(
                 f"The sandbox serves this machine only: host must be one of {LOOPBACK}, not {host!r}. To serve others "
-                "as well, as in a container, add --beyond-loopback."
+                "as well, as in a container, add --beyond-loopback: all of its data is made up, but whatever reaches "
+                "its port controls it."
             )
+        try:
+            socket.getaddrinfo(host, port)
+        except (OSError, UnicodeError) as problem:
+            raise ValueError(f"{host!r} is no address of this machine: {problem}.") from None
         super().__init__(
             uvicorn.Config(
                 CleverApp(stage, control_app(stage)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -68,6 +68,9 @@ def sync(
         older = {school.id: _days_back(world, school, weeks) for school in schools}
         change = partial(_each, world, district, schools, older, number, written)
         days = _load_new_days(district, through, written)
+        if world.knobs.late_corrections:
+            insort(district.uploads, written)
+            world.forget_blocks(district)
         _resend(world, district, written)
         edited, deleted, added = change("edit", edits), change("delete", deletes), change("add", late_rows)
         return Upload(loaded=True, stamp=None, days=tuple(days), edited=edited, added=added, deleted=deleted)

@@ -15,14 +15,32 @@ from .identity import digits_id, draw, object_id
 from .knobs import Knobs
 from .profiles import DistrictPlan, SchoolPlan
 from .roster import Change, Roster, build_roster
-from .rows import Block, DayFacts, base_block, created_by_nightly_upload, row_bytes, row_key, with_collisions
+from .rows import (
+    CORRECTED_AFTER_DAYS,
+    Block,
+    DayFacts,
+    base_block,
+    created_by_nightly_upload,
+    row_bytes,
+    row_key,
+    with_collisions,
+)
 from .rows import with_overlay as laid_over
-from .school_calendar import Clock, add_months, last_school_days, parse_timestamp
+from .school_calendar import Clock, add_months, last_school_days, parse_timestamp, timestamp_text
 
 ROWS_KEPT = 120_000
 """Rows of rendered days held in memory: about 50 MB, however large the districts are."""
 
 MOVED_BEFORE_SCHOOL_DAYS = 10
+
+FIRST_DATE, LAST_DATE = date(2000, 1, 1), date(2199, 12, 31)
+BOUNDS = {
+    "extra_districts": (0, 10_000),
+    "large_schools": (1, 2_000),
+    "large_school_days": (1, 2_000),
+    "large_students": (1, 10_000),
+}
+"""The least and the most that a new world may have of what can be chosen."""
 
 
 @dataclass
@@ -61,13 +79,18 @@ class District:
     synced_through: date | None = None
     created: dict[str, str] = field(default_factory=dict)
     resent: dict[str, str] = field(default_factory=dict)
-    edits_until: str = ""
+    uploads: list[str] = field(default_factory=list)
     syncs: int = 0
     rotations: int = 0
 
     def stamp(self, moment: datetime | None) -> None:
         """Set the sync stamp, and remember the one before."""
         self.stamp_before, self.last_attendance_sync = self.last_attendance_sync, moment
+
+    def first_upload_after(self, day: str, days: int) -> str:
+        """Give the first upload so many days or more after a school day; empty: there is none yet."""
+        wanted = timestamp_text(parse_timestamp(created_by_nightly_upload(day)) + timedelta(days=days))
+        return next(iter(self.uploads[bisect_left(self.uploads, wanted) :]), "")
 
     def shared_schools(self) -> list[School]:
         """List the schools that the app may see, in id order."""
@@ -102,6 +125,18 @@ class WorldPlan:
     large_schools: int = 40
     large_school_days: int = 120
     large_students: int = 250
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody can have meant, and what would not fit into memory.
+
+        :raises ValueError: a value is out of its bounds.
+        """
+        if not FIRST_DATE <= self.today <= LAST_DATE:
+            raise ValueError(f"today must be a date from {FIRST_DATE} to {LAST_DATE}, not {self.today}.")
+        for name, (least, most) in BOUNDS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{name} must be a whole number from {least:,} to {most:,}, not {value!r}.")
 
     def district_plans(self) -> list[DistrictPlan]:
         """List the districts' plans in a fixed order.
@@ -212,9 +247,8 @@ class World:
         district = self.districts[school.district_id]
         block = Block([], [])
         if day in district.created:
-            facts = DayFacts(
-                district.id, school.id, day, district.created[day], district.resent.get(day), district.edits_until
-            )
+            corrected = {days: district.first_upload_after(day, days) for days in CORRECTED_AFTER_DAYS}
+            facts = DayFacts(district.id, school.id, day, district.created[day], district.resent.get(day), corrected)
             shows_hidden = self.knobs.show_unshared_students
             block = base_block(self.plan.seed, school.plan, school.roster, facts, shows_hidden=shows_hidden)
         if overlay := school.overlay.get(day):
@@ -228,6 +262,12 @@ class World:
         block = self._blocks.pop((school.id, day), None)
         if block is not None:
             self._rows_held -= len(block.keys)
+
+    def forget_blocks(self, district: District) -> None:
+        """Drop the rendered days of a district."""
+        schools = {school.id for school in district.schools}
+        for school_id, day in [key for key in self._blocks if key[0] in schools]:
+            self.forget_block(self.schools[school_id], day)
 
     def put_row(self, school: School, fields: dict[str, object], key: str | None = None) -> None:
         """Add or replace one record."""
@@ -290,7 +330,7 @@ def _upload_history(district: District, through: date) -> None:
     district.created = {day: created_by_nightly_upload(day) for day in _all_dates(district.schools)}
     district.synced_through = through
     district.last_attendance_sync = parse_timestamp(created_by_nightly_upload(through.isoformat()))
-    district.edits_until = created_by_nightly_upload(through.isoformat())
+    district.uploads = sorted(district.created.values())
 
 
 def history_dates(district: District, school: School, through: date) -> list[str]:

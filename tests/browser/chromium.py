@@ -20,6 +20,15 @@ FLAGS: Final = [
 ]
 
 
+DOCUMENTED: Final = Path(__file__).parents[2] / "docs/images"
+
+
+def documented(page: Page, name: str) -> None:
+    """Renew a picture of the documentation, if that was asked for: make screenshots."""
+    if os.environ.get("CLEVER_DOCUMENTED_SCREENSHOTS"):
+        page.screenshot(path=DOCUMENTED / f"{name}.png")
+
+
 def kept(page: Page, name: str) -> None:
     """Keep a picture for a person to look at."""
     if folder := os.environ.get("CLEVER_SCREENSHOTS"):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from airflow_provider_clever.sandbox.__main__ import url_at
+from airflow_provider_clever.sandbox.__main__ import main, url_at
 from airflow_provider_clever.sandbox.app import Stage
 from airflow_provider_clever.sandbox.knobs import Knobs
 from airflow_provider_clever.sandbox.server import SandboxServer
@@ -35,6 +35,32 @@ def test_it_refuses_to_serve_other_machines(host: str) -> None:
     stage = Stage(WorldPlan(7, date(2026, 11, 23), districts=("small",)), Knobs())
     with pytest.raises(ValueError, match="this machine only"):
         SandboxServer(stage, host, 0, print)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("--today 2026-13-01", "'2026-13-01' is not a date such as 2026-11-23"),
+        ("--today 0001-01-01", "today must be a date from 2000-01-01 to 2199-12-31"),
+        ("--large-school-days 999999999", "'999999999' is not a whole number of 1 to 2000"),
+        ("--districts tiny", "There is no district ['tiny']; known:"),
+        ("--ready-file nowhere/ready.json", "--ready-file: there is no folder nowhere"),
+        ("--host a..b --beyond-loopback", "'a..b' is no address of this machine"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_in_a_line(
+    options: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(options.split())
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_reset_to_what_nobody_can_have_meant_is_refused(sandbox: Sandbox) -> None:
+    for body in ({"large_schools": 0}, {"large_students": "many"}, {"today": "0001-01-01"}, {"extra_districts": True}):
+        with pytest.raises(RuntimeError, match="must be a"):
+            sandbox.reset(**body)
 
 
 def test_it_serves_at_another_address_when_it_is_told_so_outright() -> None:

@@ -177,7 +177,7 @@ def test_every_dependency_that_pyproject_names_is_pinned() -> None:
         *sandbox["project"]["dependencies"],
     ]
     pinned: dict[str, list[str]] = {}
-    for file in ("dev", "wheel"):
+    for file in ("dev", "docs", "wheel"):
         for requirement in map(Requirement, pins(ROOT / f"requirements/{file}.txt")):
             pinned.setdefault(canonicalize_name(requirement.name), []).extend(s.version for s in requirement.specifier)
     for requirement in map(Requirement, named):

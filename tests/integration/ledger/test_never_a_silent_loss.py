@@ -60,6 +60,7 @@ def test_three_weeks_of_failing_uploads_and_then_the_backlog(nights: Nights, due
 
 def test_a_backlog_far_older_than_the_lookback_needs_no_weekly_sweep(nights: Nights, due: Due) -> None:
     nights.settings = PlanSettings(corrections=CorrectionRules(lookback_days=2), sweep_weekday=None)
+    nights.sandbox.knobs(late_corrections=False)  # those are what lookback and sweep are for
     nights.night()
     nights.sandbox.knobs(sftp_outage_districts=[nights.district_id])
     for offset in range(1, 40, 3):
