@@ -302,7 +302,7 @@ def test_something_that_nobody_thought_of_is_told_in_one_line_with_its_place_and
     mocker.patch("json.dumps", side_effect=ArithmeticError("student 4711"))
     code, out, err = run("status", lake, "--json")
     assert (code, out) == (2, "")
-    assert re.search(r"unexpected ArithmeticError at cli/status\.py:\d+", err)
+    assert re.search(r"unexpected ArithmeticError at cli/json_answer\.py:\d+", err)
     assert "4711" not in err
 
 
