@@ -8,6 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
@@ -56,6 +57,7 @@ class Objects:
         self.single_writer = single_writer
         self._lock_folder = lock_folder
         self._store: ObjectStore | None = None
+        self._is_there = False
 
     @property
     def store(self) -> ObjectStore:
@@ -165,7 +167,10 @@ class Objects:
         raise too_contended(path)
 
     def names(self, path: str) -> list[str]:
-        """The full paths right below a folder, sorted, straight from the store; none if there is no such folder."""
+        """The full paths right below a folder, sorted, straight from the store; none if there is no such folder.
+
+        :raises CleverLandingError: as :meth:`read`; and if there is no such bucket or container.
+        """
 
         def listed() -> list[str]:
             self.fs.invalidate_cache()
@@ -178,10 +183,13 @@ class Objects:
             own = self._full(path)
             return sorted({name.rstrip("/") for name in map(self._canonical, found)} - {own})
 
-        return [name[len(self.root) + 1 :] for name in self._tried("list", path, listed)]
+        return self._below_root(path, listed)
 
     def names_below(self, path: str) -> list[str]:
-        """The paths of all objects below a folder, at any depth, sorted, straight from the store."""
+        """The paths of all objects below a folder, at any depth, sorted, straight from the store.
+
+        :raises CleverLandingError: as :meth:`names`.
+        """
 
         def listed() -> list[str]:
             self.fs.invalidate_cache()
@@ -193,7 +201,16 @@ class Objects:
                 self.fs.invalidate_cache()
 
         own = self._full(path)
-        return [name[len(self.root) + 1 :] for name in self._tried("list", path, listed) if name != own]
+        return self._below_root(path, lambda: [name for name in listed() if name != own])
+
+    def _below_root(self, path: str, listed: Callable[[], list[str]]) -> list[str]:
+        found = self._tried("list", path, listed)
+        if not (found or self._is_there):
+            # fsspec lists nothing where there is no such bucket; the stores' own requests say so.
+            with suppress(CleverSettingsError):  # a store that we can only read: nothing is known but its listing
+                self.versions(f"{path}/" if path else "")
+        self._is_there = True
+        return [name[len(self.root) + 1 :] for name in found]
 
     @property
     def history(self) -> History:

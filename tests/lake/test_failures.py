@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from pytest_mock import MockerFixture
 
 from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.exceptions import CleverLandingError
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.store import Destination
 from tests.lake.builders import DISTRICT, SCHOOL, TODAY, context, day, row
 from tests.lake.emulators import Store
@@ -201,3 +205,28 @@ def test_an_answer_that_got_lost_after_the_write_is_not_taken_for_another_writer
     s3.fail_next(1, status=500, code="InternalError", method="PUT-AFTER")
     assert lake.quarantine([RejectedRow("bad", 1, 1, "{}")], today=TODAY) == 1
     assert lake.quarantine([RejectedRow("bad", 1, 1, "{}")], today=TODAY) == 0
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure"])
+@pytest.mark.parametrize("listed", ["names", "names_below"])
+@pytest.mark.parametrize("path", ["", "attendance/district=d1"])
+def test_a_listing_where_there_is_no_bucket_is_an_error_and_an_empty_bucket_is_empty(
+    request: pytest.FixtureRequest, kind: str, listed: str, path: str
+) -> None:
+    cloud: Store = request.getfixturevalue(kind)
+    assert getattr(objects_at(cloud.filesystem(), f"{cloud.root}/nothing-here"), listed)(path) == []
+    for root in ("no-such-lake", "no-such-lake/clever"):
+        objects = objects_at(cloud.filesystem(), root)
+        for _ in range(2):
+            with pytest.raises(CleverLandingError, match=r"no-such-lake.*no such bucket, container or folder: create"):
+                getattr(objects, listed)(path)
+
+
+def test_a_folder_that_does_not_exist_yet_is_an_empty_destination_on_this_machine(tmp_path: Path) -> None:
+    objects = objects_at(LocalFileSystem(), str(tmp_path / "not-yet"))
+    assert (objects.names(""), objects.names_below("attendance")) == ([], [])
+
+
+def test_a_store_that_can_only_be_read_is_listed_as_before() -> None:
+    objects = objects_at(DirFileSystem("/read-only", MemoryFileSystem()), "lake")
+    assert objects.names("attendance") == []
