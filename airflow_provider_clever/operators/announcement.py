@@ -12,6 +12,7 @@ from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.operators.announcing import announce_landed, declare
 from airflow_provider_clever.operators.district import DistrictOperator
 from airflow_provider_clever.operators.run_facts import summaries_of
+from airflow_provider_clever.plugins.links import COVERAGE_LINKS
 
 
 class CleverAttendanceAnnounceOperator(DistrictOperator):
@@ -32,6 +33,8 @@ class CleverAttendanceAnnounceOperator(DistrictOperator):
     """
 
     template_fields: Sequence[str] = ("destination", "district_id", "clever_conn_id")
+    operator_extra_links = COVERAGE_LINKS
+    lineage_inputs = ()
     ui_color = "#d5f5e3"
     argument_rules = arguments.WHOSE | {"plan_task_id": arguments.text, "pull_task_id": arguments.text}
 

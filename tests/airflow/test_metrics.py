@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_clever.ledger.metrics import METRICS
 from airflow_provider_clever.sandbox.testing import Sandbox
+from tests.canary.canaries import Canaries
 from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.features import FLUSHES_METRICS
 
@@ -136,4 +137,5 @@ def test_statsd_and_opentelemetry_are_told_of_each_district_and_a_broken_backend
         assert all(tags == {"district_id": district_id} for found in points.values() for _, tags in found)
         assert points["airflow.clever.gaps"][-1][0] == 0
 
+    assert Canaries(sandbox, "small").found_in("\n".join(lines)) == []
     assert airflow_home.log_text().count("Metrics were not sent (RuntimeError)") == 2

@@ -33,6 +33,8 @@ def each_district_waits_on_its_own_baseline(home: AirflowHome, sandbox: Sandbox)
             connections={"clever_default": sandbox.connection_json()},
             logical_date=logical_date,
         )
+        names = [outcome.names["wait", index] for index in range(len(districts))]
+        assert names == [f"district {district}" for district in districts]
         return {district: outcome.tasks["wait", index] for index, district in enumerate(districts)}
 
     # Any sync at all is enough for the first run.
