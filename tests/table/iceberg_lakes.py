@@ -59,7 +59,7 @@ def bring_up_to_date(
 
 def folder(store: Store) -> Path:
     """Where the embedded table lies."""
-    return Path(store.root, "iceberg", "attendance")
+    return Path(store.root, "iceberg", "clever.attendance")
 
 
 def newest(store: Store) -> str:

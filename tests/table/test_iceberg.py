@@ -17,6 +17,7 @@ from airflow_provider_clever.storage.destination_url import destination_url
 from airflow_provider_clever.table.cursors import Cursor
 from airflow_provider_clever.table.iceberg.catalogs import embedded_catalog, open_catalog
 from airflow_provider_clever.table.iceberg.columns import PROPERTIES, partition_spec, sort_order, table_schema
+from airflow_provider_clever.table.iceberg.table import IcebergTable
 from tests.lake.builders import DISTRICT, SCHOOL
 from tests.lake.emulators import Store
 from tests.table.iceberg_lakes import (
@@ -27,6 +28,7 @@ from tests.table.iceberg_lakes import (
     embedded,
     folder,
     in_catalog,
+    in_order,
     landed,
     matching,
     read,
@@ -221,3 +223,17 @@ def test_a_table_of_others_and_one_that_was_moved_are_left_alone(local: Store, t
         change.remove_properties("clever.table")
     with pytest.raises(CleverSettingsError, match="not made by airflow-provider-clever"):
         bring_up_to_date(local, embedded(local))
+
+
+def test_two_embedded_tables_do_not_sweep_each_other(local: Store) -> None:
+    fill(local)
+    first, second = (
+        IcebergTable(embedded_catalog(destination_url(f"file://{local.root}"), name), keep_hours=0, orphan_hours=0)
+        for name in ("clever.attendance", "clever.attendance.again")
+    )
+    for table in (first, second, first, second):
+        bring_up_to_date(local, table, is_rebuilt=True)
+    assert first.forget_past(DISTRICT) == second.forget_past(DISTRICT) == []
+    catalog = open_catalog(embedded_catalog(destination_url(f"file://{local.root}")))
+    for name in ("clever.attendance", "clever.attendance.again"):
+        assert in_order(catalog.load_table(name).scan().to_arrow().to_pylist()) == landed(local)

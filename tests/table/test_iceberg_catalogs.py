@@ -176,10 +176,10 @@ def test_a_district_is_not_said_to_be_forgotten_where_the_catalog_cannot_be_reac
     assert "cannot be reached" in left
 
 
-@pytest.mark.parametrize("table", ["attendance", ".attendance", "a..b", ""])
+@pytest.mark.parametrize("table", ["attendance", ".attendance", "a..b", "a.b/c", "a.b c", "."])
 def test_a_table_without_a_namespace_is_refused(table: str) -> None:
     with pytest.raises(CleverSettingsError, match="write its namespace and its name"):
-        iceberg_catalog(destination_url("file:///data/clever"), None, table or ".")
+        iceberg_catalog(destination_url("file:///data/clever"), None, table)
 
 
 def test_the_embedded_catalog_is_refused_for_what_is_no_local_path() -> None:

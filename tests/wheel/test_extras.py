@@ -129,7 +129,7 @@ def test_iceberg_alone_makes_a_table_of_what_landed(wheels: Wheels, sandbox: San
         told = made.run("clever-attendance", "table", str(tmp_path / "lake"), "--table", "iceberg", "--json").stdout
     due = sandbox.expected(DISTRICT, date_range_start=FIRST, date_range_end=LAST)
     assert json.loads(told)["rows_written"] == len(due)
-    rows = StaticTable.from_metadata(str(tmp_path / "lake/iceberg/attendance")).scan().to_arrow().to_pylist()
+    rows = StaticTable.from_metadata(str(tmp_path / "lake/iceberg/clever.attendance")).scan().to_arrow().to_pylist()
 
     def key(row: dict[str, Any]) -> list[str]:
         names = ("student_id", "attendance_date", "section_id", "attendance_status")

@@ -58,5 +58,5 @@ def test_the_tutorials_own_commands_land_every_row_from_the_packages_alone(wheel
     database = lake_beside_due(stranger / "lake", due, tmp_path / "due.jsonl")
     assert database.sql("SELECT count(*) FROM landed").fetchall() == [(len(due),)]
     assert len(due) > 1000
-    assert StaticTable.from_metadata(str(stranger / "lake/iceberg/attendance")).scan().count() == len(due)
+    assert StaticTable.from_metadata(str(stranger / "lake/iceberg/clever.attendance")).scan().count() == len(due)
     assert rows_that_differ(database) == 0

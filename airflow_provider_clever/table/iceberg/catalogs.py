@@ -1,5 +1,6 @@
 """Which catalog knows the table, how it is opened, and what is said when it cannot be."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ EMBEDDED: Final = "embedded"
 WAREHOUSE: Final = "iceberg"
 """The embedded warehouse, relative to the destination."""
 
+_TABLE_NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _LOCK_SECONDS: Final = 60
 """How long a commit waits for another process to let go of the embedded catalog."""
 _PACKAGES: Final = {
@@ -46,15 +48,16 @@ class CatalogSettings:
     warehouse: str | None = None
 
     def __post_init__(self) -> None:
-        if not all(self.table.split(".")) or "." not in self.table:
+        if not _TABLE_NAME.fullmatch(self.table):
             raise CleverSettingsError(
-                f"The Iceberg table is called {self.table!r}; write its namespace and its name, such as {DEFAULT_TABLE}"
+                f"The Iceberg table is called {self.table!r}; write its namespace and its name, such as "
+                f"{DEFAULT_TABLE}, of 0-9, A-Z, a-z, _ and -"
             )
 
     @property
     def location(self) -> str | None:
-        """Where the table's files go, as a URL; None: the catalog decides."""
-        return self.warehouse and f"file://{self.warehouse}/{self.table.rpartition('.')[2]}"
+        """Where the table's files go, and those of no other, as a URL; None: the catalog decides."""
+        return self.warehouse and f"file://{self.warehouse}/{self.table}"
 
     def __str__(self) -> str:
         where = f"the embedded catalog in {self.warehouse}" if self.warehouse else f"catalog {self.name}"

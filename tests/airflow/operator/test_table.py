@@ -87,7 +87,8 @@ def test_a_table_is_made_and_the_task_says_what_it_wrote(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task_id", "folder"), [("embedded", "lake/iceberg/attendance"), ("in_catalog", "warehouse/clever/attendance")]
+    ("task_id", "folder"),
+    [("embedded", "lake/iceberg/clever.attendance"), ("in_catalog", "warehouse/clever/attendance")],
 )
 def test_an_iceberg_table_is_made_where_the_task_says(run: Run, task_id: str, folder: str) -> None:
     assert run.outcome.tasks[task_id, -1] == "success", run.outcome.log[-4000:]
