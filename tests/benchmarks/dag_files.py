@@ -34,7 +34,10 @@ from airflow.sdk import DAG
 from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.dags import answer_params, range_params
 from airflow_provider_clever.operators.clever import (
-    CleverAttendanceCoverageOperator, CleverAttendanceOperator, CleverAttendancePlanOperator
+    CleverAttendanceAnnounceOperator,
+    CleverAttendanceCoverageOperator,
+    CleverAttendanceOperator,
+    CleverAttendancePlanOperator,
 )
 start = time.process_time()
 for dag_id, made in dags.items():
@@ -50,6 +53,7 @@ for dag_id, made in dags.items():
         plan = CleverAttendancePlanOperator(task_id="plan", **place)
         pull = CleverAttendanceOperator.partial(task_id="pull", **place).expand_kwargs(plan.output)
         pull >> CleverAttendanceCoverageOperator(task_id="record", **place)
+        pull >> CleverAttendanceAnnounceOperator(task_id="announce", **place)
 print(json.dumps({"parse": parse, "by_hand": time.process_time() - start}))
 """
 
