@@ -66,7 +66,8 @@ def attendance_dags(
     """Give a DAG for each district, by DAG id: ``globals().update(attendance_dags(...))`` in a DAG file.
 
     Each: (wait for the sync) -> plan -> pull, mapped -> record and, beside it, announce. They are scheduled, backfilled
-    and paused one by one. A district with ``expected_by`` has a second one, which tells people if the district is not in by then.
+    and paused one by one. A district with ``expected_by`` has a second one, which tells people if the district is not
+    in by then.
 
     Where Airflow parses the file to run a task, the result holds that task's DAG alone, so that a task starts as fast
     with 2,000 districts as with one. Any other DAG is made when it is looked up by its id.
