@@ -7,7 +7,6 @@ from airflow.sdk import Context
 from airflow_provider_clever.exceptions import CleverAlertError, CleverSettingsError
 from airflow_provider_clever.operators.alerting import AlertingOperator, ending_log
 from airflow_provider_clever.operators.run_facts import facts_from_context
-from airflow_provider_clever.windows import BACKFILL
 
 
 class CleverAttendanceAlertOperator(AlertingOperator):
@@ -47,12 +46,8 @@ class CleverAttendanceAlertOperator(AlertingOperator):
         from airflow_provider_clever.lake.forgotten import ForgottenDistrictError, refuse_forgotten
         from airflow_provider_clever.ledger.coverage_store import Listing, current_coverage
 
-        facts = facts_from_context(context)
-        if facts.run_type == BACKFILL:
-            self.log.info("A backfill run tells nobody anything.")
-            return 0
         objects = self._objects()
-        zone = self._zone(facts)
+        zone = self._zone(facts_from_context(context))
         today = self._today(zone)
         district_id = self.district_id or self._only_district()
         try:

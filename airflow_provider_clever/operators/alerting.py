@@ -14,8 +14,10 @@ from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.notifiers import names_of, notifiers_of, notify
 from airflow_provider_clever.operators.ledger import LedgerOperator
+from airflow_provider_clever.operators.run_facts import facts_from_context
 from airflow_provider_clever.plugins.links import coverage_url
 from airflow_provider_clever.storage.destination_url import shown_destination
+from airflow_provider_clever.windows import BACKFILL
 
 if TYPE_CHECKING:
     from airflow_provider_clever.alerts.telling import DueMessages, Look
@@ -74,10 +76,13 @@ class AlertingOperator(LedgerOperator):
         return self.district_name or (self.found_district.name if self.found_district else "") or ""
 
     def _tell(self, context: Context, objects: "Objects", look: "Look") -> Telling:
-        """Send what is due. Whatever goes wrong with it is told in words: it must not spoil what has landed."""
+        """Send what is due; in a backfill run, nothing: it is about the past.
+
+        Whatever goes wrong with it is told in words: it must not spoil what has landed.
+        """
         from airflow_provider_clever.alerts.telling import claim_messages, note_sent
 
-        if not self.on_problem:
+        if not self.on_problem or facts_from_context(context).run_type == BACKFILL:
             return Telling()
         by = _process_name(context)
         notifiers = dict(zip(names_of(self.on_problem), self.on_problem, strict=True))

@@ -9,7 +9,6 @@ from airflow_provider_clever.exceptions import CleverError, CleverSettingsError,
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.operators.alerting import AlertingOperator, Telling, ending_log
 from airflow_provider_clever.operators.run_facts import facts_from_context, summaries_of
-from airflow_provider_clever.windows import BACKFILL
 
 if TYPE_CHECKING:
     from airflow_provider_clever.ledger.reporting import DistrictReport, PlannedPull, SchoolDays
@@ -78,8 +77,7 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
         ti = context["ti"]
         plan, planned = self._planned(ti)
         pulled = summaries_of(ti, self.pull_task_id)
-        facts = facts_from_context(context)
-        zone = self._zone(facts)
+        zone = self._zone(facts_from_context(context))
         today = self._today(zone)
         schools, district_id, trouble = self._schools(plan.get("district_id"))
         is_whole = not plan.get("asked_for", False)
@@ -117,7 +115,7 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
             is_whole=is_whole,
             name=self._known_name,
         )
-        told = Telling() if facts.run_type == BACKFILL else self._tell(context, objects, look)
+        told = self._tell(context, objects, look)
         return _summary(run.report, planned, pulled, run.unpulled), found, trouble, told
 
     def _planned(self, ti: Any) -> "tuple[Mapping[str, Any], list[PlannedPull]]":

@@ -82,8 +82,9 @@ def coverage_url(operator: Any) -> str:
 
     :param operator: in the worker.
     """
-    path = _district_address(operator)
-    return f"{origin()}{path}" if path and origin() else ""
+    here = origin()
+    path = CleverCoverageLink().get_link(operator, ti_key=None) if here else ""
+    return f"{here}{path}" if path else ""
 
 
 COVERAGE_LINKS: Final = (CleverCoverageLink(),)
