@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Final
 
-from airflow_provider_clever.alerts.decision import CauseState
+from airflow_provider_clever.alerts.decision import Cause, CauseState
 from airflow_provider_clever.alerts.expectation import previous_school_day, pulled_on
-from airflow_provider_clever.alerts.watched import Watched, day_text, listed, schools_text, shortened
+from airflow_provider_clever.alerts.watched import Watched, day_text, listed, plural, schools_text, shortened
 from airflow_provider_clever.dates import ONE_DAY, DateRange, days_of, first_retained
 from airflow_provider_clever.ledger.coverage import SchoolCoverage
 from airflow_provider_clever.ledger.reporting import withheld_schools
@@ -19,6 +19,7 @@ _MOST_SILENT_BEFORE: Final = 1
 
 
 def silent(watched: Watched) -> CauseState | None:
+    """Which schools have no rows of the last school day, though they usually do, and others have."""
     shared = watched.asked_schools
     days = [
         day
@@ -33,16 +34,20 @@ def silent(watched: Watched) -> CauseState | None:
         school_id
         for school_id, school in shared.items()
         if school_id not in speaking
-        and (school_id in watched.silent_before or _is_expected_to_speak(school_id, school, day, before, watched))
+        and (
+            school_id in watched.told.get(Cause.SILENT, ())
+            or _is_expected_to_speak(school_id, school, day, before, watched)
+        )
     }
     if not silent:
         return CauseState(
-            title="no school is silent any more", what=f"The schools that were have rows of {day_text(day)}."
+            title="no school is silent any more",
+            what=f"The schools that were have rows of {day_text(day)}, or are no longer shared.",
         )
     names = watched.names(silent)
     return CauseState(
         members=frozenset(silent),
-        title=f"{schools_text(len(silent))} silent",
+        title=f"{schools_text(len(silent))} {plural(len(silent), 'is', 'are')} silent",
         what=f"{listed(names)}: no rows of {day_text(day)}, while {schools_text(len(shared.keys() & speaking))} of the "
         "district have some.",
         next_step="ask the district whether these schools had no school that day, or have stopped uploading.",
@@ -68,6 +73,7 @@ def _is_expected_to_speak(
 
 
 def falling(watched: Watched) -> CauseState | None:
+    """Which schools were covered up to the present and no longer are."""
     schools = watched.asked_schools
     if not any(school.days for school in schools.values()):
         return None
@@ -78,12 +84,13 @@ def falling(watched: Watched) -> CauseState | None:
         return CauseState(title="coverage is whole again", what="No school day that Clever still has is left open.")
     names = watched.names(missed)
     failing = next((one.failure for id_ in sorted(missed) if (one := schools[id_]).is_failing), "")
-    why = f" The last pull failed: {shortened(failing)}." if failing else ""
+    why = f" The last pull failed: {shortened(failing)}" if failing else ""
+    count = sum(map(len, missed.values()))
     return CauseState(
         members=frozenset(missed),
         title=f"coverage is falling: {schools_text(len(missed))} of {len(schools)}",
-        what=f"{sum(map(len, missed.values()))} school days since {day_text(min(map(min, missed.values())))} were not "
-        f"pulled to the end, of {listed(names)}.{why}",
+        what=f"{count} school {plural(count, 'day', 'days')} since {day_text(min(map(min, missed.values())))} "
+        f"{plural(count, 'was', 'were')} not pulled to the end, of {listed(names)}.{why}",
         next_step="look at the latest run of the district's DAG; the next one asks for these days again by itself.",
         schools=names,
     )
@@ -109,6 +116,7 @@ def _missed(school: SchoolCoverage, last: date, watched: Watched) -> list[date]:
 
 
 def withheld(watched: Watched) -> CauseState | None:
+    """Of which schools rows did not come back."""
     found = withheld_schools(watched.coverage)
     if not found:
         return CauseState(title="nothing is withheld any more", what="The rows came back, or a person has answered.")
@@ -116,8 +124,8 @@ def withheld(watched: Watched) -> CauseState | None:
     return CauseState(
         members=frozenset(one.school_id for one in found),
         title=f"rows of {schools_text(len(found))} did not come back",
-        what=f"They stand as they were, and nothing was concluded: {listed(names)}. {names[0]}: "
-        f"{next(one.words for one in found if (one.name or one.school_id) == names[0])}.",
+        what="They stand as they were, and nothing was concluded: "
+        f"{listed(tuple(f'{one.name or one.school_id} ({one.words})' for one in found))}.",
         next_step="ask the district whether they were deleted, then answer on the coverage page or with "
         "clever-attendance answer.",
         schools=names,
@@ -125,6 +133,7 @@ def withheld(watched: Watched) -> CauseState | None:
 
 
 def quarantine(watched: Watched) -> CauseState | None:
+    """How many more rows cannot land; None: no run has just looked."""
     if watched.set_aside is None:
         return None
     if not watched.set_aside:
@@ -133,7 +142,7 @@ def quarantine(watched: Watched) -> CauseState | None:
     return CauseState(
         members=frozenset({"district"}),
         title=f"{rows} more in quarantine",
-        what=f"{rows} cannot land and were set aside; all others have landed.",
+        what=f"{rows} cannot land and {plural(watched.set_aside, 'was', 'were')} set aside; all others have landed.",
         next_step=f"look at them in _clever/district={watched.coverage.district_id}/quarantine, and tell the district "
         "what is wrong with them.",
     )

@@ -39,6 +39,7 @@ def _awaited_schools(watched: Watched, awaited: Expected) -> tuple[set[str], set
 
 
 def not_in(watched: Watched) -> CauseState | None:
+    """Whether no school of the district is in by now; None: nothing is expected of it yet."""
     awaited = _expected(watched)
     if awaited is None:
         return None
@@ -46,7 +47,9 @@ def not_in(watched: Watched) -> CauseState | None:
     if not watched.coverage.schools:
         return _nothing_yet(time_text) if watched.known_before_today else None
     schools, late = _awaited_schools(watched, awaited)
-    if not late or late != schools:
+    if not schools:
+        return None
+    if late != schools:
         return CauseState(title="is in", what=f"Attendance of {day_text(awaited.day)} has landed.")
     _, last_sync = watched.coverage.last_sync
     uploaded = "never" if last_sync == NEVER_SYNCED else f"at {last_sync[:16].replace('T', ' ')} UTC"
@@ -73,6 +76,7 @@ def _nothing_yet(time_text: str) -> CauseState:
 
 
 def schools_not_in(watched: Watched) -> CauseState | None:
+    """Which of its schools are not in by now, if others are."""
     awaited = _expected(watched)
     if awaited is None or not watched.coverage.schools:
         return None
@@ -92,6 +96,7 @@ def schools_not_in(watched: Watched) -> CauseState | None:
 
 
 def expiring(watched: Watched) -> CauseState | None:
+    """Which days Clever forgets soon that no pull has covered."""
     if not watched.coverage.schools:
         return None
     found = at_risk(watched.coverage, watched.today)

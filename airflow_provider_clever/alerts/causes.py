@@ -22,6 +22,14 @@ BY_THE_CLOCK: Final = (Cause.NOT_IN, Cause.SCHOOLS_NOT_IN, Cause.EXPIRING)
 
 
 def cause_states(watched: Watched, causes: Iterable[Cause]) -> dict[Cause, CauseState]:
-    """How these causes stand; one of which nothing is known is left out."""
+    """How these causes stand; one of which nothing is known is left out.
+
+    A cause is not over while rows are withheld of a school that it was told of: nothing is known of that school.
+    """
+    withheld = watched.withheld_schools
     found = ((cause, _JUDGED[cause](watched)) for cause in causes)
-    return {cause: state for cause, state in found if state is not None}
+    return {
+        cause: state
+        for cause, state in found
+        if state is not None and (state.members or withheld.isdisjoint(watched.told.get(cause, ())))
+    }

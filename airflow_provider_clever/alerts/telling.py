@@ -135,7 +135,7 @@ def _states(objects: Objects, look: Look, told: ToldDistrict, set_aside: int | N
         expected_by=look.expected_by,
         days_with_rows=days,
         landed=dict(zip(newest, in_order(lambda day: _schools_of(objects, days[day]), newest), strict=True)),
-        silent_before=told.told_of(Cause.SILENT),
+        told={cause: told.told_of(cause) for cause in Cause},
         set_aside=set_aside,
         known_before_today=bool(told.watched_since) and told.watched_since < look.today,
     )

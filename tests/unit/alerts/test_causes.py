@@ -1,6 +1,7 @@
 """Which causes stand, judged from coverage and from the days that have rows."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from airflow_provider_clever.alerts.causes import cause_states
@@ -9,6 +10,7 @@ from airflow_provider_clever.alerts.watched import Watched
 from airflow_provider_clever.dates import ONE_DAY, DateRange
 from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.day_covers import Cover, DayCovers
+from airflow_provider_clever.ledger.receipt_facts import WithheldDays
 from airflow_provider_clever.syncs import moment_text
 
 TODAY = date(2026, 3, 12)  # a Thursday
@@ -50,7 +52,7 @@ def test_a_school_is_silent_if_it_usually_speaks_on_such_a_day_and_others_do() -
     last = DAYS[0]
     assert standing(watched(silent_on={"elm": [last]})) == {Cause.SILENT: {"elm"}}
     assert standing(watched(silent_on={"elm": DAYS[:3]})) == {}, "it never was expected to, as far as is known"
-    assert standing(watched(silent_on={"elm": DAYS[:3]}, silent_before={"elm"})) == {Cause.SILENT: {"elm"}}
+    assert standing(watched(silent_on={"elm": DAYS[:3]}, told={Cause.SILENT: {"elm"}})) == {Cause.SILENT: {"elm"}}
     assert standing(watched(silent_on={"elm": [last, last - timedelta(days=7)]})) == {}, "not on this weekday"
     everybody = {name: [last] for name in SCHOOLS}
     assert standing(watched(silent_on=everybody)) == {}, "a holiday"
@@ -77,3 +79,14 @@ def test_a_school_that_is_shared_since_the_deadline_was_not_to_be_in_by_then() -
     others = {name: covered() for name in SCHOOLS}
     assert Cause.SCHOOLS_NOT_IN not in standing(watched({**others, "new": SchoolCoverage(first_seen=TODAY + ONE_DAY)}))
     assert Cause.SCHOOLS_NOT_IN in standing(watched({**others, "new": SchoolCoverage(first_seen=TODAY)}))
+
+
+def test_a_cause_is_not_over_while_rows_of_a_school_that_it_was_told_of_are_withheld() -> None:
+    days = (DateRange(TODAY - timedelta(days=2), TODAY),)
+    elm = replace(covered(), withheld=WithheldDays("2026-03-12T04:00:00.000000Z", 5, 9, "2026-03-12", days))
+    told = {Cause.FALLING: {"elm"}, Cause.SILENT: {"ash"}}
+    states = cause_states(watched({**{name: covered() for name in SCHOOLS}, "elm": elm}, told=told), Cause)
+    assert Cause.FALLING not in states
+    assert states[Cause.SILENT].members == frozenset()
+    assert states[Cause.WITHHELD].members == {"elm"}
+    assert Cause.NOT_IN not in cause_states(watched({"elm": elm}), Cause)
