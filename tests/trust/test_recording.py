@@ -1,5 +1,6 @@
 """The task that judges a run goes by what the plan has left, and is not green when that is gone or is no plan."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ class AfterAPlan(Instance):
     dag_id: str = "a_dag"
     run_id: str = "a_run"
     map_index: int = -1
+    try_number: int = 1
 
     def xcom_pull(self, *, task_ids: str, key: str = "return_value", include_prior_dates: bool = False) -> Any:
         return self.left.get((task_ids, key))
@@ -109,7 +111,9 @@ def test_a_pull_that_has_landed_does_not_fail_for_a_zone_in_the_ledger_that_this
     days = {"date_range_start": "2026-11-16", "date_range_end": "2026-11-17"}
     task = CleverAttendanceOperator(task_id="pull", destination=(tmp_path / "lake").as_uri(), max_concurrency=2, **days)
     run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
-    assert task.execute({"dag_run": run, "ti": AfterAPlan()})["rows"] == len(sandbox.expected("small", **days))
+    events = defaultdict(lambda: SimpleNamespace(add=lambda *_, **__: None))
+    context: Any = {"dag_run": run, "ti": AfterAPlan(), "outlet_events": events}
+    assert task.execute(context)["rows"] == len(sandbox.expected("small", **days))
 
 
 SLIPS = [
