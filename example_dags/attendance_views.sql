@@ -4,10 +4,14 @@
 -- parameters
 CREATE OR REPLACE VIEW parameters AS
 SELECT
-    50 AS attended_percent, -- a student was there if this part of the day's sections says present or tardy
-    10 AS chronic_percent,  -- chronically absent: absent on this part of the days on record
-    50 AS speaking_percent, -- a school day of the district: this part of its schools has rows
-    50 AS present_percent;  -- a school records presence if this part of its student-days is present
+    -- There, if this part of the day's sections says present or tardy.
+    50 AS attended_percent,
+    -- Chronically absent: absent on this part of the days on record.
+    10 AS chronic_percent,
+    -- A school day of the district: this part of its schools has rows.
+    50 AS speaking_percent,
+    -- A school records presence if this part of its student-days is present.
+    50 AS present_percent;
 
 -- student_days
 CREATE OR REPLACE VIEW student_days AS
