@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -20,6 +21,9 @@ from airflow_provider_clever.table.cursors import fingerprint_of
 log = logging.getLogger(__name__)
 
 _READERS: Final = 16
+
+_PULLED_DAYS: Final = 31
+"""So many days back a night's pull reaches, with a generous lookback."""
 
 
 class MonthName(NamedTuple):
@@ -46,13 +50,15 @@ class Partition(NamedTuple):
     version: Version | None
 
 
-def landed_months(objects: Objects, district_id: str) -> dict[str, str | None]:
+def landed_months(objects: Objects, district_id: str, today: date) -> dict[str, str | None]:
     """The months of which anything stands landed, in order, each with its mark; None: it has none.
 
-    A mark changes whenever a partition of the month does, or soon after. On a file system it is made of the times at
-    which the folders of days have changed. Elsewhere it is the version of the notes about the month
-    (lake/known_partitions.py), which every pull writes again that has written a partition.
+    A mark changes whenever a partition of the month does. On a file system it is made of the times at which the folders
+    of days have changed. Elsewhere it is made of the versions of all partitions in the months that nights still pull;
+    in older ones it is the version of the notes (lake/known_partitions.py), which a pull writes again that has written
+    a partition, unless it is killed before.
 
+    :param today: the date.
     :raises CleverLandingError: the destination cannot be listed.
     """
     prefix = layout.landed_prefix(district_id)
@@ -60,10 +66,17 @@ def landed_months(objects: Objects, district_id: str) -> dict[str, str | None]:
     if folders is not None:
         by_month = groupby(sorted(_days(folders).items()), lambda one: one[0][:7])
         return {month: _mark_of(found) for month, found in by_month}
-    notes = objects.versions(f"{layout.our_path(district_id, 'partitions')}/") or {}
-    marks = {path.rpartition("/")[2][:7]: version.mark for path, version in notes.items()}
     days = _days(dict.fromkeys(path.rpartition("/")[2] for path in objects.names(prefix)))
-    return {month: marks.get(month) for month in sorted({day[:7] for day in days})}
+    months = sorted({day[:7] for day in days})
+    notes = objects.versions(f"{layout.our_path(district_id, 'partitions')}/")
+    if notes is None:
+        return dict.fromkeys(months)
+    marks = {path.rpartition("/")[2][:7]: version.mark for path, version in notes.items()}
+    first_recent = f"{today - timedelta(days=_PULLED_DAYS):%Y-%m}"
+    recent = [month for month in months if month >= first_recent]
+    listings = in_order(lambda month: objects.versions(f"{prefix}/date={month}-") or {}, recent)
+    marks |= {month: _mark_of(sorted(found.items())) for month, found in zip(recent, listings, strict=True)}
+    return {month: marks.get(month) for month in months}
 
 
 def _days(folders: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -72,9 +85,9 @@ def _days(folders: Mapping[str, str | None]) -> dict[str, str | None]:
     return {day: mark for day, mark in found.items() if _is_day(day)}
 
 
-def _mark_of(folders: Iterable[tuple[str, str | None]]) -> str | None:
-    """One mark of several folders; None: one of them has none."""
-    found = list(folders)
+def _mark_of(marks: Iterable[tuple[str, object]]) -> str | None:
+    """One mark of several; None: one of them is missing."""
+    found = list(marks)
     if any(mark is None for _, mark in found):
         return None
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]

@@ -204,7 +204,7 @@ class TableUpdate:
         # Where nothing is pending, sweeps have taken the rows out of the partitions, so there is nobody to leave out.
         is_pending = bool(forgotten.pending_students)
         denied = forgotten.denied(key_of(self._rules.forget_secret(), district_id)) if is_pending else None
-        landed = landed_months(self._objects, district_id)
+        landed = landed_months(self._objects, district_id, self._rules.today)
         is_checked = self._rules.is_checked or is_check_due(district_id, cursor.checked_on, self._rules.today)
         to_do = months_to_do(landed, cursor, is_rebuilt=self._rules.is_rebuilt, is_checked=is_checked)
         due, marks = self._compared(district_id, to_do, cursor, landed)

@@ -10,7 +10,7 @@ from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.forgotten import Denied, Key
 from airflow_provider_clever.table.landed_months import MonthName, landed_fingerprint, landed_months, partitions_of
 from airflow_provider_clever.table.month_rows import MonthRows
-from tests.lake.builders import DISTRICT, SCHOOL
+from tests.lake.builders import DISTRICT, SCHOOL, TODAY
 from tests.lake.emulators import Store
 from tests.table.lakes import OTHER_SCHOOL, at, land, settle
 
@@ -47,7 +47,7 @@ def test_a_month_comes_in_order_whole_and_without_its_neighbours(any_store: Stor
         ("2026-04-02", SCHOOL, "a"),
         ("2026-04-02", SCHOOL, "b"),
     ]
-    assert list(landed_months(at(any_store), DISTRICT)) == ["2026-03", "2026-04", "2026-05"]
+    assert list(landed_months(at(any_store), DISTRICT, TODAY)) == ["2026-03", "2026-04", "2026-05"]
 
 
 def test_a_fingerprint_is_the_same_wherever_the_rows_stand_and_another_once_they_differ(
@@ -103,16 +103,16 @@ def test_a_month_that_changes_gets_another_mark(disk_or_s3: Store) -> None:
     land(disk_or_s3, "2026-04-01", "a")
     land(disk_or_s3, "2026-05-01", "a")
     settle(disk_or_s3)
-    before = landed_months(at(disk_or_s3), DISTRICT)
+    before = landed_months(at(disk_or_s3), DISTRICT, TODAY)
     assert None not in before.values()
     land(disk_or_s3, "2026-04-01", "a")
-    assert landed_months(at(disk_or_s3), DISTRICT) == before
+    assert landed_months(at(disk_or_s3), DISTRICT, TODAY) == before
     land(disk_or_s3, "2026-04-01", "ab")
-    after = landed_months(at(disk_or_s3), DISTRICT)
+    after = landed_months(at(disk_or_s3), DISTRICT, TODAY)
     assert after["2026-05"] == before["2026-05"]
     assert after["2026-04"] != before["2026-04"]
 
 
 def test_a_folder_that_changed_just_now_has_no_mark_yet(local: Store) -> None:
     land(local, "2026-04-01", "a")
-    assert landed_months(at(local), DISTRICT) == {"2026-04": None}
+    assert landed_months(at(local), DISTRICT, TODAY) == {"2026-04": None}
