@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     arguments.add_districts(parser)
     arguments.add_since(parser, "read the partitions of this attendance date and later")
     arguments.add_sample(parser, "read so much of them, others each day: 1%%, 0.5%%; default all")
+    parser.add_argument("--months", action="store_true", help="also compare all rows of the table of monthly Parquet")
     parser.add_argument("--details", type=Path, metavar="FILE", help="write findings with ids there, as JSON lines")
     arguments.add_json(parser)
 
@@ -35,6 +37,7 @@ def run(options: Namespace) -> ExitCode:
     from airflow_provider_clever.cli.destinations import chosen_districts, opened
     from airflow_provider_clever.cli.terminal import progress_bar, show_findings
     from airflow_provider_clever.lake.verify import Choice, verify
+    from airflow_provider_clever.table.month_check import check_months
 
     place = opened(options.destination)
     districts = chosen_districts(place.objects, options.destination, options.districts)
@@ -47,6 +50,7 @@ def run(options: Namespace) -> ExitCode:
             choice=choice,
             progress=progress,
             details=details,
+            also=partial(check_months, since=options.since, has_rows_read=options.months),
         )
     if options.json:
         print_json({"ok": report.ok, **asdict(report)})

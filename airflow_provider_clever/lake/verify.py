@@ -78,6 +78,7 @@ def verify(
     choice: Choice | None = None,
     progress: Callable[[int, int], None] | None = None,
     details: Callable[[Finding], None] | None = None,
+    also: Callable[[Objects, str], Iterable[Finding]] = lambda *_: (),
 ) -> VerifyReport:
     """Read everything at a destination again, and say what is wrong.
 
@@ -88,6 +89,7 @@ def verify(
     :param choice: which partitions. Default: all.
     :param progress: is called with how many days are done, and of how many.
     :param details: is given every finding, with ids.
+    :param also: gives more findings of a district, about what is made of its partitions. Default: none.
     :raises CleverLandingError: if the destination cannot be read.
     """
     objects = layout.objects_at(fs, root, single_writer=True)
@@ -118,6 +120,8 @@ def verify(
             if progress:
                 progress(done, total)
         _report_lost(district, spoken, replaced, found)
+        for finding in also(objects, district):
+            found.add(finding)
     return VerifyReport(
         districts=chosen,
         partitions=found.read["partitions"],
