@@ -123,6 +123,13 @@ class Objects:
         if isinstance(self.store, LocalStore):
             self.store.delete_empty_folders(self._full(folder))
 
+    def local_path(self, path: str) -> str | None:
+        """Where an object lies on a file system of this machine, for libraries that read files; None: elsewhere.
+
+        :param path: relative to the root.
+        """
+        return self._full(path) if isinstance(self.store, LocalStore) else None
+
     def folder_marks(self, folder: str) -> dict[str, str | None] | None:
         """What tells of each folder right below one whether anything in it has come, gone or been replaced.
 

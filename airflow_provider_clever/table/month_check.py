@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake.findings import Finding
 from airflow_provider_clever.storage.daemons import in_order
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.table.landed_months import MonthName, landed_fingerprint
-from airflow_provider_clever.table.month_file import FINGERPRINT_MARK
+from airflow_provider_clever.table.month_file import fingerprint_in
 from airflow_provider_clever.table.month_rows import MonthRows
 from airflow_provider_clever.table.monthly_parquet import months_folder, parse_month_path
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
 
 _SIDE_BY_SIDE: Final = 2
 
@@ -46,23 +43,18 @@ def check_months(
 
 def _checked(objects: Objects, path: str, name: MonthName, *, has_rows_read: bool) -> Finding | None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     def finding(kind: str, words: str) -> Finding:
         return Finding(kind=kind, district_id=name.district_id, path=path, words=words)
 
     try:
-        with (
-            objects.fs.open(f"{objects.root}/{path}", "rb") as opened,
-            pq.ParquetFile(opened, page_checksum_verification=has_rows_read) as file,
-        ):
-            made_of = (file.metadata.metadata or {}).get(FINGERPRINT_MARK, b"").decode()
-            if not made_of:
-                return finding("damaged", "it does not say what it was made of, so something else wrote it")
-            if made_of != landed_fingerprint(objects, name):
-                return finding("stale_months", "other files have landed since: bring the table up to date")
-            if has_rows_read and not _is_same(file, MonthRows(objects, name)):
-                return finding("damaged", "its rows are not those that have landed: make it again")
+        made_of = fingerprint_in(objects, path)
+        if not made_of:
+            return finding("damaged", "it does not say what it was made of, so something else wrote it")
+        if made_of != landed_fingerprint(objects, name):
+            return finding("stale_months", "other files have landed since: bring the table up to date")
+        if has_rows_read and not _is_same(objects, path, MonthRows(objects, name)):
+            return finding("damaged", "its rows are not those that have landed: make it again")
     except CleverLandingError as error:  # a partition of it
         return finding("stale_months", f"what it is made of cannot be read: {error}")
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -70,12 +62,14 @@ def _checked(objects: Objects, path: str, name: MonthName, *, has_rows_read: boo
     return None
 
 
-def _is_same(file: "pq.ParquetFile", month: MonthRows) -> bool:
+def _is_same(objects: Objects, path: str, month: MonthRows) -> bool:
     """Whether a file has just these rows, in their order."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    left = month.schema.empty_table()
-    groups = file.iter_batches()
+    found = objects.read(path)
+    file = pq.ParquetFile(pa.BufferReader(found[0] if found else b""), page_checksum_verification=True)
+    groups, left = file.iter_batches(use_threads=False), month.schema.empty_table()
     for rows in month.batches():
         while left.num_rows < rows.num_rows:
             group = next(groups, None)

@@ -4,10 +4,13 @@ A group of rows ends with a day, so that a question about some days reads those 
 memory does not grow with the month.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_clever.attendance.schema import names
+from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.table.month_rows import MonthRows
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ ORDER: Final = ("attendance_date", "school_id", "student_id")
 """How the rows of a month are sorted."""
 _DICTIONARY: Final = list(names(lambda column: column.repeats != "hardly" or column.name == "student_id"))
 """Columns whose values come again within a group of rows; a student's id does with every section and day."""
+
+_FOOTER_END: Final = 8
+"""How many bytes follow a file's footer: its length, and the format's name (the Parquet format, "File Format")."""
 
 FINGERPRINT_MARK: Final = b"clever.month_fingerprint"
 """Under which key a file's own metadata says what it was made of."""
@@ -82,3 +88,31 @@ def _groups(month: MonthRows) -> "Iterator[pa.Table]":
         rows, day = rows + batch.num_rows, next_day
     if parts:
         yield pa.Table.from_batches(parts)
+
+
+def fingerprint_in(objects: Objects, path: str) -> str:
+    """What a month's file says that it was made of; empty: nothing, so that something else wrote it.
+
+    Only its end is read, where it lies on this machine.
+
+    :param path: relative to the destination.
+    :raises OSError: it is gone.
+    :raises pyarrow.ArrowException: it is not a whole Parquet file; some such errors are OSErrors.
+    :raises CleverLandingError: the destination cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    local = objects.local_path(path)
+    if local is None:
+        found = objects.read(path)
+        data = found[0] if found else b""
+    else:
+        with Path(local).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _FOOTER_END))
+            length = int.from_bytes(file.read(4), "little")
+            file.seek(max(0, size - _FOOTER_END - length))
+            data = file.read()
+    marks = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+    return str(marks.get(FINGERPRINT_MARK, b"").decode())

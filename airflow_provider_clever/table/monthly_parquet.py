@@ -19,7 +19,7 @@ from airflow_provider_clever.storage.objects import Content, Objects, swap_waits
 from airflow_provider_clever.storage.versions import ABSENT, PreconditionFailedError, Version
 from airflow_provider_clever.table.cursors import Cursor, CursorUpdate, MonthCursor
 from airflow_provider_clever.table.landed_months import MonthName
-from airflow_provider_clever.table.month_file import FINGERPRINT_MARK, write_month
+from airflow_provider_clever.table.month_file import fingerprint_in, write_month
 from airflow_provider_clever.table.month_rows import MonthRows
 from airflow_provider_clever.table.table import StagedMonth
 
@@ -132,12 +132,9 @@ class MonthlyParquet:
 
     def _fingerprint(self, path: str) -> str:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            with self._objects.fs.open(f"{self._objects.root}/{path}", "rb") as file:
-                marks = pq.read_metadata(file).metadata or {}
-            found: str = marks.get(FINGERPRINT_MARK, b"").decode()
+            found = fingerprint_in(self._objects, path)
         except (pa.ArrowException, OSError, UnicodeDecodeError):
             found = ""
         return found if found.partition("-")[0].isdigit() else _UNKNOWN
