@@ -43,7 +43,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: lineage help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large table-engines check lint types rules docs docs-links hooks format bench requirements clean matrix matrix-each-change compatibility
+.PHONY: lineage help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large table-engines check lint types rules docs docs-links screenshots hooks format bench requirements clean matrix matrix-each-change compatibility
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -110,7 +110,7 @@ $(CELERY)/.ready $(LINEAGE)/.ready: .venvs/%/.ready: $(READY) requirements/%.txt
 	@$(BIN)/uv pip install --quiet --python .venvs/$*/bin/python --no-deps --no-build-isolation --editable . --editable $(SANDBOX)
 	@touch $@
 
-browser: $(VENV)/.browser ## a connection made and tested in Airflow's UI, in headless Chromium (1 minute)
+browser: $(VENV)/.browser ## Airflow's UI in headless Chromium: form, coverage, playground and the tutorial in it (8 minutes)
 	@[ -n "$(CHROMIUM)" ] || command -v chromium >/dev/null || { \
 	  echo "Installing Chromium"; \
 	  as_root=; [ "$$(id -u)" -eq 0 ] || as_root="sudo -n"; \
@@ -118,6 +118,9 @@ browser: $(VENV)/.browser ## a connection made and tested in Airflow's UI, in he
 	    { echo "Chromium is needed. On Debian and Ubuntu: apt install chromium; or make browser CHROMIUM=/path/to/it"; exit 1; }; \
 	}
 	@CLEVER_BROWSER=1 CHROMIUM="$(CHROMIUM)" $(BIN)/python $(SHOWN) $(BIN)/python $(STORY) tests/browser
+
+screenshots: ## the same, which also renews the pictures in docs/images
+	@CLEVER_DOCUMENTED_SCREENSHOTS=1 $(MAKE) --no-print-directory browser
 
 wheel: $(WHEEL_TOOLS)/.ready ## build dist/, and use it from empty environments (WHEEL=short: some of them, 4 minutes)
 	@CLEVER_WHEEL=$(or $(WHEEL),whole) WHEEL_TOOLS=$(WHEEL_TOOLS)/bin $(BIN)/python $(SHOWN) $(BIN)/python $(STORY) tests/wheel

@@ -78,6 +78,7 @@ def playground(
         )
         settings = {
             "AIRFLOW_VAR_CLEVER_DESTINATION": lake,
+            "CLEVER_DESTINATION": lake,  # where an example names an asset, which has to be known when it is parsed
             "AIRFLOW__CLEVER__DESTINATIONS": lake,
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",

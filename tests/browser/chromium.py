@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Page
+from playwright.sync_api import FloatRect, Locator, Page
 
 ANSWER_MS: Final = 60_000
 
@@ -23,10 +23,14 @@ FLAGS: Final = [
 DOCUMENTED: Final = Path(__file__).parents[2] / "docs/images"
 
 
-def documented(page: Page, name: str) -> None:
-    """Renew a picture of the documentation, if that was asked for: make screenshots."""
+def documented(shown: Page | Locator, name: str, clip: FloatRect | None = None) -> None:
+    """Renew a picture of the documentation, if that was asked for: make screenshots.
+
+    :param clip: the part of a page that matters, and that says nothing of this machine.
+    """
     if os.environ.get("CLEVER_DOCUMENTED_SCREENSHOTS"):
-        page.screenshot(path=DOCUMENTED / f"{name}.png")
+        more = {"clip": clip} if clip else {}
+        shown.screenshot(path=DOCUMENTED / f"{name}.png", **more)
 
 
 def kept(page: Page, name: str) -> None:

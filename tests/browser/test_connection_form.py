@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
-from tests.browser.chromium import ANSWER_MS, kept
+from tests.browser.chromium import ANSWER_MS, documented, kept
 from tests.support.airflow import AirflowHome, AirflowStack
 
 
@@ -51,6 +51,8 @@ def add_connection(page: Page, conn_id: str, fields: Mapping[str, Mapping[str, s
             group = form.get_by_role("group").filter(has=page.get_by_text(label, exact=True))
             group.locator("input").fill(value)
         kept(page, f"{conn_id} {section}")
+        if section == "Standard Fields" and conn_id.startswith("clever_right"):
+            documented(form, "connection-form")
     form.get_by_role("button", name="Save").click()
     expect(form).to_be_hidden(timeout=ANSWER_MS)
 

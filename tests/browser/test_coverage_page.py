@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.ledger.status_file import DistrictStatus, write_status
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
-from tests.browser.chromium import ANSWER_MS, kept
+from tests.browser.chromium import ANSWER_MS, documented, kept
 from tests.support.airflow import AirflowHome, AirflowStack
 
 log = logging.getLogger(__name__)
@@ -136,6 +136,8 @@ def test_a_person_finds_a_gap_and_the_run_that_should_have_filled_it(page: Page,
     expect(frame.get_by_role("heading", name="Small Schools")).to_be_visible()
     expect(frame.get_by_role("heading", name="Failing schools")).to_be_visible()
     kept(page, f"{name} district")
+    if not theme:
+        documented(page, "coverage-page", {"x": 64, "y": 130, "width": 1336, "height": 765})
 
     frame.get_by_role("link", name=re.compile("^(gap|expiring) ")).first.click()
     expect(frame.locator("h1")).to_have_text(re.compile(r"Alder Elementary, \d{4}-\d\d-\d\d"))
