@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks import growth, growth_curves, scenarios
+from tests.benchmarks import growth, growth_curves, growth_lakes, scenarios
 from tests.benchmarks.page import write_page
 from tests.benchmarks.promises import broken, table
 from tests.benchmarks.results import Results
 from tests.benchmarks.running import Runner, Scenario, server
+
+CURVES = (*growth_curves.CURVES, *growth_lakes.CURVES)
 
 Plan = Sequence[tuple[Scenario, int]]
 """Scenarios, and how often each is run."""
@@ -74,7 +76,7 @@ def _growth(*, is_quick: bool) -> int:
     """Measure how cost grows with size; 1 if anything grows faster than it may."""
     with tempfile.TemporaryDirectory(prefix="clever-growth-") as folder:
         shares = growth.QUICK_SHARES if is_quick else growth.SHARES
-        found = [(curve, list(growth.measured(curve, shares, Path(folder)))) for curve in growth_curves.CURVES]
+        found = [(curve, list(growth.measured(curve, shares, Path(folder)))) for curve in CURVES]
     sys.stdout.write(growth.table(found))
     if not is_quick:
         growth.write_page(growth.table(found))
