@@ -101,7 +101,7 @@ def _district_address(operator: Any) -> str:
 
 def _district_id(operator: Any) -> str | None:
     found = operator.found_district.id if operator.found_district else operator.district_id
-    return str(found) if found else None
+    return None if found in (None, "", "None") else str(found)  # as templates that found nothing write it
 
 
 def _places(operator: Any, district_id: str) -> Iterator[str]:
