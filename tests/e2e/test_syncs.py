@@ -97,9 +97,10 @@ def cursors(postgres: Postgres) -> dict[str, str]:
 
 
 def events(postgres: Postgres) -> Counter[tuple[str, str]]:
-    """Count the asset events, by district and value."""
+    """Count the asset events of syncs, by district and value."""
     listed = postgres.query("airflow", "select extra from asset_event order by id")
-    payloads = [json.loads(line)["payload"] for line in listed.splitlines()]
+    # Those of landed days carry no payload.
+    payloads = [extra["payload"] for line in listed.splitlines() if "payload" in (extra := json.loads(line))]
     return Counter((payload["district_id"], payload["last_attendance_sync"]) for payload in payloads)
 
 
