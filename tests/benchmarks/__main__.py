@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks``: measure, write docs/explanation/performance.md, and say which promises hold.
 
 ``--quick`` is the short form: fewer days, one run, loose bounds, nothing written. ``limits`` measures the rate limit,
-which takes three times three minutes; ``growth`` how cost grows with size.
+which takes three times three minutes; ``growth`` how cost grows with size; ``table`` what a table saves its readers.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks import growth, growth_curves, growth_lakes, scenarios
+from tests.benchmarks import growth, growth_curves, growth_lakes, month_tables, scenarios
 from tests.benchmarks.page import write_page
 from tests.benchmarks.promises import broken, table
 from tests.benchmarks.results import Results
@@ -47,7 +47,9 @@ def main() -> int:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", help=f"of {', '.join(PLANS)}, or growth alone; default all but limits and growth"
+        "parts",
+        nargs="*",
+        help=f"of {', '.join(PLANS)}, growth alone or table alone; default all but limits",
     )
     parser.add_argument("--quick", action="store_true", help="fewer days, one run, loose bounds, nothing written")
     parser.add_argument("--only", nargs="+", metavar="CONTENDER", help="only these contenders, nothing written")
@@ -55,6 +57,8 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.parts == ["growth"]:
         return _growth(is_quick=asked.quick)
+    if asked.parts == ["table"]:
+        return _table(is_quick=asked.quick)
     parts = asked.parts or [part for part in PLANS if part != "limits"]
     plan = QUICK if asked.quick else [step for part in parts for step in PLANS[part]]
     plan = [(_only(scenario, asked.only), asked.times or times) for scenario, times in plan]
@@ -68,7 +72,7 @@ def main() -> int:
     if is_kept:
         write_page(results)
     sys.stdout.write(table(results, is_loose=asked.quick))
-    failed = asked.quick and (broken(results, is_loose=True) or _growth(is_quick=True))
+    failed = asked.quick and (broken(results, is_loose=True) or _growth(is_quick=True) or _table(is_quick=True))
     return 1 if failed else 0
 
 
@@ -81,6 +85,16 @@ def _growth(*, is_quick: bool) -> int:
     if not is_quick:
         growth.write_page(growth.table(found))
     problems = growth.too_steep(found)
+    sys.stdout.writelines(f"{problem}\n" for problem in problems)
+    return 1 if problems else 0
+
+
+def _table(*, is_quick: bool) -> int:
+    """Measure what a table saves its readers; 1 if it is less than promised."""
+    with tempfile.TemporaryDirectory(prefix="clever-table-") as folder:
+        found = list(month_tables.measured(Path(folder), is_quick=is_quick))
+    sys.stdout.write(month_tables.table(found))
+    problems = month_tables.broken(found, is_loose=is_quick)
     sys.stdout.writelines(f"{problem}\n" for problem in problems)
     return 1 if problems else 0
 

@@ -77,3 +77,20 @@ def test_slips_end_with_2_and_say_what_to_do(
 
 def test_an_empty_place_is_no_answer(local: Store, run: Callable[..., Told]) -> None:
     assert run(local.root)[0] == 2
+
+
+def test_nothing_that_is_said_names_a_student(
+    local: Store, run: Callable[..., Told], caplog: pytest.LogCaptureFixture
+) -> None:
+    student, code = "66aaaaaaaaaaaaaaaaaaaaaa", "canary of an excuse"
+    for day in ("2026-03-31", DAY):
+        land(local, day, [student], excuse_code=code)
+    path = Path(local.root, layout.partition_path(DISTRICT, DAY, SCHOOL, "parquet"))
+    path.write_bytes(path.read_bytes()[:-200])
+    with caplog.at_level("DEBUG"):
+        told = [run(local.root, *options) for options in ([], ["--json"], ["--all", "--dry-run"], ["--rebuild"])]
+    text = f"{told}{caplog.text}"
+    assert "cannot be read" in text
+    assert [secret for secret in (student[:12], code) if secret in text] == []
+    kept = b"".join(path.read_bytes() for path in Path(local.root, "_clever").rglob("*.json"))
+    assert student[:12].encode() not in kept
