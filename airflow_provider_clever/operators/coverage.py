@@ -1,6 +1,7 @@
 """The operator that records what is covered, and says how a run went."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, TriggerRule
@@ -55,8 +56,9 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
         self.pull_task_id = pull_task_id
 
     def _run(self, context: Context) -> dict[str, Any]:
-        summary, problems, trouble, told = self._record(context)
-        self._leave_summary(context, summary)
+        summary, problems, trouble, tell = self._record(context)
+        self._leave_summary(context, summary)  # before people are told: a notifier may take its time
+        told = tell()
         if trouble:
             text = f"The list of schools could not be read: {trouble}".rstrip(".")
             if not (problems or trouble.permanent):
@@ -68,7 +70,7 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
             self.log.error("%s What has landed is as it was.", ending_log(told.untold))
         return summary
 
-    def _record(self, context: Context) -> tuple[dict[str, Any], list[str], CleverError | None, Telling]:
+    def _record(self, context: Context) -> tuple[dict[str, Any], list[str], CleverError | None, Callable[[], Telling]]:
         from airflow_provider_clever.alerts.telling import Look
         from airflow_provider_clever.ledger.recording import record_run
         from airflow_provider_clever.ledger.reporting import named, standing
@@ -115,8 +117,8 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
             is_whole=is_whole,
             name=self._known_name,
         )
-        told = self._tell(context, objects, look)
-        return _summary(run.report, planned, pulled, run.unpulled), found, trouble, told
+        summary = _summary(run.report, planned, pulled, run.unpulled)
+        return summary, found, trouble, partial(self._tell, context, objects, look)
 
     def _planned(self, ti: Any) -> "tuple[Mapping[str, Any], list[PlannedPull]]":
         """The plan's summary, empty if there was none; and its pulls.
