@@ -5,6 +5,7 @@ the slope between the measured sizes on logarithmic scales. None may be above :d
 function that does the work at a size and add it to ``growth_curves.CURVES``.
 """
 
+import gc
 import math
 import time
 import tracemalloc
@@ -80,9 +81,12 @@ def measured(curve: Curve, shares: Sequence[float], folder: Path) -> Iterator[Co
         cpu_seconds = math.inf
         for run in ("first", "second"):
             work = curve.prepare(size, place / run)
+            gc.collect()
+            gc.freeze()  # what was measured before is in nobody's way
             start = time.process_time()
             calls, carried = work()
             cpu_seconds = min(cpu_seconds, time.process_time() - start)
+            gc.unfreeze()
         work = curve.prepare(size, place / "third")
         tracemalloc.start()
         try:
