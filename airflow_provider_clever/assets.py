@@ -79,7 +79,7 @@ def landed_days(events: Iterable[Any]) -> list[date]:
 
 def text_of_ranges(ranges: Iterable[DateRange]) -> str:
     """Give ranges of days as one text, ``2026-11-16/2026-11-20 2026-11-23``."""
-    # Text, and no list: Airflow up to 3.2 refuses lists in the event of an alias.
+    # Text, and no list: Airflow 3.1 refuses lists in the event of an alias.
     return " ".join("/".join(sorted({*one.to_json()})) for one in joined(ranges))
 
 

@@ -34,7 +34,7 @@ def announce(
     """Announce a change of an asset once the task has succeeded, or that there is none. For ``execute``.
 
     DAGs that are scheduled on the asset are started by one event with everything in it. Where Airflow has partitions,
-    from 3.2 on, and the asset is declared, DAGs that are scheduled on its partitions get an event for each of them.
+    from 3.3 on, and the asset is declared, DAGs that are scheduled on its partitions get an event for each of them.
 
     :param alias: as it was declared.
     :param extra: what the event says: small, and without lists. None: nothing has changed.
