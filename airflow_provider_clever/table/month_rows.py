@@ -15,7 +15,7 @@ from airflow_provider_clever.table.landed_months import MonthName, Partition, da
 if TYPE_CHECKING:
     import pyarrow as pa
 
-READ_AHEAD: Final = 8
+READ_AHEAD: Final = 16
 """How many partitions are read at once, and are in memory; each is one school's day."""
 
 

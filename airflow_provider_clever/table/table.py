@@ -58,7 +58,7 @@ class Table(Protocol):
         """
 
     def stage(self, month: MonthRows) -> StagedMonth[Any]:
-        """Write a month aside, at constant memory. It is called for a few months side by side, from several threads.
+        """Write a month aside, at constant memory. It is called from another thread than the rest.
 
         :raises CleverPartitionError: a partition of it is damaged; nothing is left behind.
         :raises CleverLandingError: the destination cannot be read, or the table not written.
