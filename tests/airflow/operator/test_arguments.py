@@ -114,7 +114,10 @@ def test_an_error_that_no_retry_mends_fails_for_good_and_every_other_takes_its_r
     error = kind.__new__(kind)
     Exception.__init__(error, "what happened, and what to do")
 
-    with pytest.raises((AirflowFailException, CleverError), match="what to do") as caught, failing_for_good():
+    with (
+        pytest.raises((AirflowFailException, CleverError), match="what to do") as caught,
+        failing_for_good(CleverListSchoolsOperator(task_id="made")),
+    ):
         raise error
 
     assert (caught.type is AirflowFailException) == kind.permanent
