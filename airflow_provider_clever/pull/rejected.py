@@ -14,8 +14,9 @@ from airflow_provider_clever.api.pages import AttendancePage
 from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.exceptions import CleverLandingError, CleverRejectedRowsError
 
-HELD_ROWS: Final = 20_000
-"""How many rows are held, of all schools together, before they are set aside."""
+HELD_ROWS: Final = 100_000
+"""How many rows are held, of all schools together, before they are set aside: some 60 MB, in the rare pull that has so
+many; with fewer, each addition would write again what the ones before have written."""
 ALWAYS_KEPT: Final = 1_000
 """How many rows of a school or section are kept, whatever part of its rows they are."""
 _SHOWN_REASONS: Final = 3
@@ -49,7 +50,7 @@ class RejectedRows:
     """The rows of a pull that cannot land. Safe to use from several threads.
 
     :param set_aside: takes them; never called from two threads at once.
-    :param most_held: how many are held before they are set aside. Default 20,000.
+    :param most_held: how many are held before they are set aside. Default 100,000.
     """
 
     def __init__(self, set_aside: SetAside, most_held: int = HELD_ROWS) -> None:

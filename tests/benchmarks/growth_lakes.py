@@ -1,20 +1,28 @@
-"""What is measured at growing sizes of whole lakes and lists: a sweep, ``verify``, and the parse of a DAG file."""
+"""What is measured at growing sizes of whole lakes and lists: a sweep, ``verify``, a DAG file, and quarantine."""
 
+import json
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from airflow_provider_clever.api.pages import decode_page_to_land
+from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.dates import DateRange, first_retained
 from airflow_provider_clever.lake.layout import objects_at
+from airflow_provider_clever.lake.quarantine import quarantine
 from airflow_provider_clever.lake.verify import verify
+from airflow_provider_clever.pull.rejected import RejectedRows
 from airflow_provider_clever.sandbox.testing import running_sandbox
+from airflow_provider_clever.storage.compressed import read_gzipped_json
 from tests.benchmarks.growth import Curve, Work
-from tests.benchmarks.growth_curves import TODAY
+from tests.benchmarks.growth_curves import TODAY, CountedObjects
 from tests.integration.ledger.nights import Nights
 from tests.lake import emulators
 
 _DAYS: Final = 20
+_BAD_A_PAGE: Final = 500
 _RETAINED: Final = DateRange(first_retained(TODAY), TODAY)
 
 
@@ -79,7 +87,40 @@ def _dag_file(districts: int, folder: Path) -> Work:
     return act
 
 
+def _quarantine(rows: int, folder: Path) -> Work:
+    """Read pages half of whose rows cannot land, and keep these."""
+    objects = CountedObjects(folder)
+    pages = [_half_bad(page, min(_BAD_A_PAGE, rows - page * _BAD_A_PAGE)) for page in range(-(-rows // _BAD_A_PAGE))]
+
+    def keep(rejected: Mapping[str, Sequence[RejectedRow]]) -> None:
+        for some in rejected.values():
+            quarantine(objects, "65e000000000000000000001", some, today=TODAY)
+
+    def act() -> tuple[int, int]:
+        held = RejectedRows(keep)
+        for number, body in enumerate(pages, start=1):
+            held.take("school", decode_page_to_land(body, number))
+        held.hand_over()
+        kept = sum(len(read_gzipped_json(file.read_bytes())) for file in folder.rglob("quarantine/*.json.gz"))
+        if kept != rows or held.errors():
+            raise ValueError(f"{kept} rows of {rows} are in quarantine")
+        return objects.calls, objects.bytes
+
+    return act
+
+
+def _half_bad(page: int, bad: int) -> bytes:
+    good = {"attendance_date": "2026-11-20", "attendance_type": "daily", "attendance_status": "present"}
+    place = {"school_id": "5c0000000000000000000001", "district_id": "65e000000000000000000001"}
+    rows = [
+        {**good, **place, "student_id": f"{page * _BAD_A_PAGE + number:024x}", "sis_id": f"{page}-{number}"}
+        for number in range(bad)
+    ]
+    return json.dumps({"data": [*rows, *({**row, "attendance_date": "yesterday"} for row in rows)], "links": []}).encode()
+
+
 CURVES: Final = (
+    Curve("quarantine of rows that cannot land", "rows", 100_000, _quarantine),
     Curve("sweep of what has landed in S3, 20 days a school", "schools", 50, _sweep),
     Curve("verify of what has landed, 20 days a school", "schools", 50, _verify),
     Curve("DAG file: a list of districts", "districts", 2000, _dag_file),
