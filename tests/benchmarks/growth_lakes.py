@@ -116,7 +116,9 @@ def _half_bad(page: int, bad: int) -> bytes:
         {**good, **place, "student_id": f"{page * _BAD_A_PAGE + number:024x}", "sis_id": f"{page}-{number}"}
         for number in range(bad)
     ]
-    return json.dumps({"data": [*rows, *({**row, "attendance_date": "yesterday"} for row in rows)], "links": []}).encode()
+    return json.dumps(
+        {"data": [*rows, *({**row, "attendance_date": "yesterday"} for row in rows)], "links": []}
+    ).encode()
 
 
 CURVES: Final = (
