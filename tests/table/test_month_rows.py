@@ -88,7 +88,7 @@ def test_a_file_whose_rows_are_not_those_that_were_written_is_no_part_of_a_table
     path = f"{local.root}/{layout.partition_path(DISTRICT, '2026-04-01', SCHOOL, 'parquet')}"
     table = pq.read_table(path)
     pq.write_table(table.slice(0, 1).replace_schema_metadata(table.schema.metadata), path)
-    with pytest.raises(CleverPartitionError, match="not those that were written"):
+    with pytest.raises(CleverPartitionError, match="not those"):
         read(local)
 
 
