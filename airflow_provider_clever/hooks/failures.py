@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from airflow.sdk import BaseOperator
 
@@ -12,18 +12,22 @@ from airflow_provider_clever.exceptions import CleverError
 
 log = logging.getLogger(__name__)
 
+_failed: Final[dict[tuple[str, str], tuple[BaseOperator, Exception]]] = {}
+"""What this process has executed that failed, until it is logged, and why: Airflow 3.1.0 executes a copy of the task
+that its callbacks are given, and up to 3.1 the callbacks of ``dag.test()`` are given no error."""
+
 
 @contextmanager
 def failing_for_good(operator: BaseOperator) -> Iterator[None]:
     """Fail the task at once if a retry cannot help; leave every other error to Airflow's retries.
 
-    :param operator: whose task it is. It keeps the error, since callbacks of Airflow 3.1's ``dag.test()`` get none.
+    :param operator: whose task it is.
     :raises AirflowFailException: instead of a permanent :class:`~airflow_provider_clever.exceptions.CleverError`.
     """
     try:
         yield
     except Exception as error:
-        operator.failed_with = error  # for _reason alone
+        _failed[operator.dag_id, operator.task_id] = operator, error
         if isinstance(error, CleverError) and error.permanent:
             # One traceback, and it leads to where the error came from: Airflow logs it, and those of causes too.
             raise AirflowFailException(str(error)).with_traceback(error.__traceback__) from None
@@ -50,8 +54,9 @@ def _log_retry(context: Mapping[str, Any]) -> None:
 
 
 def _reason(context: Mapping[str, Any]) -> str:
-    task, error = context["task"], context.get("exception")
-    error = error or getattr(task, "failed_with", None)
+    task = context["task"]
+    task, error = _failed.pop((task.dag_id, task.task_id), (task, None))
+    error = context.get("exception") or error
     about = {"district": _district(task), "destination": getattr(task, "destination", None)}
     where = ", ".join(f"{name} {value}" for name, value in about.items() if value)
     return f"{task.task_id} failed{f' for {where}' if where else ''}: {_text(error)}"

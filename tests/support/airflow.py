@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -269,6 +270,10 @@ class Night:
     dag_id: str | None = None
 
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""What Airflow 3.1.0 writes between the words of a log, whether a terminal reads it or not."""
+
+
 def _outcome(told: Mapping[str, Any], log: str) -> DagOutcome:
     return DagOutcome(
         run_id=told["run_id"],
@@ -279,7 +284,7 @@ def _outcome(told: Mapping[str, Any], log: str) -> DagOutcome:
         xcoms={(task, index, key): value for task, index, key, value in told["xcoms"]},
         rendered={(task, index): fields for task, index, fields in told["rendered"]},
         events=[tuple(event) for event in told["events"]],
-        log=log,
+        log=_COLOURS.sub("", log),
     )
 
 
