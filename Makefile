@@ -23,6 +23,8 @@ CELLS ?=
 # What passes is written down for docs/reference/compatibility.md.
 SHOWN = -m tests.compatibility run "make $@"
 EACH_CHANGE := airflow-3.3-python-3.13
+STORIES := tests/sandbox $(addprefix tests/,airflow/test_told_in_time.py airflow/test_metrics.py examples/test_after_landing.py \
+  examples/test_code_of_pages.py lake/test_forget_crash.py lake/test_crash.py table/test_crash.py)
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12 lowest
 # What `make coverage` runs: whatever needs neither Airflow's services nor minutes.
 UNIT_ROOMS := $(addprefix tests/unit/,api attendance lake ledger pull storage transfer ui test_settings.py test_dates.py test_syncs.py)
@@ -156,9 +158,10 @@ $(VENV)/.browser: $(READY) requirements/browser.txt
 matrix: $(READY) ## the tests and the demo on every Airflow and Python that we name (an hour or more); CELLS="lowest" for one
 	@$(NOX) $(if $(CELLS),$(foreach cell,$(CELLS),-s "whole($(cell))"),-s whole compare)
 
-# CI: one cell whole beside the main environment, the rest as imports, metadata, examples and landed rows.
+# CI: one cell beside the main environment, but for the longest stories, which `make test` has told by then, and for the
+# sandbox, which knows no Airflow; the rest as imports, metadata, examples and landed rows.
 matrix-each-change: $(READY)
-	@$(NOX) -s $(foreach cell,$(SOME_CELLS),"imports($(cell))") $(foreach cell,$(EACH_CHANGE),"whole($(cell))") compare
+	@$(NOX) -s $(foreach cell,$(SOME_CELLS),"imports($(cell))") $(foreach cell,$(EACH_CHANGE),"whole($(cell))") compare -- $(addprefix --ignore=,$(STORIES))
 
 compatibility: $(READY) ## docs/reference/compatibility.md from what make matrix, test, demo, e2e ... have written down
 	@$(BIN)/python -m tests.compatibility page

@@ -97,7 +97,7 @@ class Record:
 @on_each_cell
 def whole(session: nox.Session, cell: str) -> None:
     """All that a cell is held to: imports, metadata, tests, the demo and the landed rows."""
-    record = Record(session, cell, "make matrix")
+    record = Record(session, cell, "make matrix-each-change" if session.posargs else "make matrix")
     installed(session, cell)
     record.run("imports", "pytest", "--quiet", "tests/matrix", "tests/examples/test_parsing.py")
     record.run(
