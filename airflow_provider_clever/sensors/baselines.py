@@ -17,7 +17,7 @@ class WaitQuestion(NamedTuple):
 
     :param since: the baseline itself, if it was given.
     :param destination: where a watermark may be recorded.
-    :param district_id: the district; None if ``since`` is given.
+    :param district_id: the district; None if only ``since`` is given.
     """
 
     since: str | datetime | None
@@ -75,20 +75,18 @@ def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseli
     :raises CleverLandingError: the watermark cannot be read.
     """
     moment = given_baseline(question.since)
-    if moment is None and question.destination is not None and question.district_id:
-        moment = sync_moment(_watermark(question.destination, question.district_id))
+    if question.destination is not None and question.district_id:
+        from airflow_provider_clever.lake.forgotten import refuse_forgotten
+        from airflow_provider_clever.ledger.coverage_store import read_coverage
+
+        # Reading needs no store that compares and swaps.
+        objects = open_destination(question.destination, single_writer=True).objects
+        refuse_forgotten(objects, question.district_id)
+        if moment is None:
+            moment = sync_moment(read_coverage(objects, question.district_id).coverage.watermark)
     if moment is None and question.district_id:
         moment = _newest_pushed(context["ti"], question.district_id)
     return Baseline(moment)
-
-
-def _watermark(destination: str, district_id: str) -> str | None:
-    from airflow_provider_clever.lake.forgotten import refuse_forgotten
-    from airflow_provider_clever.ledger.coverage_store import read_coverage
-
-    place = open_destination(destination, single_writer=True)  # reading needs no store that compares and swaps
-    refuse_forgotten(place.objects, district_id)
-    return read_coverage(place.objects, district_id).coverage.watermark
 
 
 def _newest_pushed(ti: Any, district_id: str) -> datetime | None:

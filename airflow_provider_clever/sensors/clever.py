@@ -202,8 +202,8 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
                 destination_url(self.destination, single_writer=True)
             with CleverHook(self.clever_conn_id, self.district_id or None).get_conn(policy=POLL_POLICY) as client:
                 self._client = client
-                is_given = given_baseline(self.since) is not None
-                district_id = None if is_given else client.settings.district_id or client.get_district().id
+                is_enough = given_baseline(self.since) is not None and self.destination is None
+                district_id = None if is_enough else client.settings.district_id or client.get_district().id
                 self._question = WaitQuestion(self.since, self.destination, district_id)
                 self._baseline = remembered(context, self._question) or first_baseline(context, self._question)
                 self._changes = ChangeLog(self.log, self._baseline.logged)

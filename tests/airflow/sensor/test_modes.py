@@ -5,8 +5,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import fsspec
 import pytest
 
+from airflow_provider_clever.forget.requests import Forgetting
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, to_json
 from airflow_provider_clever.sandbox.testing import Sandbox
@@ -176,6 +179,16 @@ class TestBaseline:
         )
         assert outcome == Outcome("success", "2026-11-20T12:00:00.000000Z")
         assert ti.pushed[f"last_attendance_sync_{district_id}"] == "2026-11-20T12:00:00.000000Z"
+
+    @pytest.mark.parametrize("since", [None, "2026-11-20T11:59:59Z"])
+    def test_a_district_that_was_forgotten_there_is_not_waited_for(
+        self, sandbox: Sandbox, district_id: str, mode: str, tmp_path: Any, since: str | None
+    ) -> None:
+        Forgetting(objects_at(fsspec.filesystem("file"), str(tmp_path)), district_id).district()
+        sandbox.set_stamp("small", "2026-11-20T12:00:00Z")
+        outcome = wait(mode, district_id=district_id, since=since, destination=tmp_path.as_uri())
+        assert outcome.state == "failed"
+        assert "forgotten" in outcome.message
 
     def test_any_sync_at_all_is_enough_for_a_first_run(self, sandbox: Sandbox, district_id: str, mode: str) -> None:
         sandbox.set_stamp("small", "2026-11-20T12:00:00Z")
