@@ -1,6 +1,7 @@
 """Arguments of a type that nobody meant: an error of ours that names the argument, on the first try."""
 
 import inspect
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +49,7 @@ CASES = [(operator, name) for operator in OPERATORS for name in own_arguments(op
 class RecordingInstance(Instance):
     """A task instance of a run whose earlier tasks left nothing."""
 
-    dag_id, run_id, map_index = "a_dag", "a_run", -1
+    dag_id, run_id, map_index, try_number = "a_dag", "a_run", -1, 1
 
     def xcom_pull(self, *, task_ids: str, key: str = "return_value", include_prior_dates: bool = False) -> Any:
         return None
@@ -62,7 +63,8 @@ def context(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     here.mkdir()
     monkeypatch.chdir(here)
     run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
-    yield {"dag_run": run, "ti": RecordingInstance()}
+    events = defaultdict(lambda: SimpleNamespace(add=lambda *_, **__: None))
+    yield {"dag_run": run, "ti": RecordingInstance(), "outlet_events": events}
     assert list(here.iterdir()) == []
 
 

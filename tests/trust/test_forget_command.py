@@ -111,7 +111,7 @@ def test_a_district_goes_and_is_lifted(lake: Path, run: Any) -> None:
         (["--yes"], "two words\n", "line 1"),
         (["--older-than", "3"], "", "write years"),
         (["--older-than", "0y"], "", "write years"),
-        (["--older-than", "1y", "--finish"], "", "not allowed"),
+        (["--older-than", "1y", "--finish"], "", "of the others only --students goes with it"),
         (["--students", "/no/such/file", "--yes"], "", "could not be read"),
         (["--longest-task-hours", "-1"], "", "no number of hours"),
         (["--district", "65e000000000000000000009", "--yes"], "", "has landed"),
