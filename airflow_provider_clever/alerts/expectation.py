@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.dates import ONE_DAY
-from airflow_provider_clever.ledger.coverage import SchoolCoverage
-from airflow_provider_clever.ledger.day_covers import Cover
 from airflow_provider_clever.syncs import sync_moment
+
+if TYPE_CHECKING:  # a DAG's parse reads the times of day, and needs no ledger
+    from airflow_provider_clever.ledger.coverage import SchoolCoverage
+    from airflow_provider_clever.ledger.day_covers import Cover
 
 _LOOKED_AT_DAYS: Final = 40
 """So many of the newest days with rows say on which weekdays there is school: eight weeks of school."""
@@ -57,7 +59,7 @@ def previous_school_day(day: date, weekdays: Collection[int]) -> date:
     return found
 
 
-def pulled_on(cover: Cover, zone: tzinfo) -> date:
+def pulled_on(cover: "Cover", zone: tzinfo) -> date:
     """The date of a pull in the district. A day that it covers was over only if it is earlier."""
     return moment_from_text(cover.pulled_at).astimezone(zone).date() if cover.pulled_at else date.max
 
@@ -76,7 +78,7 @@ class Expected:
     deadline: datetime
     upload_since: datetime
 
-    def is_in(self, school: SchoolCoverage, zone: tzinfo, *, has_rows: bool) -> bool:
+    def is_in(self, school: "SchoolCoverage", zone: tzinfo, *, has_rows: bool) -> bool:
         """Whether a whole pull has landed the day of a school after the district had uploaded it.
 
         The moment of the upload proves that: without rows there was then no school. So do rows that were pulled when

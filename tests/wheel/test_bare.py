@@ -48,7 +48,9 @@ print((time.process_time() - start) * 1000)
 
 
 def test_airflow_knows_the_provider(bare_home: AirflowHome) -> None:
-    told = bare_home.command("providers", "get", "airflow-provider-clever", "--full", timeout_seconds=120).stdout
+    told = bare_home.command(
+        "providers", "get", "airflow-provider-clever", "--full", "--output", "json", timeout_seconds=120
+    ).stdout
     assert "connection-type" in told
 
 

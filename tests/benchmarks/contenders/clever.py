@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections import defaultdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,8 +89,10 @@ def operate(job: Job) -> None:
     )
     moment = datetime.now(UTC)
     run = SimpleNamespace(logical_date=moment, run_after=moment, start_date=moment, conf={}, run_type="manual")
-    task = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, xcom_push=lambda **_: None)
-    context: Any = {"ti": task, "dag_run": run, "params": {}, "dag": SimpleNamespace(timezone=UTC)}
+    task = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, xcom_push=lambda *_, **__: None)
+    events = defaultdict(lambda: SimpleNamespace(add=lambda *_, **__: None))
+    dag = SimpleNamespace(timezone=UTC)
+    context: Any = {"ti": task, "dag_run": run, "params": {}, "dag": dag, "outlet_events": events}
     pull_days.execute(context)
 
 
