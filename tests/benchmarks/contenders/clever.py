@@ -89,8 +89,10 @@ def operate(job: Job) -> None:
     )
     moment = datetime.now(UTC)
     run = SimpleNamespace(logical_date=moment, run_after=moment, start_date=moment, conf={}, run_type="manual")
-    task = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, xcom_push=lambda *_, **__: None)
-    events = defaultdict(lambda: SimpleNamespace(add=lambda *_, **__: None))
+    nothing = SimpleNamespace(add=lambda *_, **__: None, push=lambda *_, **__: None)
+    names = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "try_number": 1}
+    task = SimpleNamespace(**names, xcom_push=nothing.push)
+    events = defaultdict(lambda: nothing)
     dag = SimpleNamespace(timezone=UTC)
     context: Any = {"ti": task, "dag_run": run, "params": {}, "dag": dag, "outlet_events": events}
     pull_days.execute(context)
