@@ -11,11 +11,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome
 from tests.support.timing import STRICT
+
+# No test depends on how fast the machine is.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = ["airflow_provider_clever.sandbox.pytest_plugin"]
 
