@@ -26,7 +26,7 @@ def failing_for_good(operator: BaseOperator) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever it is, the log's last line names it; every one is raised again
         _failed[operator.dag_id, operator.task_id] = operator, error
         if isinstance(error, CleverError) and error.permanent:
             # One traceback, and it leads to where the error came from: Airflow logs it, and those of causes too.

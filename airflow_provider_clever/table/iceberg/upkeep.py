@@ -116,7 +116,7 @@ def forget_past(settings: CatalogSettings, table: PyIcebergTable, district_id: s
 
 
 def _of_nobody(settings: CatalogSettings, table: PyIcebergTable, district_id: str) -> set[str]:
-    """The files in the table's folders that may be of no state: all, where nobody else writes there."""
+    """The files that may belong to no state: the whole table's in a warehouse of ours, else a district's data files."""
     if settings.warehouse:
         return {one.location for one in stored_files(table, table.location())}
     found = {one.location for one in stored_files(table, data_folder(table))}
