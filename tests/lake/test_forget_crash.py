@@ -90,22 +90,27 @@ def test_students_who_are_forgotten_stay_so_whatever_is_killed(
     disk_or_s3: Store, file_format: str, tmp_path: Path
 ) -> None:
     store, chance = disk_or_s3, random.Random()
-    started = time.monotonic()
     assert Run(night, store, file_format, 0, str(tmp_path)).ended(300)
-    killed, seconds = 0, time.monotonic() - started  # of a first run; later ones have less to do
-    forgotten: set[str] = set()
-    for version in range(1, max(2, ROUNDS // 4) + 1):
+    killed, forgotten = 0, set[str]()
+    forget_seconds = pull_seconds = 1.0  # what each took in the round before, so that a kill comes in time
+    rounds = max(2, ROUNDS // 4)
+    for version in range(1, 5 * rounds):
+        if version > rounds and killed:
+            break
         student = f"student{version:03}"
         forgotten.add(student)
         pull = Run(night, store, file_format, version, str(tmp_path))
         forget = Run(forgetter, store, file_format, student, False)
-        killed += not forget.ended(chance.uniform(0, seconds / chance.choice((2, 8))))
-        killed += not pull.ended(chance.uniform(0, seconds / chance.choice((2, 8))))
+        killed += not forget.ended(chance.uniform(0, forget_seconds))
+        killed += not pull.ended(chance.uniform(0, pull_seconds))
 
         pull = Run(night, store, file_format, version, str(tmp_path))
         forget = Run(forgetter, store, file_format, student, False)
+        began = time.monotonic()
         assert forget.ended(300)
+        forget_seconds = time.monotonic() - began
         assert pull.ended(300)
+        pull_seconds = time.monotonic() - began - forget_seconds + 0.1
         assert Run(forgetter, store, file_format, student, True).ended(300)
 
         assert holding(store, file_format, forgotten) == []
