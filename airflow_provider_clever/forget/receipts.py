@@ -1,7 +1,7 @@
 """The receipt of what was forgotten: the proof, and the memory that lets a killed run go on.
 
 It is written before the objects are that it speaks of, so that whatever is killed, nothing was changed that it does not
-name. docs/reference/forget-receipt.md documents every field. It holds no id of a student.
+name. docs/reference/forgetting.md documents every field. It holds no id of a student.
 """
 
 from collections import Counter

@@ -45,6 +45,18 @@ def open_destination(given: object, *, single_writer: bool = False) -> OpenDesti
     return OpenDestination(url, objects_at(_file_system(url), url.root, single_writer=single_writer))
 
 
+def refuse_forgotten_at(destination: str, district_id: str) -> None:
+    """Make sure that a district may be watched for a destination.
+
+    :raises CleverSettingsError: it was forgotten there.
+    :raises CleverLandingError: the destination cannot be read.
+    """
+    from airflow_provider_clever.lake.forgotten import refuse_forgotten
+
+    # Reading needs no store that compares and swaps.
+    refuse_forgotten(open_destination(destination, single_writer=True).objects, district_id)
+
+
 def _check_connection(url: DestinationUrl, conn_id: str) -> None:
     """Check that the connection exists and fits. If not, Amazon's provider would use the machine's own credentials."""
     from airflow_provider_clever.compat import AirflowNotFoundException, get_connection

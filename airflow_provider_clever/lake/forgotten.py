@@ -2,7 +2,7 @@
 
 It names nobody. A student is a keyed hash, and the key lies elsewhere: in the Clever connection or the environment. So
 a reader of the lake cannot tell whom it has forgotten, and a pull can tell whose rows it must not land.
-docs/explanation/decisions/0033-forgetting-is-asked-for-never-inferred.md.
+docs/explanation/decisions/0036-forgetting-is-asked-for-never-inferred.md.
 """
 
 import hmac

@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 from airflow_provider_clever.attendance.values import is_clever_id
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
 from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.storage.destination_url import destination_url
 from airflow_provider_clever.syncs import ChangeLog, SyncObservation, WaitMemory, moment_text, observe, sync_moment
 from airflow_provider_clever.triggers.cursors import cursors_of
 from airflow_provider_clever.triggers.polling import POLL_POLICY, phase, share_of
@@ -186,19 +187,31 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
     :param district_id: the district.
     :param clever_conn_id: the connection. Default ``clever_default``.
     :param poll_seconds: seconds between two polls of the district. Default 300.
+    :param destination: where the district lands; no template, since Airflow renders none here. If the district was
+        forgotten there, it is not watched, and the triggerer's log says why, until a person lifts that. Default None:
+        it is watched, and the pull that an event starts refuses.
+    :raises CleverSettingsError: an argument cannot be right.
     """
 
     def __init__(
-        self, *, district_id: str, clever_conn_id: str = CleverHook.default_conn_name, poll_seconds: float = 300.0
+        self,
+        *,
+        district_id: str,
+        clever_conn_id: str = CleverHook.default_conn_name,
+        poll_seconds: float = 300.0,
+        destination: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         self.district_id = district_id
         self.clever_conn_id = clever_conn_id
         self.poll_seconds = poll_seconds
+        self.destination = destination
         if not is_clever_id(district_id):
             raise CleverSettingsError("district_id is not a Clever id; give the one from Clever's dashboard.")
         if poll_seconds <= 0:
             raise CleverSettingsError("poll_seconds must be above 0.")
+        if destination is not None:
+            destination_url(destination, single_writer=True)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what rebuilds this trigger elsewhere: plain JSON, no secret."""
@@ -206,6 +219,7 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
             "district_id": self.district_id,
             "clever_conn_id": self.clever_conn_id,
             "poll_seconds": self.poll_seconds,
+            "destination": self.destination,
         }
 
     def shared_stream_key(self) -> Hashable | None:
@@ -240,7 +254,7 @@ class CleverAttendanceSyncEventTrigger(BaseEventTrigger):
 
     def _watch(self) -> Watch:
         stores = getattr(self, "asset_state_store", None)  # from Airflow 3.3 on
-        return Watch(self.clever_conn_id, self.district_id, cursors_of(stores))
+        return Watch(self.clever_conn_id, self.district_id, cursors_of(stores), self.destination)
 
 
 def _stream_key(clever_conn_id: str, poll_seconds: float) -> Hashable:

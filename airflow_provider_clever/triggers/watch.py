@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from asgiref.sync import sync_to_async
+
 from airflow_provider_clever.compat import SharedStreamProducer
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.hooks.clever import CleverHook
+from airflow_provider_clever.hooks.destinations import refuse_forgotten_at
 from airflow_provider_clever.syncs import ChangeLog, SyncObservation, WaitMemory, moment_text, observe, sync_moment
 from airflow_provider_clever.triggers.cursors import Cursor
 from airflow_provider_clever.triggers.polling import POLL_POLICY, phase
@@ -38,11 +41,13 @@ class Watch:
     :param clever_conn_id: the connection.
     :param district_id: the district.
     :param cursors: the cursor's places: Airflow's state store of each watched asset. Empty: it is not kept.
+    :param destination: where the district may have been forgotten; None: that is not asked.
     """
 
     clever_conn_id: str
     district_id: str
     cursors: Sequence[Cursor] = ()
+    destination: str | None = None
     known: bool = False
     baseline: datetime | None = None
     stored: datetime | None = None
@@ -60,6 +65,16 @@ class Watch:
             self.baseline = None if None in moments else min(filter(None, moments))
             self.stored, self.known = self.baseline, True
             self.memory = WaitMemory.of_note(found[0].get("memory"))
+
+    async def refuse_forgotten(self) -> None:
+        """Make sure that the district may be watched.
+
+        :raises CleverSettingsError: it was forgotten at the destination.
+        :raises CleverLandingError: the destination cannot be read.
+        """
+        if self.destination is not None:
+            # Airflow answers a thread's question about a connection only if asgiref made the thread.
+            await sync_to_async(refuse_forgotten_at, thread_sensitive=False)(self.destination, self.district_id)
 
     async def keep(self, moment: datetime | None) -> None:
         """Write the cursor, now or, if the store fails, before the next poll."""
@@ -215,6 +230,7 @@ class SyncStream(SharedStreamProducer):
     async def _poll_on(self, watch: Watch, start: float, changes: ChangeLog) -> None:
         """Poll at each interval, until a person has to fix something."""
         async with self._slots:
+            await watch.refuse_forgotten()
             if not watch.known:
                 await watch.load()
             client = await CleverHook(watch.clever_conn_id, watch.district_id).aget_conn(policy=POLL_POLICY)
@@ -231,13 +247,15 @@ class SyncStream(SharedStreamProducer):
     async def _poll(self, watch: Watch, client: "AsyncCleverClient", changes: ChangeLog) -> None:
         try:
             district = await client.get_district()
+            baseline = watch.baseline if watch.known else district.last_attendance_sync
+            if district.last_attendance_sync != baseline:
+                await watch.refuse_forgotten()
         except CleverError as error:
             if watch.memory.ends(error):
                 raise
             changes.trouble(error, f"Watching on; looking again every {self._poll_seconds:g} s.")
             return
         watch.failures = 0
-        baseline = watch.baseline if watch.known else district.last_attendance_sync
         observed = watch.memory.settled(observe(district, baseline, datetime.now(UTC)))
         changes.observed(observed)
         change = change_of(watch, observed)

@@ -10,7 +10,10 @@ from textwrap import dedent
 
 import pytest
 
+from airflow_provider_clever.forget.requests import Forgetting
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.sandbox.testing import Sandbox
+from tests.lake.emulators import Store, s3
 from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.postgres import Postgres, running_postgres
 
@@ -26,11 +29,14 @@ DAGS = dedent(
 
     facts = json.loads(pathlib.Path(__file__).with_name("facts.json").read_text())
     for district_id in facts["watched"]:
-        trigger = CleverAttendanceSyncEventTrigger(district_id=district_id, poll_seconds=facts["poll_seconds"])
+        destination = facts["destinations"].get(district_id, facts["lake"])
+        trigger = CleverAttendanceSyncEventTrigger(
+            district_id=district_id, poll_seconds=facts["poll_seconds"], destination=destination
+        )
         asset = Asset(f"sync_{district_id}", watchers=[AssetWatcher(name=f"watch_{district_id}", trigger=trigger)])
         with DAG(f"on_sync_{district_id}", schedule=[asset], catchup=False):
             CleverAttendanceOperator(
-                task_id="land", district_id=district_id, destination=facts["lake"], file_format="jsonl"
+                task_id="land", district_id=district_id, destination=destination, file_format="jsonl"
             )
 
     for name, arguments in facts["waits"].items():
@@ -63,8 +69,19 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def bucket() -> Iterator[Store]:
+    with s3() as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
 def stack(
-    postgres: Postgres, world: Sandbox, watched: list[str], lake: Path, tmp_path_factory: pytest.TempPathFactory
+    postgres: Postgres,
+    world: Sandbox,
+    watched: list[str],
+    lake: Path,
+    bucket: Store,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AirflowStack]:
     home = AirflowHome.create(tmp_path_factory.mktemp("syncs") / "airflow-home", postgres.create_database("airflow"))
     small = world.district("small")
@@ -76,7 +93,13 @@ def stack(
             "start_from_trigger": True,
         },
     }
-    facts = {"watched": watched, "poll_seconds": POLL_SECONDS, "lake": lake.as_uri(), "waits": waits}
+    facts = {
+        "watched": watched,
+        "poll_seconds": POLL_SECONDS,
+        "lake": lake.as_uri(),
+        "destinations": {watched[-1]: "s3://bucket_of_the_lake@lake/attendance"},
+        "waits": waits,
+    }
     home.dags.joinpath("facts.json").write_text(json.dumps(facts))
     home.add_dag(DAGS)
     quick = {
@@ -84,7 +107,9 @@ def stack(
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__CORE__PARALLELISM": "3",
     }
-    with AirflowStack(home, connections={"clever_default": world.connection_json()}, env=quick) as running:
+    aws = {"conn_type": "aws", "login": "made-up", "password": "made-up", "extra": {"endpoint_url": bucket.url}}
+    connections = {"clever_default": world.connection_json(), "bucket_of_the_lake": json.dumps(aws)}
+    with AirflowStack(home, connections=connections, env=quick) as running:
         yield running
     assert running.running() == []
 
@@ -211,7 +236,20 @@ def test_five_a_deferred_wait_survives_a_restart_of_the_triggerer(stack: Airflow
         assert found[:19] == (world.district("small").last_attendance_sync or "")[:19]
 
 
-def test_six_no_secret_is_anywhere(stack: AirflowStack, postgres: Postgres, world: Sandbox) -> None:
+def test_six_a_district_that_was_forgotten_in_a_bucket_is_not_watched_until_that_is_lifted(
+    stack: AirflowStack, postgres: Postgres, world: Sandbox, watched: list[str], bucket: Store
+) -> None:
+    objects = objects_at(bucket.filesystem(), "lake/attendance")
+    forgetting = Forgetting(objects, watched[-1])
+    forgetting.district()
+    world.sync(watched[-1])
+    stack.wait_until(lambda: "was forgotten here" in stack.output("triggerer"), "the triggerer says why", 60)
+    assert watched[-1] not in finished_runs(postgres)
+    forgetting.lift_district()
+    stack.wait_until(lambda: finished_runs(postgres)[watched[-1]] == 1, "the sync is not lost", 180)
+
+
+def test_seven_no_secret_is_anywhere(stack: AirflowStack, postgres: Postgres, world: Sandbox) -> None:
     secrets = [world.client_secret, *(district.token for district in world.districts.values())]
     tables = postgres.query("airflow", "select tablename from pg_tables where schemaname = 'public'").split()
     texts = {table: postgres.query("airflow", f'select t::text from "{table}" t') for table in tables}
@@ -221,7 +259,7 @@ def test_six_no_secret_is_anywhere(stack: AirflowStack, postgres: Postgres, worl
     assert {name: secret[:4] for name, text in texts.items() for secret in secrets if secret in text} == {}
 
 
-def test_seven_no_trigger_ever_raised(stack: AirflowStack) -> None:
+def test_eight_no_trigger_ever_raised(stack: AirflowStack) -> None:
     # Airflow would start it again every two seconds. How long the loop is kept busy is measured where it can be:
     # on a busy machine Airflow's own warning says nothing.
     assert "exited with error" not in stack.output("triggerer")

@@ -51,6 +51,16 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     assert [link for link in links if "://" not in link and is_dead(page, link)] == []
 
 
+def test_every_page_that_code_names_is_there() -> None:
+    named = {
+        (str(file.relative_to(ROOT)), page)
+        for folder in ("airflow_provider_clever", "example_dags", "tests")
+        for file in (ROOT / folder).rglob("*.py")
+        for page in re.findall(r"\bdocs/[\w/-]+\.(?:md|json|sql)\b", file.read_text())
+    }
+    assert {(file, page) for file, page in named if not (ROOT / page).exists()} == set()
+
+
 MODULE = re.compile(r"`([a-z_]+(?:/[a-z_]+)*/[a-z_]+\.py)`")
 DOTTED = re.compile(r"`((?:attendance|storage|api|pull|lake|transfer|ledger)\.(?!clever)[a-z_]+)\.[a-z_.]+`")
 

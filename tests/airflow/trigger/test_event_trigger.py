@@ -7,13 +7,18 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_clever.cli.main import main
+from airflow_provider_clever.exceptions import CleverSettingsError
+from airflow_provider_clever.lake.forgotten import forgotten_path
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.syncs import sync_moment
 from airflow_provider_clever.triggers.clever import CleverAttendanceSyncEventTrigger
+from tests.support.asking import ask
 from tests.support.event_loop import largest_gap
 from tests.support.timing import STRICT
 from tests.support.waits import looks_at
@@ -322,6 +327,78 @@ def test_the_event_loop_stays_free_with_five_hundred_watchers(
         assert max(gaps) < 0.1
 
     run(story)
+
+
+def test_a_forgotten_district_is_not_watched_until_that_is_lifted_and_then_loses_no_sync(
+    sandbox: Sandbox, district_id: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.set_stamp("small", NOON)
+    store, lake = Store(), tmp_path.as_uri()
+    ask(sandbox, tmp_path)
+
+    def forget(*arguments: str) -> None:
+        assert main(["forget", lake, "--district", district_id, "--yes", *arguments]) in (0, 3)  # done, or pending
+
+    def refusals() -> int:
+        return sum("was forgotten here" in line for line in caplog.messages)
+
+    async def advances_and_is_forgotten() -> None:
+        triggerer = Triggerer()
+        triggerer.start(watcher(district_id, destination=lake), store)
+        await until(lambda: store.values)
+        await asyncio.to_thread(forget)
+        await asyncio.to_thread(sandbox.set_stamp, "small", "2026-11-21T12:00:00Z")
+        await until(refusals)
+        assert not triggerer.tasks[0].done()
+        await triggerer.stop()
+        assert triggerer.events == []
+
+    async def starts_again() -> None:
+        triggerer = Triggerer()
+        triggerer.start(watcher(district_id, destination=lake), store)
+        await until(lambda: refusals() == 2)
+        asked = looks_at(sandbox)
+        await asyncio.sleep(5 * POLL_SECONDS)
+        assert looks_at(sandbox) == asked, "Clever is asked about a district that was forgotten"
+        await asyncio.to_thread(forget, "--lift")
+        await until(lambda: triggerer.events)
+        await triggerer.stop()
+        assert [event["previous"] for event in triggerer.events] == ["2026-11-20T12:00:00.000000Z"]
+
+    run(advances_and_is_forgotten)
+    run(starts_again)
+
+
+def test_a_destination_that_cannot_be_read_delays_an_event_and_loses_none(
+    sandbox: Sandbox, district_id: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.set_stamp("small", NOON)
+    store = Store()
+    damaged = tmp_path / forgotten_path(district_id)
+
+    async def story() -> None:
+        triggerer = Triggerer()
+        triggerer.start(watcher(district_id, destination=tmp_path.as_uri()), store)
+        await until(lambda: store.values)
+        damaged.parent.mkdir(parents=True)
+        damaged.write_bytes(b"not what it was")
+        await asyncio.to_thread(sandbox.set_stamp, "small", "2026-11-21T12:00:00Z")
+        await until(lambda: any("cannot be used: it is damaged" in line for line in caplog.messages))
+        assert triggerer.events == []
+        damaged.unlink()
+        await until(lambda: triggerer.events)
+        await triggerer.stop()
+        assert len(triggerer.events) == 1
+
+    run(story)
+
+
+@pytest.mark.parametrize("destination", ["", "lake/here", "s3:/bucket", "{{ var.value.lake }}"])
+def test_a_destination_that_names_no_place_is_refused_where_the_watcher_is_made(
+    district_id: str, destination: str
+) -> None:
+    with pytest.raises(CleverSettingsError, match="destination"):
+        watcher(district_id, destination=destination)
 
 
 def test_a_trigger_that_two_assets_share_keeps_a_cursor_in_both(sandbox: Sandbox, district_id: str) -> None:
