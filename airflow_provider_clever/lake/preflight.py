@@ -46,7 +46,10 @@ def check(objects: Objects, district_id: str, file_format: str, *, forgets: bool
         landed = _marked_format(path, found[0])
         _refuse_another(landed or _landed_format(objects, district_id) or file_format, file_format, objects.root)
         if landed is None:
-            log.warning("%s was damaged, and is written again: the files that have landed say the same", path)
+            if found[0] == _FORGOTTEN_FIRST:
+                marker = _marker(file_format, LAYOUT_VERSION)
+            else:
+                log.warning("%s was damaged, and is written again: the files that have landed say the same", path)
             with suppress(PreconditionFailedError):
                 objects.write(path, marker, found[1])
     if not objects.single_writer:
@@ -73,14 +76,18 @@ def keep_older_versions_out(objects: Objects, district_id: str) -> None:
 
     def raised(marker: bytes | None) -> bytes | None:
         landed = _marked_format(path, marker) if marker else None
-        after = _marker(landed or _landed_format(objects, district_id) or "parquet", LAYOUT_VERSION)
+        after = _marker(landed or _landed_format(objects, district_id), LAYOUT_VERSION)
         return None if marker == after else after
 
     objects.update(path, raised)
 
 
-def _marker(file_format: str, layout_version: int) -> bytes:
+def _marker(file_format: str | None, layout_version: int) -> bytes:
     return json.dumps({"file_format": file_format, "layout_version": layout_version}).encode()
+
+
+_FORGOTTEN_FIRST: Final = _marker(None, LAYOUT_VERSION)
+"""What stands where something was forgotten before anything landed: the first that lands chooses the format."""
 
 
 def _landed_format(objects: Objects, district_id: str) -> str | None:
@@ -93,10 +100,10 @@ def _landed_format(objects: Objects, district_id: str) -> str | None:
 
 
 def _marked_format(path: str, marker: bytes) -> str | None:
-    """The format that the marker says; None if it is damaged."""
+    """The format that the marker says; None if it says none, or is damaged."""
     try:
         document = json.loads(marker)
-        file_format, version = str(document["file_format"]), int(document["layout_version"])
+        file_format, version = document["file_format"], int(document["layout_version"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if version > LAYOUT_VERSION:
@@ -105,7 +112,7 @@ def _marked_format(path: str, marker: bytes) -> str | None:
             "one, then run again"
         )
         raise CleverSettingsError(msg)
-    return file_format
+    return file_format if isinstance(file_format, str) else None
 
 
 def _refuse_another(landed: str, asked: str, root: str) -> None:

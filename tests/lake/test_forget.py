@@ -209,6 +209,25 @@ def test_older_versions_refuse_a_lake_that_has_forgotten(memory: Store) -> None:
     destination(memory.below("older")).check()
 
 
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_what_was_forgotten_before_anything_landed_leaves_the_choice_of_format(
+    memory: Store, file_format: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = memory.below(file_format)
+    before = Forgetting(destination(store).objects, DISTRICT, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    before.district()
+    before.lift_district()
+    lake = destination(store, file_format)
+    lake.check()
+    found = lake.objects.read(marker_path(DISTRICT))
+    assert found is not None
+    assert json.loads(found[0]) == {"file_format": file_format, "layout_version": 2}
+    other = "jsonl" if file_format == "parquet" else "parquet"
+    with pytest.raises(CleverSettingsError, match=f"holds this district as '{file_format}'"):
+        destination(store, other).check()
+    assert "damaged" not in caplog.text
+
+
 def test_days_that_are_old_enough_go_and_verify_misses_none(disk_or_s3: Store) -> None:
     lake = fill(disk_or_s3)
     knows = context(idempotency_key=IdempotencyKey.of("a night", month="2026-04"), write_changes=True)
