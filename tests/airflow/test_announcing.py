@@ -10,6 +10,7 @@ from airflow_provider_clever.assets import landed_asset, ranges_from_text
 from airflow_provider_clever.dates import days_of
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome, DagOutcome
+from tests.support.district_dag import district_dag
 from tests.support.features import HAS_ASSET_PARTITIONS
 
 ONE_PULL = """
@@ -25,16 +26,6 @@ with DAG("mapped", schedule=None):
     schools = CleverListSchoolsOperator(task_id="list_schools", batch_size=3)
     CleverAttendanceOperator.partial(task_id="pull", **{arguments}).expand(school_ids=schools.output)
 """
-DISTRICT = """
-from airflow_provider_clever.dags import attendance_dags
-globals().update(dags := attendance_dags([{arguments}]))
-for dag in dags.values():
-    for task in dag.tasks:
-        if task.task_id == "pull":
-            task.partial_kwargs["retries"] = 0
-        else:
-            task.retries = 0
-"""
 
 
 class Announcements:
@@ -49,9 +40,15 @@ class Announcements:
         last = date.fromisoformat(sandbox.today)
         self.range = {"date_range_start": str(last.replace(day=1)), "date_range_end": str(last)}
 
-    def run(self, source: str, **arguments: Any) -> DagOutcome:
+    def pull(self, source: str, **arguments: Any) -> DagOutcome:
+        return self._run(source.format(arguments=repr(arguments)))
+
+    def night(self) -> DagOutcome:
+        return self._run(district_dag(district_id=self.district.id, destination=self.lake, timezone="UTC"))
+
+    def _run(self, source: str) -> DagOutcome:
         outcome = self.home.run_dag(
-            source.format(arguments=repr(arguments)),
+            source,
             connections={"clever_default": self.sandbox.connection_json("small")},
             env={"AIRFLOW_VAR_LAKE": self.lake},
             logical_date=None,
@@ -85,10 +82,10 @@ def test_a_pull_announces_the_days_that_it_changed_and_nothing_when_nothing_chan
 ) -> None:
     arguments = {"destination": announcements.lake, "district_id": announcements.district.id, **announcements.range}
 
-    first = announcements.run(ONE_PULL, **arguments)
-    again = announcements.run(ONE_PULL, **arguments)
+    first = announcements.pull(ONE_PULL, **arguments)
+    again = announcements.pull(ONE_PULL, **arguments)
     announcements.sandbox.sync("small", edits=1)
-    corrected = announcements.run(ONE_PULL, **arguments)
+    corrected = announcements.pull(ONE_PULL, **arguments)
 
     days, summary = announcements.school_days(**announcements.range), first.xcom("pull", "summary")
     (event,) = whole(first)
@@ -110,7 +107,7 @@ def test_a_pull_announces_the_days_that_it_changed_and_nothing_when_nothing_chan
 
 
 def test_mapped_pulls_announce_at_a_place_that_only_a_template_knows(announcements: Announcements) -> None:
-    outcome = announcements.run(MAPPED, destination="{{ var.value.lake }}", **announcements.range)
+    outcome = announcements.pull(MAPPED, destination="{{ var.value.lake }}", **announcements.range)
 
     schools = sorted(announcements.district.schools.values())
     events = {index: extra for _, _, index, extra, _ in outcome.events}
@@ -123,8 +120,8 @@ def test_mapped_pulls_announce_at_a_place_that_only_a_template_knows(announcemen
 
 
 def test_a_pull_that_was_told_not_to_or_returns_rows_announces_nothing(announcements: Announcements) -> None:
-    silent = announcements.run(ONE_PULL, destination=announcements.lake, announce=False, **announcements.range)
-    to_xcom = announcements.run(ONE_PULL, attendance_status="tardy", **announcements.range)
+    silent = announcements.pull(ONE_PULL, destination=announcements.lake, announce=False, **announcements.range)
+    to_xcom = announcements.pull(ONE_PULL, attendance_status="tardy", **announcements.range)
 
     assert (silent.state, silent.events, to_xcom.state, to_xcom.events) == ("success", [], "success", [])
 
@@ -135,9 +132,7 @@ def test_a_night_is_announced_once_with_the_schools_that_landed_although_another
     birch = announcements.district.schools["Birch Middle"]
     announcements.sandbox.fault("404", family="attendance", school_id=birch, times=0)
 
-    outcome = announcements.run(
-        DISTRICT, district_id=announcements.district.id, destination=announcements.lake, timezone="UTC"
-    )
+    outcome = announcements.night()
 
     others = [one for one in announcements.district.schools.values() if one != birch]
     assert outcome.state == "failed"
@@ -153,9 +148,7 @@ def test_a_pull_that_left_nothing_behind_may_have_changed_all_its_days(announcem
     # As after a kill: the last try leaves no summary, and what it has landed is in no receipt.
     announcements.sandbox.fault("401", family="attendance", times=0)
 
-    outcome = announcements.run(
-        DISTRICT, district_id=announcements.district.id, destination=announcements.lake, timezone="UTC"
-    )
+    outcome = announcements.night()
 
     planned = outcome.xcom("plan")
     (event,) = whole(outcome)
@@ -167,9 +160,7 @@ def test_a_pull_that_left_nothing_behind_may_have_changed_all_its_days(announcem
 def test_a_run_without_a_plan_announces_nothing(announcements: Announcements) -> None:
     announcements.sandbox.fault("401", times=0)
 
-    outcome = announcements.run(
-        DISTRICT, district_id=announcements.district.id, destination=announcements.lake, timezone="UTC"
-    )
+    outcome = announcements.night()
 
     assert (outcome.tasks["plan", -1], outcome.tasks["announce", -1]) == ("failed", "success")
     assert outcome.events == []

@@ -14,17 +14,7 @@ from airflow_provider_clever.operators.plan import asked_days
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.windows import RunFacts
 from tests.support.airflow import AirflowHome, DagOutcome
-
-NIGHTLY = """
-from airflow_provider_clever.dags import attendance_dags
-globals().update(dags := attendance_dags([{district!r}]))
-for dag in dags.values():
-    for task in dag.tasks:
-        if task.task_id == "pull":
-            task.partial_kwargs["retries"] = 0
-        else:
-            task.retries = 0
-"""
+from tests.support.district_dag import district_dag
 
 
 class Nightly:
@@ -45,7 +35,7 @@ class Nightly:
             **options.pop("settings", {}),
         }
         return self.home.run_dag(
-            NIGHTLY.format(district=settings),
+            district_dag(**settings),
             dag_id=self.dag_id,
             connections={"clever_default": self.sandbox.connection_json("small")},
             **options,

@@ -10,20 +10,20 @@ import pytest
 
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.airflow import AirflowHome, DagOutcome, Night
+from tests.support.district_dag import district_dag
 
 CHICAGO = ZoneInfo("America/Chicago")
 MONDAY = date(2026, 3, 2)  # clocks change on the Sunday after
 
-DAGS = """
+NOTIFIER = """
 import json
 from pathlib import Path
 from airflow.sdk import BaseNotifier
-from airflow_provider_clever.dags import attendance_dags
 
 class File(BaseNotifier):
     template_fields = ("line",)
 
-    def __init__(self, path, line="{{{{ alert.text }}}}", **kwargs):
+    def __init__(self, path, line="{{ alert.text }}", **kwargs):
         super().__init__(**kwargs)
         self.path, self.line = path, line
 
@@ -33,14 +33,6 @@ class File(BaseNotifier):
         alert = context["alert"]
         with open(self.path, "a") as file:
             file.write(json.dumps([alert.cause, alert.is_recovery, self.line]) + "\\n")
-
-globals().update(dags := attendance_dags([{district!r}], defaults={{"on_problem": File({told!r})}}))
-for dag in dags.values():
-    for task in dag.tasks:
-        if task.task_id == "pull":
-            task.partial_kwargs["retries"] = 0
-        else:
-            task.retries = 0
 """
 
 
@@ -66,15 +58,17 @@ class Story:
         self.nights += [Night(at_three, moves), Night(in_time, [], f"{self.dag_id}_expected_by")]
 
     def run(self) -> list[DagOutcome]:
-        settings = {
-            "district_id": self.district.id,
-            "destination": (self.folder / "lake").as_uri(),
-            "timezone": "America/Chicago",
-            "expected_by": "09:30",
-        }
+        source = district_dag(
+            before=NOTIFIER,
+            defaults=f"{{'on_problem': File({str(self.folder / 'told.jsonl')!r})}}",
+            district_id=self.district.id,
+            destination=(self.folder / "lake").as_uri(),
+            timezone="America/Chicago",
+            expected_by="09:30",
+        )
         nights, self.nights = self.nights, []
         return self.home.run_nights(
-            DAGS.format(district=settings, told=str(self.folder / "told.jsonl")),
+            source,
             nights,
             dag_id=self.dag_id,
             sandbox_url=self.sandbox.url,

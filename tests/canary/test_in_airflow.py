@@ -84,7 +84,7 @@ def run(migrated_home: AirflowHome, sandbox_server: Sandbox, tmp_path_factory: p
         listed,
         summary,
         home.log_text() + "".join(stack.output(component) for component in stack.components),
-        "".join(file.read_bytes().decode("latin-1") for file in sorted(home.path.glob("airflow.db*"))),
+        home.database_text(),
     )
 
 

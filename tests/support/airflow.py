@@ -128,6 +128,10 @@ class AirflowHome:
         """Give all that was logged to files in this home."""
         return "\n".join(file.read_text(errors="replace") for file in sorted(self.logs.rglob("*")) if file.is_file())
 
+    def database_text(self) -> str:
+        """Give the bytes of this home's SQLite database as text, one character for each byte."""
+        return "".join(file.read_bytes().decode("latin-1") for file in sorted(self.path.glob("airflow.db*")))
+
     def environment(
         self, connections: Mapping[str, str] | None = None, more: Mapping[str, str] | None = None
     ) -> dict[str, str]:

@@ -67,6 +67,21 @@ class Instance:
 
 
 @dataclass
+class AfterAPlan(Instance):
+    """A task instance of a run whose tasks have left XComs, by task and key."""
+
+    left: dict[tuple[str, str], Any] = field(default_factory=dict)
+    dag_id: str = "a_dag"
+    run_id: str = "a_run"
+    map_index: int = -1
+    try_number: int = 1
+
+    def xcom_pull(self, *, task_ids: str, key: str = "return_value", include_prior_dates: bool = False) -> Any:
+        """Pull what a task has left, or None."""
+        return self.left.get((task_ids, key))
+
+
+@dataclass
 class Outcome:
     """What became of a task.
 

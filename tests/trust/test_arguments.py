@@ -1,7 +1,6 @@
 """Arguments of a type that nobody meant: an error of ours that names the argument, on the first try."""
 
 import inspect
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,8 @@ from airflow_provider_clever.operators.clever import (
 from airflow_provider_clever.sandbox.testing import Sandbox
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 from tests.support.airflow import AirflowHome
-from tests.support.waits import Instance
+from tests.support.outlet_events import OutletEvents
+from tests.support.waits import AfterAPlan
 
 OPERATORS = (
     CleverAttendanceOperator,
@@ -46,15 +46,6 @@ def own_arguments(operator: type[Any]) -> list[str]:
 CASES = [(operator, name) for operator in OPERATORS for name in own_arguments(operator)]
 
 
-class RecordingInstance(Instance):
-    """A task instance of a run whose earlier tasks left nothing."""
-
-    dag_id, run_id, map_index, try_number = "a_dag", "a_run", -1, 1
-
-    def xcom_pull(self, *, task_ids: str, key: str = "return_value", include_prior_dates: bool = False) -> Any:
-        return None
-
-
 @pytest.fixture
 def context(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """The context of a task that may reach the sandbox; it stands in an empty folder, which stays empty."""
@@ -63,8 +54,7 @@ def context(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     here.mkdir()
     monkeypatch.chdir(here)
     run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
-    events = defaultdict(lambda: SimpleNamespace(add=lambda *_, **__: None))
-    yield {"dag_run": run, "ti": RecordingInstance(), "outlet_events": events}
+    yield {"dag_run": run, "ti": AfterAPlan(), "outlet_events": OutletEvents()}
     assert list(here.iterdir()) == []
 
 

@@ -12,17 +12,7 @@ import pytest
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.support.airflow import AirflowHome, DagOutcome, Night
-
-DAGS = """
-from airflow_provider_clever.dags import attendance_dags
-globals().update(dags := attendance_dags([{district!r}]))
-for dag in dags.values():
-    for task in dag.tasks:
-        if task.task_id == "pull":
-            task.partial_kwargs["retries"] = 0
-        else:
-            task.retries = 0
-"""
+from tests.support.district_dag import district_dag
 
 START = date(2026, 3, 2)  # a Monday
 
@@ -43,9 +33,8 @@ class Story:
         return Night(moment, [*moves, *before] if offset else list(before))
 
     def run(self, *nights: Night) -> list[DagOutcome]:
-        settings = {"district_id": self.district.id, "destination": (self.folder / "lake").as_uri()}
         return self.home.run_nights(
-            DAGS.format(district=settings),
+            district_dag(district_id=self.district.id, destination=(self.folder / "lake").as_uri()),
             nights,
             dag_id=f"clever_attendance_{self.district.id}",
             sandbox_url=self.sandbox.url,
@@ -148,7 +137,7 @@ def test_the_plain_operator_says_what_it_does_not_watch_and_warns_of_days_about_
     assert "This task pulls its own days alone" in first.log
     assert "about to be lost" not in first.log  # nobody keeps a ledger here
     small = sandbox.district("small")
-    recording = DAGS.format(district={"district_id": small.id, "destination": lake.as_uri(), "file_format": "jsonl"})
+    recording = district_dag(district_id=small.id, destination=lake.as_uri(), file_format="jsonl")
     recorded = airflow_home.run_dag(
         recording,
         dag_id=f"clever_attendance_{small.id}",
@@ -175,7 +164,7 @@ def test_a_run_that_asks_only_for_days_that_cannot_be_pulled_is_red_and_says_why
     assert words in found.log
     small = sandbox.district("small")
     planned = airflow_home.run_dag(
-        DAGS.format(district={"district_id": small.id, "destination": (tmp_path / "lake").as_uri()}),
+        district_dag(district_id=small.id, destination=(tmp_path / "lake").as_uri()),
         dag_id=f"clever_attendance_{small.id}",
         run_conf=dates,
         connections={"clever_default": sandbox.connection_json("small")},

@@ -1,7 +1,5 @@
 """The task that judges a run goes by what the plan has left, and is not green when that is gone or is no plan."""
 
-from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,23 +18,10 @@ from airflow_provider_clever.operators.clever import (
     CleverAttendancePlanOperator,
 )
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.support.waits import Instance
+from tests.support.outlet_events import OutletEvents
+from tests.support.waits import AfterAPlan
 
 PULLS = [{"school_ids": ["a"], "date_range_start": "2026-11-16", "date_range_end": "2026-11-17"}]
-
-
-@dataclass
-class AfterAPlan(Instance):
-    """A task instance of a run whose tasks have left XComs, by task and key."""
-
-    left: dict[tuple[str, str], Any] = field(default_factory=dict)
-    dag_id: str = "a_dag"
-    run_id: str = "a_run"
-    map_index: int = -1
-    try_number: int = 1
-
-    def xcom_pull(self, *, task_ids: str, key: str = "return_value", include_prior_dates: bool = False) -> Any:
-        return self.left.get((task_ids, key))
 
 
 @pytest.fixture
@@ -111,8 +96,7 @@ def test_a_pull_that_has_landed_does_not_fail_for_a_zone_in_the_ledger_that_this
     days = {"date_range_start": "2026-11-16", "date_range_end": "2026-11-17"}
     task = CleverAttendanceOperator(task_id="pull", destination=(tmp_path / "lake").as_uri(), max_concurrency=2, **days)
     run = SimpleNamespace(logical_date=datetime(2026, 11, 17, tzinfo=UTC), run_type="manual")
-    events = defaultdict(lambda: SimpleNamespace(add=lambda *_, **__: None))
-    context: Any = {"dag_run": run, "ti": AfterAPlan(), "outlet_events": events}
+    context: Any = {"dag_run": run, "ti": AfterAPlan(), "outlet_events": OutletEvents()}
     assert task.execute(context)["rows"] == len(sandbox.expected("small", **days))
 
 

@@ -67,8 +67,7 @@ def run(migrated_home: AirflowHome, tmp_path_factory: pytest.TempPathFactory) ->
         connections={"clever_default": json.dumps(CONNECTION)},
         run_conf={"lake": (folder / "lake").as_uri(), "list": str(folder / "list.txt")},
     )
-    database = "".join(file.read_bytes().decode("latin-1") for file in sorted(home.path.glob("airflow.db*")))
-    return Run(outcome, folder / "lake", outcome.log + home.log_text() + database)
+    return Run(outcome, folder / "lake", outcome.log + home.log_text() + home.database_text())
 
 
 def test_students_and_old_days_are_gone(run: Run):

@@ -68,9 +68,8 @@ def run(migrated_home: AirflowHome, tmp_path_factory: pytest.TempPathFactory) ->
         run_conf={"lake": (folder / "lake").as_uri()},
         connections={"my_catalog": json.dumps({"conn_type": "iceberg", "extra": {**catalog, "token": TOKEN}})},
     )
-    database = "".join(file.read_bytes().decode("latin-1") for file in sorted(home.path.glob("airflow.db*")))
     damaged.unlink()
-    return Run(outcome, folder / "lake", outcome.log + home.log_text() + database)
+    return Run(outcome, folder / "lake", outcome.log + home.log_text() + home.database_text())
 
 
 def test_a_table_is_made_and_the_task_says_what_it_wrote(run: Run) -> None:

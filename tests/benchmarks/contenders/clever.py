@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import time
-from collections import defaultdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +27,7 @@ from airflow_provider_clever.ledger.task_sizing import expected_requests
 from airflow_provider_clever.pull.question import Question
 from airflow_provider_clever.settings import CleverSettings
 from airflow_provider_clever.transfer.transfer import Transfer
+from tests.support.outlet_events import OutletEvents
 
 told: dict[str, float] = {}
 
@@ -89,12 +89,10 @@ def operate(job: Job) -> None:
     )
     moment = datetime.now(UTC)
     run = SimpleNamespace(logical_date=moment, run_after=moment, start_date=moment, conf={}, run_type="manual")
-    nothing = SimpleNamespace(add=lambda *_, **__: None, push=lambda *_, **__: None)
     names = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "try_number": 1}
-    task = SimpleNamespace(**names, xcom_push=nothing.push)
-    events = defaultdict(lambda: nothing)
+    task = SimpleNamespace(**names, xcom_push=lambda *_, **__: None)
     dag = SimpleNamespace(timezone=UTC)
-    context: Any = {"ti": task, "dag_run": run, "params": {}, "dag": dag, "outlet_events": events}
+    context: Any = {"ti": task, "dag_run": run, "params": {}, "dag": dag, "outlet_events": OutletEvents()}
     pull_days.execute(context)
 
 
