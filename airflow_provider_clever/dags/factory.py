@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import pendulum
 from airflow.sdk import DAG, TriggerRule, get_parsing_context
 
 from airflow_provider_clever.compat import CronTriggerTimetable
 from airflow_provider_clever.dags.district_dag import DistrictDag
 from airflow_provider_clever.dags.district_list import DistrictList
+from airflow_provider_clever.dags.every_dag import RETRIES, every_dag
 from airflow_provider_clever.dags.run_params import answer_params, range_params
 from airflow_provider_clever.operators.alert import CleverAttendanceAlertOperator
 from airflow_provider_clever.operators.announcement import CleverAttendanceAnnounceOperator
@@ -19,12 +19,7 @@ from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageO
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
 
-_RETRIES: Final[dict[str, Any]] = {
-    "retries": 3,
-    "retry_delay": timedelta(minutes=5),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(hours=1),
-}
+_RETRIES: Final = RETRIES | {"retry_exponential_backoff": True, "max_retry_delay": timedelta(hours=1)}
 
 _SINCE: Final = "{{ '' if dag_run.run_type == 'scheduled' else '1970-01-01T00:00:00Z' }}"
 """The sensor's baseline: a scheduled run waits for what the watermark does not know; any other one goes on at once."""
@@ -121,11 +116,9 @@ def _alert_dag(settings: DistrictDag) -> DAG:
             district_id=settings.district_id, destination=settings.destination, dag_id=settings.id_of_dag, by=by
         ),
         schedule=CronTriggerTimetable(f"{by.minute} {by.hour} * * *", timezone=settings.timezone),
-        start_date=_long_ago(settings),
-        catchup=False,
-        max_active_runs=1,
         default_args=_RETRIES,
         tags=["clever", "alerts"],
+        **every_dag(settings.timezone),
     ) as dag:
         CleverAttendanceAlertOperator(task_id="tell", doc_md=_TASK_DOCS["tell"], **_ledger(settings), **_told(settings))
     return dag
@@ -150,11 +143,6 @@ def _ledger(settings: DistrictDag) -> dict[str, Any]:
     }
 
 
-def _long_ago(settings: DistrictDag) -> pendulum.DateTime:
-    """Nothing older can be backfilled; without catchup it starts nothing."""
-    return pendulum.datetime(2020, 1, 1, tz=settings.timezone)
-
-
 def _district_dag(settings: DistrictDag) -> DAG:
     ledger = _ledger(settings)
     with DAG(
@@ -166,11 +154,9 @@ def _district_dag(settings: DistrictDag) -> DAG:
         # A trigger timetable: the run of a day is named after that day, and its data interval is that instant, so a
         # backfill run asks for one day. A data-interval timetable at 03:17 would touch two.
         schedule=CronTriggerTimetable(settings.cron(), timezone=settings.timezone),
-        start_date=_long_ago(settings),
-        catchup=False,
-        max_active_runs=1,
         default_args=_RETRIES,
         tags=["clever", "attendance"],
+        **every_dag(settings.timezone),
     ) as dag:
         plan = CleverAttendancePlanOperator(
             task_id="plan",

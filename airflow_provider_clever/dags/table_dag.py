@@ -1,20 +1,17 @@
 """The DAG that brings a table up to date, started by what landed."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Final
 
-import pendulum
 from airflow.sdk import DAG, AssetAny
 
 from airflow_provider_clever.assets import landed_alias, landed_asset
+from airflow_provider_clever.dags.every_dag import RETRIES, every_dag
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.operators.table import CleverAttendanceTableOperator
 from airflow_provider_clever.sensors.gathering import GatheringSensor
 from airflow_provider_clever.storage.destination_url import check_before_rendering
-
-_RETRIES: Final[dict[str, Any]] = {"retries": 3, "retry_delay": timedelta(minutes=5)}
 
 _MOST_MINUTES: Final = 24 * 60
 
@@ -70,13 +67,10 @@ def attendance_table_dag(
         dag_display_name=f"Clever attendance: {table} table",
         doc_md=_DOC.format(destination=destination, table=table, minutes=gather_minutes),
         schedule=schedule if schedule is not None else AssetAny(*landed) if landed else [landed_alias()],
-        # Long ago, because runs of a schedule start after it; without catchup it starts nothing.
-        start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
-        catchup=False,
-        # What lands during a run is kept for the next one, so that no two runs do the same.
-        max_active_runs=1,
-        default_args=_RETRIES,
+        default_args=RETRIES,
         tags=["clever", "attendance"],
+        # One run at a time: what lands during a run is kept for the next one, so that no two runs do the same.
+        **every_dag("UTC"),
     ) as dag:
         gather = GatheringSensor(
             task_id="gather",

@@ -110,10 +110,7 @@ def _fields(task: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(task.get("__var", task))
     partial = fields.get("partial_kwargs")
     if isinstance(partial, Mapping):
-        given = {
-            name: value.get("__var", value) if isinstance(value, Mapping) else value for name, value in partial.items()
-        }
-        fields = {**given, **fields}
+        fields = {**{name: _plain(value) for name, value in partial.items()}, **fields}
     return fields
 
 
