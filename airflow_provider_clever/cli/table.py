@@ -55,7 +55,7 @@ def run(options: Namespace) -> ExitCode:
     if options.dry_run:
         return _show_due(update, districts, as_json=options.json)
     report = update.run(districts)
-    report.failures += write_schools(place.objects, districts)
+    report.failures += write_schools(place.objects, districts, table)
     return _show(report, as_json=options.json)
 
 

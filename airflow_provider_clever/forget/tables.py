@@ -4,7 +4,7 @@ A month of a table is made of what stands landed, and says what of. So once a sw
 months that were made of anything else are just those that may hold what is to be forgotten.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -12,6 +12,7 @@ from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.forget.found import Found, Steps
 from airflow_provider_clever.forget.receipts import TABLE, Touched
 from airflow_provider_clever.lake import layout
+from airflow_provider_clever.lake.forgotten import read_forgotten
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.table.landed_months import MonthName
 from airflow_provider_clever.table.monthly_parquet import MonthlyParquet, month_path, parse_month_path
@@ -79,7 +80,9 @@ class FedTables:
                 table = self._open_table(registration)
                 if self._district_id in table.cursors([self._district_id]):  # else it was removed, and is not made now
                     self._update(table, name, found, steps)
-                self._forget_past(table, name, found)
+                self._forget_past(table.forget_past, name, found)
+                if table.schools is not None and self._is_forgotten():
+                    self._forget_past(table.schools.forget, f"{name}/schools", found)
             except CleverError as error:
                 found.could_not(f"a table could not be opened or written ({error})", _NEXT_STEP, [name])
 
@@ -99,8 +102,12 @@ class FedTables:
         if problem := report.problem():
             found.could_not(f"months of a table could not be made again ({problem})", _NEXT_STEP, map(path_of, left))
 
-    def _forget_past(self, table: "Table", shown: str, found: Found) -> None:
-        for text in table.forget_past(self._district_id):
+    def _is_forgotten(self) -> bool:
+        """Whether the whole district is."""
+        return read_forgotten(self._objects, self._district_id).tombstone is not None
+
+    def _forget_past(self, forget: Callable[[str], Sequence[str]], shown: str, found: Found) -> None:
+        for text in forget(self._district_id):
             found.could_not(f"a table keeps earlier states ({text})", _NEXT_STEP, [shown])
 
     def _registered(self, found: Found) -> list[dict[str, str]]:

@@ -1,9 +1,8 @@
 """The schools of a district by name, as a table beside those of their rows: from what the ledger knows."""
 
 import io
-import logging
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from airflow_provider_clever.exceptions import CleverError
 from airflow_provider_clever.lake import layout
@@ -12,25 +11,18 @@ from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import read_coverage
 from airflow_provider_clever.storage.daemons import in_order
 from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.table.registry import register
+from airflow_provider_clever.table.schools import SCHOOL_COLUMNS
 from airflow_provider_clever.table.updating import Failure
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-log = logging.getLogger(__name__)
-
-SCHOOL_COLUMNS: Final[dict[str, str]] = {
-    "district_id": "Clever's id of the district",
-    "school_id": "Clever's id of the school",
-    "name": "as last seen; null: no list of schools has named it yet",
-    "first_seen": "the date on which a run first knew of it",
-    "last_seen": "the last date on which the district's list named it; null: it is shared still",
-}
-"""The columns, and what each means; none is about a student."""
+    from airflow_provider_clever.table.table import Table
 
 
 def school_table(district_id: str, coverage: Coverage) -> "pa.Table":
-    """Give a district's schools, sorted by id, in :data:`SCHOOL_COLUMNS`."""
+    """Give a district's schools, sorted by id, in the columns of tables of schools."""
     import pyarrow as pa
 
     rows = [
@@ -46,34 +38,51 @@ def school_table(district_id: str, coverage: Coverage) -> "pa.Table":
     return pa.Table.from_pylist(rows, schema=_schema())
 
 
-def write_schools(objects: Objects, district_ids: Iterable[str]) -> list[Failure]:
-    """Bring the file of each district's schools up to date; one whose rows stay the same is not written.
+def write_schools(objects: Objects, district_ids: Iterable[str], table: "Table | None" = None) -> list[Failure]:
+    """Bring the file of each district's schools up to date, and the table of all; what stays the same is not written.
 
     A district of which the ledger knows nothing, or that is forgotten, has none.
 
     :param objects: the destination.
-    :returns: the districts whose file stands as it was, and why.
+    :param table: the table of attendance that the schools stand beside. Default: they have the files alone.
+    :returns: the districts whose schools stand as they were, and why.
+    :raises CleverSettingsError: the catalog of the table is of no use.
+    :raises CleverLandingError: the table cannot be read or written.
     """
 
-    def written(district_id: str) -> Failure | None:
+    def written(district_id: str) -> "pa.Table | Failure | None":
         try:
-            _write(objects, district_id)
+            return _written(objects, district_id)
         except CleverError as error:
             return Failure(district_id, None, error)
-        return None
 
-    return [failure for failure in in_order(written, dict.fromkeys(district_ids)) if failure]
+    ids = list(dict.fromkeys(district_ids))
+    found = dict(zip(ids, in_order(written, ids), strict=True))
+    if table is not None and table.schools is not None:
+        registration = table.registration or {}
+
+        def registered(new: Collection[str]) -> None:
+            for _ in in_order(lambda one: register(objects, one, registration), new):
+                pass
+
+        known = {one: rows for one, rows in found.items() if rows is not None and not isinstance(rows, Failure)}
+        table.schools.replace(known, before_new=registered)
+    return [one for one in found.values() if isinstance(one, Failure)]
 
 
-def _write(objects: Objects, district_id: str) -> None:
+def _written(objects: Objects, district_id: str) -> "pa.Table | None":
+    """Write a district's file, and give its rows: no rows, if it is forgotten; None: the ledger knows nothing of it."""
     table = school_table(district_id, read_coverage(objects, district_id).coverage)
-    if not table.num_rows or read_forgotten(objects, district_id).tombstone is not None:
-        return
+    if read_forgotten(objects, district_id).tombstone is not None:
+        return table.slice(0, 0)
+    if not table.num_rows:
+        return None
 
     def next_data(data: bytes | None) -> bytes | None:
         return None if data is not None and _holds(data, table) else _bytes(table)
 
     objects.update(layout.schools_path(district_id), next_data)
+    return table
 
 
 def _holds(data: bytes, table: "pa.Table") -> bool:
@@ -101,10 +110,10 @@ def _bytes(table: "pa.Table") -> bytes:
 def _schema() -> "pa.Schema":
     import pyarrow as pa
 
-    kinds = {"first_seen": pa.date32(), "last_seen": pa.date32()}
+    kinds = {"date": pa.date32()}
     return pa.schema(
         [
-            pa.field(name, kinds.get(name, pa.string()), name in ("name", "first_seen", "last_seen"), {"comment": text})
-            for name, text in SCHOOL_COLUMNS.items()
+            pa.field(one.name, kinds.get(one.kind, pa.string()), not one.required, {"comment": one.meaning})
+            for one in SCHOOL_COLUMNS
         ]
     )

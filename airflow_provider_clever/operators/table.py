@@ -26,7 +26,8 @@ class CleverAttendanceTableOperator(ConnectedOperator):
     Each month of a district in which a landed file has changed is made again and replaced as a whole; what did not
     change is not read. The landed files stay the truth: a retry, a kill or a second task at the same time neither lose
     nor double a row. A district whose files cannot be read is named at the end, when the others are up to date. The
-    schools are named beside it, below ``schools/`` at the destination.
+    schools are named beside it, below ``schools/`` at the destination, and in the Iceberg table ``schools`` of the same
+    namespace.
 
     Returned, and under the XCom key ``summary``: how many districts were looked at and had changed, how many months and
     rows were written, and which months stand as they were.
@@ -129,7 +130,7 @@ class CleverAttendanceTableOperator(ConnectedOperator):
             forget_secret=self._forget_secret,
         )
         report = TableUpdate(place.objects, table, rules, progress=self._log_month).run(chosen)
-        report.failures += write_schools(place.objects, chosen)
+        report.failures += write_schools(place.objects, chosen, table)
         return report
 
     def _log_month(self, name: "MonthName", rows: int) -> None:

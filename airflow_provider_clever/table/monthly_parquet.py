@@ -61,6 +61,7 @@ class MonthlyParquet:
 
     months_per_commit = 32
     registration = None
+    schools = None
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects

@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from airflow_provider_clever.table.cursors import Cursor, CursorUpdate
 from airflow_provider_clever.table.landed_months import MonthName
 from airflow_provider_clever.table.month_rows import MonthRows
+from airflow_provider_clever.table.schools import SchoolTable
 
 File = TypeVar("File")
 
@@ -49,6 +50,10 @@ class Table(Protocol):
     def registration(self) -> Mapping[str, str] | None:
         """What ``forget`` needs to find the table again, without secrets, ``kind`` among it; None: it lies at the
         destination itself, where it is found."""
+
+    @property
+    def schools(self) -> SchoolTable | None:
+        """The table of schools beside it; None: there is none but the files at the destination."""
 
     def cursors(self, district_ids: Collection[str] | None) -> Mapping[str, Cursor]:
         """What the months of these districts were made of; one that does not stand in the table has no cursor.

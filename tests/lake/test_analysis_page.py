@@ -60,9 +60,10 @@ class Analysed:
             TableUpdate(objects, table, UpdateRules(today=TODAY)).run([self.district.id])
             names = {school_id: name for name, school_id in self.district.schools.items()}
             record_coverage(objects, self.district.id, Listing(today=TODAY, schools=names))
-            assert write_schools(objects, [self.district.id]) == []
+            assert write_schools(objects, [self.district.id], table) == []
         self.run(source)
-        self.run("schools" if source in ("months", "iceberg") else "schools without names")
+        if source != "iceberg":  # its block names them too
+            self.run("schools" if source == "months" else "schools without names")
         self.database.execute(VIEWS.read_text())
 
     def run(self, name: str) -> list[tuple[Any, ...]]:

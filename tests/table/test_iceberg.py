@@ -16,7 +16,7 @@ from airflow_provider_clever.forget.requests import Forgetting
 from airflow_provider_clever.storage.destination_url import destination_url
 from airflow_provider_clever.table.cursors import Cursor
 from airflow_provider_clever.table.iceberg.catalogs import embedded_catalog, open_catalog
-from airflow_provider_clever.table.iceberg.columns import PROPERTIES, partition_spec, sort_order, table_schema
+from airflow_provider_clever.table.iceberg.columns import ATTENDANCE
 from airflow_provider_clever.table.iceberg.table import IcebergTable
 from tests.lake.builders import DISTRICT, SCHOOL
 from tests.lake.emulators import Store
@@ -152,7 +152,7 @@ def test_the_table_equals_what_landed_whatever_has_happened(local: Store, monkey
 
 def test_a_column_that_is_new_is_added_and_null_in_older_files(local: Store) -> None:
     """A table as a version made it that did not know two of today's columns."""
-    older = [one for one in table_schema().fields if one.name not in ("excuse_code", "_extra")]
+    older = [one for one in ATTENDANCE.schema().fields if one.name not in ("excuse_code", "_extra")]
     schema = Schema(*older)
     table = embedded(local)
     catalog = open_catalog(embedded_catalog(destination_url(f"file://{local.root}")))
@@ -161,9 +161,9 @@ def test_a_column_that_is_new_is_added_and_null_in_older_files(local: Store) -> 
         "clever.attendance",
         schema,
         location=f"file://{folder(local)}",
-        partition_spec=partition_spec(schema),
-        sort_order=sort_order(schema),
-        properties=PROPERTIES,
+        partition_spec=ATTENDANCE.partition_spec(schema),
+        sort_order=ATTENDANCE.sort_order(schema),
+        properties=ATTENDANCE.properties,
     )
     ids = {one.name: one.field_id for one in known.schema().fields}
     land(local, "2026-04-01", "a")

@@ -11,8 +11,9 @@ from airflow_provider_clever.forget.requests import Forgetting
 from airflow_provider_clever.lake.layout import objects_at, schools_path
 from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_store import Listing, record_coverage
-from airflow_provider_clever.ledger.schools import SCHOOL_COLUMNS, school_table, write_schools
+from airflow_provider_clever.ledger.schools import school_table, write_schools
 from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.table.schools import SCHOOL_COLUMNS
 
 DISTRICT, OTHER = "65e000000000000000000001", "65e000000000000000000002"
 NAMES = {"s1": "Lincoln High", "s2": "École Élémentaire", "s3": "Adams"}
@@ -88,4 +89,6 @@ def test_a_forgotten_district_has_no_schools_and_gets_none_again(lake: Objects) 
 
 def test_the_columns_explain_themselves() -> None:
     schema = school_table(DISTRICT, Coverage(DISTRICT)).schema
-    assert {field.name: field.metadata[b"comment"].decode() for field in schema} == SCHOOL_COLUMNS
+    assert {field.name: field.metadata[b"comment"].decode() for field in schema} == {
+        one.name: one.meaning for one in SCHOOL_COLUMNS
+    }

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -58,6 +58,10 @@ class CatalogSettings:
     def location(self) -> str | None:
         """Where the table's files go, and those of no other, as a URL; None: the catalog decides."""
         return self.warehouse and f"file://{self.warehouse}/{self.table}"
+
+    def beside(self, name: str) -> "CatalogSettings":
+        """Another table of the same catalog and namespace."""
+        return replace(self, table=f"{self.table.rpartition('.')[0]}.{name}")
 
     def __str__(self) -> str:
         where = f"the embedded catalog in {self.warehouse}" if self.warehouse else f"catalog {self.name}"

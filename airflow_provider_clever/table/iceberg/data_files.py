@@ -1,6 +1,7 @@
-"""One file of a table: a district's month, written as its rows come."""
+"""One file of a table: a district's month, written as its rows come, or the whole of a small table."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import uuid4
 
@@ -21,6 +22,8 @@ from airflow_provider_clever.table.month_file import write_month
 from airflow_provider_clever.table.month_rows import MonthRows
 
 _DATE: Final = "attendance_date"
+_WHOLE: Final = "rows"
+_OURS_WHOLE: Final = re.compile(rf"/{_WHOLE}-[0-9a-f]{{32}}\.parquet$", re.ASCII)
 _OURS: Final = re.compile(r"/(?P<district>[\w-]+)-(?P<month>\d{4}-\d{2})-[0-9a-f]{32}\.parquet$", re.ASCII)
 
 
@@ -29,9 +32,7 @@ def write_file(table: PyIcebergTable, month: MonthRows) -> DataFile | None:
 
     If it fails, nothing is left behind, as far as the store allows.
     """
-    location = load_location_provider(table.location(), table.properties).new_data_location(
-        f"{month.name.district_id}-{month.name.month}-{uuid4().hex}.parquet"
-    )
+    location = _new_location(table, f"{month.name.district_id}-{month.name.month}")
     try:
         file = _written(table, month, location)
     except BaseException:
@@ -41,6 +42,31 @@ def write_file(table: PyIcebergTable, month: MonthRows) -> DataFile | None:
         remove(table, location)
         return None
     return file
+
+
+def write_rows(table: PyIcebergTable, rows: pa.Table) -> DataFile:
+    """Write the rows of a small table to a file; if it fails, nothing is left behind, as far as the store allows.
+
+    :param rows: in the table's columns, or some of them; at least one row.
+    """
+    location = _new_location(table, _WHOLE)
+    columns = schema_to_pyarrow(table.schema())
+    found = _with_all_columns(rows, columns).cast(columns)
+    footers: list[pq.FileMetaData] = []
+    try:
+        with table.io.new_output(location).create() as sink:
+            pq.write_table(found, sink, compression="zstd", write_page_checksum=True, metadata_collector=footers)
+            size = sink.tell()
+    except BaseException:
+        remove(table, location)
+        raise
+    nulls = {name: found.column(name).null_count for name in columns.names}
+    return _described(table, location, footers[0], size=size, partition=Record(), nulls=nulls)
+
+
+def is_whole(location: str) -> bool:
+    """Whether the file of a location may be one that :func:`write_rows` wrote."""
+    return _OURS_WHOLE.search(location) is not None
 
 
 def remove(table: PyIcebergTable, location: str) -> bool:
@@ -71,8 +97,7 @@ def months_in(table: PyIcebergTable, file: DataFile) -> tuple[str, str] | None:
 
 
 def _written(table: PyIcebergTable, month: MonthRows, location: str) -> DataFile:
-    schema = table.schema()
-    columns = schema_to_pyarrow(schema)
+    columns = schema_to_pyarrow(table.schema())
     nulls = dict.fromkeys(columns.names, 0)
 
     def completed(group: pa.Table) -> pa.Table:
@@ -85,14 +110,32 @@ def _written(table: PyIcebergTable, month: MonthRows, location: str) -> DataFile
         with_bounds = [name for name in columns.names if name in WITH_BOUNDS]
         footer = write_month(month, sink, columns, completed=completed, with_bounds=with_bounds)
         size = sink.tell()
+    return _described(table, location, footer, size=size, partition=Record(month.name.district_id), nulls=nulls)
+
+
+def _new_location(table: PyIcebergTable, name: str) -> str:
+    provider = load_location_provider(table.location(), table.properties)
+    return provider.new_data_location(f"{name}-{uuid4().hex}.parquet")
+
+
+def _described(
+    table: PyIcebergTable,
+    location: str,
+    footer: pq.FileMetaData,
+    *,
+    size: int,
+    partition: Record,
+    nulls: Mapping[str, int],
+) -> DataFile:
+    schema = table.schema()
     return DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=location,
         file_format=FileFormat.PARQUET,
-        partition=Record(month.name.district_id),
-        record_count=month.rows,
+        partition=partition,
+        record_count=footer.num_rows,
         file_size_in_bytes=size,
-        value_counts={one.field_id: month.rows for one in schema.fields},
+        value_counts={one.field_id: footer.num_rows for one in schema.fields},
         null_value_counts={schema.find_field(name).field_id: count for name, count in nulls.items()},
         nan_value_counts={},
         sort_order_id=table.sort_order().order_id,

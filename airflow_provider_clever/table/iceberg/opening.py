@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyiceberg.exceptions import (
     CommitFailedException,
@@ -20,14 +20,7 @@ from pyiceberg.table import Table as PyIcebergTable
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.storage.objects import swap_waits, too_contended
 from airflow_provider_clever.table.iceberg.catalogs import CatalogSettings, open_catalog
-from airflow_provider_clever.table.iceberg.columns import (
-    PROPERTIES,
-    evolve,
-    is_ours,
-    partition_spec,
-    sort_order,
-    table_schema,
-)
+from airflow_provider_clever.table.iceberg.columns import TableKind
 from airflow_provider_clever.table.iceberg.snapshots import LostRaceError
 
 if TYPE_CHECKING:
@@ -35,15 +28,22 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_ANOTHER_NAME: Final = {
+    "attendance": "Name another table",
+    "schools": "The schools stand beside the table of attendance, so name one in another namespace",
+}
+
 
 class Opener:
     """Opens one table. Safe to use from several threads.
 
     :param settings: which catalog knows it.
+    :param kind: what it is like.
     """
 
-    def __init__(self, settings: CatalogSettings) -> None:
+    def __init__(self, settings: CatalogSettings, kind: TableKind) -> None:
         self._settings = settings
+        self._kind = kind
         self._lock = threading.Lock()
         self._evolved: PyIcebergTable | None = None
 
@@ -58,10 +58,10 @@ class Opener:
             table = self._loaded()
         except (NoSuchTableError, NoSuchNamespaceError):
             return None
-        if not is_ours(table):
+        if not self._kind.is_kind_of(table):
             raise CleverSettingsError(
                 f"{self._settings} was not made by airflow-provider-clever, or is partitioned in another way now, so "
-                "nothing is written to it. Name another table; the first run makes it"
+                f"nothing is written to it. {_ANOTHER_NAME[self._kind.name]}; the first run makes it"
             )
         if self._settings.location not in (None, table.location()):
             raise CleverSettingsError(
@@ -123,7 +123,7 @@ class Opener:
     def _brought_up_to_date(self) -> PyIcebergTable:
         def evolved(table: PyIcebergTable) -> PyIcebergTable:
             try:
-                evolve(table)
+                self._kind.evolve(table)
             except CommitFailedException:  # another process does the same
                 raise LostRaceError from None
             return table
@@ -142,12 +142,12 @@ class Opener:
             return self.found() or self._make()
 
     def _make(self) -> PyIcebergTable:
-        schema = table_schema()
+        schema = self._kind.schema()
         return self._catalog.create_table(
             self._settings.table,
             schema,
             location=self._settings.location,
-            partition_spec=partition_spec(schema),
-            sort_order=sort_order(schema),
-            properties=PROPERTIES,
+            partition_spec=self._kind.partition_spec(schema),
+            sort_order=self._kind.sort_order(schema),
+            properties=self._kind.properties,
         )

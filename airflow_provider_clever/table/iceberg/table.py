@@ -13,9 +13,11 @@ from airflow_provider_clever.exceptions import CleverError, CleverLandingError
 from airflow_provider_clever.table.cursors import Cursor, CursorUpdate
 from airflow_provider_clever.table.iceberg import upkeep
 from airflow_provider_clever.table.iceberg.catalogs import CatalogSettings, explained
-from airflow_provider_clever.table.iceberg.data_files import months_in, remove, write_file
+from airflow_provider_clever.table.iceberg.columns import ATTENDANCE
+from airflow_provider_clever.table.iceberg.data_files import months_in, name_in, remove, write_file
 from airflow_provider_clever.table.iceberg.files import needed_files
 from airflow_provider_clever.table.iceberg.opening import Opener
+from airflow_provider_clever.table.iceberg.schools import IcebergSchools
 from airflow_provider_clever.table.iceberg.snapshots import (
     LostRaceError,
     expirable,
@@ -62,9 +64,14 @@ class IcebergTable:
         self, settings: CatalogSettings, *, keep_hours: float = KEEP_HOURS, orphan_hours: float = ORPHAN_HOURS
     ) -> None:
         self._settings = settings
-        self._opener = Opener(settings)
+        self._opener = Opener(settings, ATTENDANCE)
         self._keep = timedelta(hours=keep_hours)
         self._orphans_after = timedelta(hours=orphan_hours)
+
+    @property
+    def schools(self) -> IcebergSchools:
+        """The schools, in a table of the same namespace."""
+        return IcebergSchools(self._settings.beside("schools"), keep=self._keep, orphans_after=self._orphans_after)
 
     @property
     def registration(self) -> Mapping[str, str]:
@@ -136,12 +143,19 @@ class IcebergTable:
 
         :returns: what could not be removed, each with the next step.
         """
+
+        def is_meant(location: str) -> bool:
+            name = name_in(location)
+            return name is not None and name.district_id == district_id
+
         try:
             with explained(self._settings):
                 table = self._opener.found()
                 if table is None:
                     return []
-                return self._opener.on_newest(lambda now: upkeep.forget_past(self._settings, now, district_id), table)
+                return self._opener.on_newest(
+                    lambda now: upkeep.forget_past(self._settings, now, is_meant=is_meant), table
+                )
         except CleverError as error:
             return [str(error)]
 

@@ -1,17 +1,18 @@
 """What a table does not need any more: earlier states, files that nobody committed, what was forgotten."""
 
 import logging
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as PyIcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from airflow_provider_clever.table.iceberg.catalogs import CatalogSettings
-from airflow_provider_clever.table.iceberg.data_files import name_in
 from airflow_provider_clever.table.iceberg.files import (
     HINT,
     data_folder,
@@ -77,19 +78,29 @@ def point_at_newest(settings: CatalogSettings, table: PyIcebergTable) -> None:
             return
 
 
-def forget_past(settings: CatalogSettings, table: PyIcebergTable, district_id: str) -> list[str]:
-    """Remove all earlier states, and each file of the district that is not of the present one.
+def forget_past(
+    settings: CatalogSettings,
+    table: PyIcebergTable,
+    *,
+    is_meant: Callable[[str], bool],
+    added: Iterable[DataFile] = (),
+    removed: Iterable[DataFile] = (),
+) -> list[str]:
+    """Remove all earlier states, and each file that is meant and is not of the present one.
 
     A running writer may have read what is forgotten before it was. What it has written so far is removed; it finds
     another fence when it commits, and writes that again.
 
+    :param is_meant: whether the file of a location is, where the folder may hold files of others too.
+    :param added: files that shall stand from now on.
+    :param removed: files that shall not.
     :returns: what could not be removed, each with the next step.
     :raises LostRaceError: another commit came first; nothing was removed.
     """
     said: list[str] = []
     past = needed_files(table)
     try:
-        past |= _of_nobody(settings, table, district_id)
+        past |= _of_nobody(settings, table, is_meant)
     except FileNotFoundError:
         raise
     except Exception as error:  # noqa: BLE001 - as above
@@ -98,7 +109,9 @@ def forget_past(settings: CatalogSettings, table: PyIcebergTable, district_id: s
             "committed may be left: give these credentials the right to list the warehouse, and run again"
         )
     # The first commit makes the state before an earlier one; with the second, not even its metadata is kept.
-    prepared_swap(table, properties={FENCE: uuid4().hex, METADATA_KEPT: "1"}, expired=expirable(table, None))()
+    properties = {FENCE: uuid4().hex, METADATA_KEPT: "1"}
+    expired = expirable(table, None)
+    prepared_swap(table, added=added, removed=removed, properties=properties, expired=expired)()
     with suppress(LostRaceError):
         set_properties(table, {_SWEPT: uuid4().hex})
     point_at_newest(settings, table)
@@ -115,12 +128,11 @@ def forget_past(settings: CatalogSettings, table: PyIcebergTable, district_id: s
     return said + old_versions_left(settings, table, past - needed)
 
 
-def _of_nobody(settings: CatalogSettings, table: PyIcebergTable, district_id: str) -> set[str]:
-    """The files that may belong to no state: the whole table's in a warehouse of ours, else a district's data files."""
+def _of_nobody(settings: CatalogSettings, table: PyIcebergTable, is_meant: Callable[[str], bool]) -> set[str]:
+    """The files that may belong to no state: the whole table's in a warehouse of ours, else the data files meant."""
     if settings.warehouse:
         return {one.location for one in stored_files(table, table.location())}
-    found = {one.location for one in stored_files(table, data_folder(table))}
-    return {one for one in found if (name := name_in(one)) and name.district_id == district_id}
+    return {one.location for one in stored_files(table, data_folder(table)) if is_meant(one.location)}
 
 
 def _remove_orphans(settings: CatalogSettings, table: PyIcebergTable, orphans_after: timedelta) -> None:
