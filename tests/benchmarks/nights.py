@@ -2,7 +2,8 @@
 
 A DAG file lists 300 districts, eight of which run their night on LocalExecutor and Postgres, three times: the first
 night lands all that Clever keeps, and the two after it are counted. ``cpu_seconds`` is the processor time of all
-Airflow's services and tasks while these nights run, per district and night.
+Airflow's services and tasks while these nights run, per district and night. ``300 1 2 40`` runs one district of 40
+schools, two counted nights; before each of them the district uploads again, with a few corrections.
 """
 
 import json
@@ -11,7 +12,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
 from tests.support.airflow import AirflowHome, AirflowStack
@@ -21,21 +22,31 @@ DAG_FILE: Final = """
 from airflow_provider_clever.dags import attendance_dags
 globals().update(attendance_dags({path!r}))
 """
+STUDENTS: Final = 100
+"""Of each school, where a district has many: 800 rows a school day."""
+DAYS: Final = 40
+EDITS: Final = 40
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
-def measured(listed: int, running: int, nights: int = 2) -> dict[str, float]:
+def measured(listed: int, running: int, nights: int = 2, schools: int = 0) -> dict[str, float]:
     """Run the nights, and give what one of them costs for one district.
 
     :param listed: districts in the DAG file.
     :param running: how many of them run.
     :param nights: how many nights are counted.
+    :param schools: of the one district that runs. Default 0: each has the few schools of a tiny one.
     """
+    if schools and running != 1:
+        raise ValueError("only one district can have many schools")
+    world: dict[str, Any] = {"districts": "small", "extra_districts": running}
+    if schools:
+        world = {"districts": "large", "large_schools": schools, "large_students": STUDENTS, "large_school_days": DAYS}
     today = datetime.now(UTC).date().isoformat()
     with (
         tempfile.TemporaryDirectory() as folder,
         running_postgres() as postgres,
-        running_sandbox(today=today, districts="small", extra_districts=running) as sandbox,
+        running_sandbox(today=today, rate_limit=1_000_000, **world) as sandbox,
     ):
         home = AirflowHome.create(Path(folder, "home"), postgres.create_database("airflow"))
         dag_ids = _add_dags(home, sandbox, Path(folder, "lake"), listed)[:running]
@@ -51,6 +62,8 @@ def measured(listed: int, running: int, nights: int = 2) -> dict[str, float]:
             sandbox.clear_requests()
             before = _cpu_seconds(stack)
             for _ in range(nights):
+                if schools:
+                    sandbox.sync("large", edits=EDITS, weeks=1)
                 _night(stack, dag_ids)
             spent = _cpu_seconds(stack) - before
         requests = sandbox.counters()["total"]
