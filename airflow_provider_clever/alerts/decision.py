@@ -1,7 +1,7 @@
-"""Who is to be told what of a district: from what was told before and how it stands now. Pure.
+"""Decides which alerts are due, from what was sent before and what is the case now. No I/O.
 
-A message is claimed, sent, and then noted as told. So two runs at once send it once; a sender that is killed between
-the last two steps leaves a claim that ends, and the message may come twice, but never not at all.
+A message is claimed, sent, and then noted as sent. So two runs at the same time send it once. If a sender is killed
+before it has noted the message, its claim expires and the message may arrive twice, but it is never lost.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ CLAIM_MINUTES: Final = 15
 
 
 class Cause(StrEnum):
-    """What a district's people are told of."""
+    """What an alert can be about."""
 
     NOT_IN = "not_in"
     SCHOOLS_NOT_IN = "schools_not_in"
@@ -29,12 +29,12 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseState:
-    """How one cause stands, in words.
+    """Whether one cause holds, and the words for it.
 
-    :param members: what it is about, such as the ids of schools; a message goes out when one is new. Empty: it is over.
-    :param title: the whole in a few words, which follow the district's name.
-    :param what: one or two sentences.
-    :param next_step: what a person does about it; empty: nothing.
+    :param members: what it is about, such as the ids of schools; a new member makes an alert due. Empty: it is over.
+    :param title: a few words, which follow the district's name.
+    :param what: the same in one or two sentences.
+    :param next_step: what a person can do about it; empty: nothing.
     :param schools: the names of the schools that it is about.
     """
 
@@ -65,12 +65,12 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A cause that a notifier has been told of, or is just being told of.
+class SentCause:
+    """What one notifier has sent about one cause, and what it is sending now.
 
     :param since: when the first message about it was due, ISO-8601.
-    :param members: what has been told of.
-    :param claim: the message that is on its way; None: none is.
+    :param members: the members that messages have named.
+    :param claim: the message that is being sent; None: none is.
     """
 
     since: str
@@ -78,13 +78,13 @@ class Told:
     claim: Claim | None = None
 
 
-ToldCauses: TypeAlias = Mapping[Cause, Told]
-"""What one notifier has been told, until each cause is over."""
+SentCauses: TypeAlias = Mapping[Cause, SentCause]
+"""What one notifier has sent; a cause leaves once the message that it is over was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to one notifier: that a cause stands, or that it is over."""
+    """One message for one notifier: that a cause holds, or that it is over."""
 
     cause: Cause
     state: CauseState
@@ -97,24 +97,24 @@ class Message:
 
 
 def decide(
-    told: ToldCauses, present: Mapping[Cause, CauseState], *, by: str, now: datetime
-) -> tuple[list[Message], dict[Cause, Told]]:
-    """What one notifier is to be told now, and what to note before it is sent.
+    sent: SentCauses, present: Mapping[Cause, CauseState], *, by: str, now: datetime
+) -> tuple[list[Message], dict[Cause, SentCause]]:
+    """Decide which messages one notifier has to send now, and what to note before they are sent.
 
-    Told is what is new: a cause, a school that it had not befallen, a nearer end; and once, that a cause is over. A
-    school that recovers while others do not is not told of again before the cause is over.
+    A message is due when something is new: a cause, a school that joins it, a nearer expiry; and once when the cause is
+    over. A school that recovers while others do not is not named again before the cause is over.
 
-    :param told: what it was told before.
-    :param present: how each cause stands; one that is left out is not known, and stays as it was.
+    :param sent: what the notifier has sent before.
+    :param present: the state of each cause; one that is left out is not known, and stays as it was.
     :param by: the process that would send.
     :param now: the present moment, with its zone.
     """
-    messages, following = [], dict(told)
+    messages, following = [], dict(sent)
     for cause, state in present.items():
-        known = told.get(cause)
+        known = sent.get(cause)
         if known and known.claim and known.claim.blocks(by, now):
             continue
-        before = known or Told(since=now.isoformat())
+        before = known or SentCause(since=now.isoformat())
         is_new = bool(state.members - frozenset(before.members))
         if is_new or (known and not state.members):
             messages.append(Message(cause, state, before.since))
@@ -122,12 +122,12 @@ def decide(
     return messages, following
 
 
-def settled(told: ToldCauses, cause: Cause, *, by: str, was_sent: bool) -> dict[Cause, Told]:
-    """What to note after a message was sent, or could not be.
+def settled(sent: SentCauses, cause: Cause, *, by: str, was_sent: bool) -> dict[Cause, SentCause]:
+    """Give what to note after a message was sent, or could not be.
 
-    :param by: the process that claimed it. A claim that another process has taken over since is left to that one.
+    :param by: the process that claimed it. If another process has taken the claim over, nothing changes.
     """
-    following = dict(told)
+    following = dict(sent)
     known = following.get(cause)
     if known is None or known.claim is None or known.claim.by != by:
         return following
@@ -136,7 +136,7 @@ def settled(told: ToldCauses, cause: Cause, *, by: str, was_sent: bool) -> dict[
     if is_over or not members:
         del following[cause]
     else:
-        following[cause] = Told(known.since, members)
+        following[cause] = SentCause(known.since, members)
     return following
 
 
@@ -149,7 +149,7 @@ class Alert:
     :param district_id: Clever's id of the district.
     :param district_name: its name, else its id.
     :param destination: where its attendance lands.
-    :param headline: what is the matter, in a few words.
+    :param headline: the problem in a few words.
     :param what: the same in one or two sentences.
     :param next_step: what to do; empty: nothing.
     :param schools: the names of the schools that it is about.

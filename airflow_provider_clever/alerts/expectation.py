@@ -1,4 +1,4 @@
-"""By when which day of a district is to be in, and whether a school's day is. Pure."""
+"""Computes which day of a district is expected by when, and whether a school's day is in. No I/O."""
 
 import re
 from collections import Counter
@@ -11,23 +11,24 @@ from airflow_provider_clever.attendance.values import moment_from_text
 from airflow_provider_clever.dates import ONE_DAY
 from airflow_provider_clever.syncs import sync_moment
 
-if TYPE_CHECKING:  # a DAG's parse reads the times of day, and needs no ledger
+if TYPE_CHECKING:  # parsing a DAG reads the times of day, and needs no ledger
     from airflow_provider_clever.ledger.coverage import SchoolCoverage
     from airflow_provider_clever.ledger.day_covers import Cover
 
-_LOOKED_AT_DAYS: Final = 40
-"""So many of the newest days with rows say on which weekdays there is school: eight weeks of school."""
+_OBSERVED_DAYS: Final = 40
+"""How many of the newest days with rows show on which weekdays there is school: eight weeks of school."""
 _ENOUGH_DAYS: Final = 10
 _LEAST_SHARE: Final = 13
-"""A weekday counts if one in so many of those days is one: a single Saturday of the year makes no school day."""
+"""A weekday counts if at least one in 13 of those days falls on it: a single Saturday makes no school day."""
 _TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 MONDAY_TO_FRIDAY: Final = frozenset(range(5))
 
 
 def time_of_day(given: object) -> time:
-    """Give the time of day that a text such as ``09:30`` names, or a number into which YAML makes it.
+    """Give the time of day that a text such as ``09:30`` names.
 
-    :raises ValueError: it names none; the message follows the name of the value.
+    :raises ValueError: it names none; the message follows the name of the value. YAML reads ``10:30`` without quotes as
+        a number, and the message says so.
     """
     if isinstance(given, time) and given.tzinfo is None:
         return given
@@ -39,12 +40,12 @@ def time_of_day(given: object) -> time:
 
 
 def school_weekdays(days_with_rows: Collection[date], today: date) -> frozenset[int]:
-    """The weekdays, 0 for Monday, on which the district usually has rows; Monday to Friday while little is known.
+    """Give the weekdays, 0 for Monday, on which the district usually has rows; Monday to Friday while little is known.
 
     :param days_with_rows: the days of which any school has landed rows.
     :param today: later days do not count.
     """
-    newest = sorted((day for day in days_with_rows if day < today), reverse=True)[:_LOOKED_AT_DAYS]
+    newest = sorted((day for day in days_with_rows if day < today), reverse=True)[:_OBSERVED_DAYS]
     if len(newest) < _ENOUGH_DAYS:
         return MONDAY_TO_FRIDAY
     counts = Counter(day.weekday() for day in newest)
@@ -52,7 +53,7 @@ def school_weekdays(days_with_rows: Collection[date], today: date) -> frozenset[
 
 
 def previous_school_day(day: date, weekdays: Collection[int]) -> date:
-    """The newest day before this one that is one of these weekdays."""
+    """Give the last day before this one that falls on one of these weekdays."""
     found = day - ONE_DAY
     while found.weekday() not in weekdays:
         found -= ONE_DAY
@@ -60,18 +61,17 @@ def previous_school_day(day: date, weekdays: Collection[int]) -> date:
 
 
 def pulled_on(cover: "Cover", zone: tzinfo) -> date:
-    """The date of a pull in the district. A day that it covers was over only if it is earlier."""
+    """Give the date of a pull in the district's zone. Only days before it were over when the pull ran."""
     return moment_from_text(cover.pulled_at).astimezone(zone).date() if cover.pulled_at else date.max
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A school day, and by when it was to be in.
+    """A school day, and the deadline by which it was expected.
 
-    :param day: the school day before the one of the deadline.
-    :param deadline: the last one that has passed, UTC.
-    :param upload_since: an upload from then on brings the day, whether it has rows or not: it came between two
-        deadlines.
+    :param day: the school day before the day of the deadline.
+    :param deadline: the last deadline that has passed, UTC.
+    :param upload_since: an upload after this instant is the one that contains the day, whether it has rows or not.
     """
 
     day: date
@@ -81,8 +81,8 @@ class Expected:
     def is_in(self, school: "SchoolCoverage", zone: tzinfo, *, has_rows: bool) -> bool:
         """Whether a whole pull has landed the day of a school after the district had uploaded it.
 
-        The moment of the upload proves that: without rows there was then no school. So do rows that were pulled when
-        the day was over.
+        An upload after ``upload_since`` proves that; if it has no rows of the day, there was no school. Rows that were
+        pulled after the day was over prove it too.
 
         :param has_rows: whether rows of the day have landed for the school.
         """
@@ -94,9 +94,9 @@ class Expected:
 
 
 def expected(now: datetime, by: time, zone: tzinfo, weekdays: Collection[int]) -> Expected:
-    """What was to be in by the last deadline, which passes on school days alone.
+    """Give what was expected by the last deadline. Only school days have a deadline.
 
-    :param by: the time of day, in the zone; a day on which clocks change has it like any other.
+    :param by: the time of day, in the zone; it holds on days on which clocks change, too.
     """
 
     def deadline_of(day: date) -> datetime:

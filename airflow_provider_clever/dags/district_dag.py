@@ -94,7 +94,7 @@ def _notifiers(given: object, info: ValidationInfo) -> tuple[Any, ...]:
 
 
 EXPECTED_BY: Final = "_expected_by"
-"""The end of the id of the DAG that tells whether a district is in by a time of day."""
+"""How the id of a district's DAG of alerts ends."""
 
 
 def dag_id_of(district_id: object, dag_id: object) -> str:
@@ -134,11 +134,11 @@ class DistrictDag(BaseModel):
     :param most_missing_percent_of_run: the same for all schools of a pulling task together, in percent. Default 5.
     :param most_missing_students: rows of this many students may be absent, whatever share they are. Default 2.
     :param confirm_seconds: seconds to wait before a doubtful school is walked again. Default 10.
-    :param on_problem: who is told of problems, once for each cause, and that they are over: one of Airflow's notifiers
-        or a list, each an object, a name from ``notifiers``, an import path, or ``notifier`` (a path) and ``kwargs``.
-    :param notifiers: what those names stand for.
-    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the school day before is to be in;
-        needs ``on_problem``. Then the district has a second DAG, which looks at that time.
+    :param on_problem: what sends alerts about problems and their end: an Airflow notifier or a list, each an object, a
+        name from ``notifiers``, an import path, or ``notifier`` (a path) and ``kwargs``.
+    :param notifiers: notifiers by those names.
+    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the previous school day is to be in;
+        needs ``on_problem``. The district then has a second DAG, which starts at that time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -174,7 +174,7 @@ class DistrictDag(BaseModel):
     expected_by: Annotated[time | None, BeforeValidator(_time)] = None
 
     @model_validator(mode="after")
-    def _people_are_told(self) -> Self:
+    def _check_alerts(self) -> Self:
         if self.expected_by is not None and not self.on_problem:
             raise ValueError("expected_by needs on_problem: else nobody would be told")
         if self.expected_by is not None and len(self.id_of_alert_dag) > _LONGEST_DAG_ID:
@@ -183,7 +183,7 @@ class DistrictDag(BaseModel):
 
     @property
     def id_of_alert_dag(self) -> str:
-        """The id of the DAG that looks at ``expected_by``."""
+        """The id of the DAG that sends an alert if the district is not in by ``expected_by``."""
         return f"{self.id_of_dag}{EXPECTED_BY}"
 
     @property

@@ -1,4 +1,4 @@
-"""A list of districts: read from a file or a Variable, and checked before anything is made of it."""
+"""Reads the list of districts from a file or a Variable, and checks it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ class DistrictList:
     """A list of districts as it was written; each is checked when it is asked for.
 
     :param districts: a YAML file, or the list itself.
-    :param defaults: what holds for every district that does not say otherwise; it wins over the file's own.
+    :param defaults: values for every district that does not have its own; they win over the file's defaults.
     :raises CleverSettingsError: it is no list, or an empty one.
     """
 
@@ -63,10 +63,10 @@ class DistrictList:
         return _checked(self._numbered, self._defaults)
 
     def of_dag(self, dag_id: str) -> DistrictDag | None:
-        """Check the district of one DAG, and no other: of 2,000 districts, a task is about one.
+        """Check the district of one DAG alone: a task needs one of 2,000 districts.
 
-        :param dag_id: the DAG's id, or that of the district's DAG that looks at ``expected_by``.
-        :raises CleverSettingsError: that district is wrong, or stands in the list twice.
+        :param dag_id: the DAG's id, or that of the district's DAG of alerts.
+        :raises CleverSettingsError: that district is wrong, or is in the list twice.
         """
         wanted = {dag_id, dag_id.removesuffix(EXPECTED_BY)}
         found = [(number, given) for number, given in self._numbered if self._dag_id(given) in wanted]
@@ -82,7 +82,7 @@ def _read_file(path: Path) -> tuple[object, object]:
     import yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml reads six times as fast
-        """YAML in which a key that stands twice is a mistake: the first one's districts would be dropped."""
+        """Loads YAML, and refuses a key that is there twice: YAML itself would drop the first one's districts."""
 
     def mapping(loader: Loader, node: yaml.MappingNode) -> dict[object, object]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]

@@ -1,4 +1,4 @@
-"""One DAG per district, made from a list of districts that is known without asking anybody."""
+"""Makes one DAG per district from a list of districts, without a request to Clever or Airflow."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -60,16 +60,16 @@ def attendance_dags(
 ) -> dict[str, DAG]:
     """Give a DAG for each district, by DAG id: ``globals().update(attendance_dags(...))`` in a DAG file.
 
-    Each: (wait for the sync) -> plan -> pull, mapped -> record and, beside it, announce. They are scheduled, backfilled
-    and paused one by one. A district with ``expected_by`` has a second one, which tells people if the district is not
-    in by then.
+    The tasks of each: (wait for the sync) -> plan -> pull, mapped -> record and, beside it, announce. The DAGs are
+    scheduled, backfilled and paused one by one. A district with ``expected_by`` has a second DAG, which sends an alert
+    if the district is not in by then.
 
     Where Airflow parses the file to run a task, the result holds that task's DAG alone, so that a task starts as fast
     with 2,000 districts as with one. Any other DAG is made when it is looked up by its id.
 
     :param districts: a YAML file (a list of districts, or ``districts`` beside ``defaults``), or the list itself. The
         keys are the fields of :class:`DistrictDag`.
-    :param defaults: what holds for every district that does not say otherwise.
+    :param defaults: values for every district that does not have its own.
     :raises CleverSettingsError: naming everything that is wrong with the list.
     """
     listed = DistrictList(districts, defaults)
@@ -105,7 +105,7 @@ def _dag(settings: DistrictDag, dag_id: str) -> DAG:
 
 
 def _alert_dag(settings: DistrictDag) -> DAG:
-    """A DAG of its own, because the district's may hang, wait or never have begun when the time has come."""
+    """Make the DAG of alerts. It is separate, because at that time the district's own may hang, wait or be paused."""
     by = settings.expected_by
     if by is None:  # for the type checker: only then a district has this DAG
         raise AssertionError
@@ -120,11 +120,13 @@ def _alert_dag(settings: DistrictDag) -> DAG:
         tags=["clever", "alerts"],
         **every_dag(settings.timezone),
     ) as dag:
-        CleverAttendanceAlertOperator(task_id="tell", doc_md=_TASK_DOCS["tell"], **_ledger(settings), **_told(settings))
+        CleverAttendanceAlertOperator(
+            task_id="tell", doc_md=_TASK_DOCS["tell"], **_ledger(settings), **_alerting(settings)
+        )
     return dag
 
 
-def _told(settings: DistrictDag) -> dict[str, Any]:
+def _alerting(settings: DistrictDag) -> dict[str, Any]:
     return {
         "on_problem": settings.on_problem,
         "expected_by": settings.expected_by,
@@ -152,7 +154,7 @@ def _district_dag(settings: DistrictDag) -> DAG:
             district_id=settings.district_id, destination=settings.destination, dag_id=settings.id_of_dag
         ),
         # A trigger timetable: the run of a day is named after that day, and its data interval is that instant, so a
-        # backfill run asks for one day. A data-interval timetable at 03:17 would touch two.
+        # backfill run asks for one day. The interval of a data-interval timetable at 03:17 would touch two.
         schedule=CronTriggerTimetable(settings.cron(), timezone=settings.timezone),
         default_args=_RETRIES,
         tags=["clever", "attendance"],
@@ -162,7 +164,7 @@ def _district_dag(settings: DistrictDag) -> DAG:
             task_id="plan",
             doc_md=_TASK_DOCS["plan"],
             sweep_weekday=settings.sweep_weekday,
-            # A night without a sync still has gaps, sweeps and last chances to see to.
+            # A night without a sync still has gaps, sweeps and last chances to pull.
             trigger_rule=TriggerRule.ALL_DONE,
             **ledger,
         )
@@ -192,9 +194,9 @@ def _district_dag(settings: DistrictDag) -> DAG:
             **({"pool": settings.pool} if settings.pool else {}),
         ).expand_kwargs(plan.output)
         pull >> CleverAttendanceCoverageOperator(
-            task_id="record", doc_md=_TASK_DOCS["record"], **ledger, **_told(settings)
+            task_id="record", doc_md=_TASK_DOCS["record"], **ledger, **_alerting(settings)
         )
-        # Beside the recording task, not after it: a run is judged by its last tasks.
+        # Beside the recording task, not after it: the last tasks decide the state of a run.
         pull >> CleverAttendanceAnnounceOperator(
             task_id="announce",
             doc_md=_TASK_DOCS["announce"],

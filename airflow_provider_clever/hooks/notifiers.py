@@ -1,4 +1,4 @@
-"""Airflow's notifiers: which of them are to be told of a district's problems, and how one is told."""
+"""Makes Airflow notifiers from what users write, and sends an alert through one."""
 
 import asyncio
 from collections import Counter
@@ -20,12 +20,12 @@ _HOW: Final = (
 
 
 def notifiers_of(given: object, named: Mapping[str, object] | None = None) -> tuple[BaseNotifier, ...]:
-    """Give the notifiers that a value stands for.
+    """Give the notifiers that a value describes.
 
     :param given: one or a list, each a notifier object, a name, an import path, or ``{"notifier": path, "kwargs":
         {...}}``; None: there are none.
-    :param named: what names stand for.
-    :raises CleverSettingsError: something is none; the message says what, and quotes no argument.
+    :param named: notifiers by the names that the list of districts gives them.
+    :raises CleverSettingsError: something describes no notifier; the message says what, and quotes no argument.
     """
     if given is None:
         return ()
@@ -83,7 +83,7 @@ def _class(path: str) -> type[BaseNotifier]:
 
 
 def names_of(notifiers: Sequence[BaseNotifier]) -> list[str]:
-    """Name notifiers, so that it can be noted which were told: by class, numbered where several have one."""
+    """Name notifiers by class, so that it can be noted what each has sent; several of one class are numbered."""
     seen: Counter[str] = Counter()
     names = []
     for one in notifiers:
@@ -103,7 +103,7 @@ def notify(notifier: BaseNotifier, context: Context, alert: Alert) -> None:
 
     :raises Exception: whatever the notifier raises.
     """
-    own = copy(notifier)  # its templates are replaced by what they give, once and for all
+    own = copy(notifier)  # rendering replaces the templates for good
     filled: Any = {**context, "alert": alert}
     own._update_context(filled)
     own.render_template_fields(filled)

@@ -1,4 +1,4 @@
-"""Tells people how a district stands: what the operators that do so share."""
+"""What the operators that send alerts share: their arguments, and sending what is due."""
 
 import re
 from collections.abc import Sequence
@@ -20,34 +20,34 @@ from airflow_provider_clever.storage.destination_url import shown_destination
 from airflow_provider_clever.windows import BACKFILL
 
 if TYPE_CHECKING:
-    from airflow_provider_clever.alerts.telling import DueMessages, Look
+    from airflow_provider_clever.alerts.sending import AlertInput, DueMessages
     from airflow_provider_clever.storage.objects import Objects
 
 _SECRET: Final = re.compile(r"\S*/\S*")
-"""Addresses and paths: a webhook's is a password."""
+"""Addresses and paths: that of a webhook is a password."""
 _MOST_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class AlertsOutcome:
     """What became of the messages that were due.
 
     :param sent: how many were sent.
-    :param untold: of each that was not, why, and what to do.
+    :param unsent: for each that was not, why, and what to do.
     """
 
     sent: int = 0
-    untold: tuple[str, ...] = ()
+    unsent: tuple[str, ...] = ()
 
 
 class AlertingOperator(LedgerOperator):
-    """A ledger operator that tells people how the district stands.
+    """A ledger operator that sends alerts about its district.
 
-    :param on_problem: who is to be told: a notifier of Airflow's, or a list; each an object, an import path, or
-        ``{"notifier": path, "kwargs": {...}}``. Default None: nobody.
-    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the school day before is to be in.
-        Default None: at no time.
-    :param district_name: how messages call the district. Default: as Clever does.
+    :param on_problem: what sends the alerts: an Airflow notifier, or a list; each an object, an import path, or
+        ``{"notifier": path, "kwargs": {...}}``. Default None: no alerts.
+    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the previous school day is to be in.
+        Default None: there is none.
+    :param district_name: what messages call the district. Default: as Clever does.
     """
 
     argument_rules: ClassVar[dict[str, arguments.Rule]] = LedgerOperator.argument_rules | {
@@ -75,39 +75,39 @@ class AlertingOperator(LedgerOperator):
     def _known_name(self) -> str:
         return self.district_name or (self.found_district.name if self.found_district else "") or ""
 
-    def _tell(self, context: Context, objects: "Objects", look: "Look") -> Telling:
-        """Send what is due; in a backfill run, nothing: it is about the past.
+    def _send_alerts(self, context: Context, objects: "Objects", given: "AlertInput") -> AlertsOutcome:
+        """Send the messages that are due. A backfill run sends none: it is about the past.
 
-        Whatever goes wrong with it is told in words: it must not spoil what has landed.
+        A failure is part of the outcome and no exception: what has landed counts all the same.
         """
-        from airflow_provider_clever.alerts.telling import claim_messages, note_sent
+        from airflow_provider_clever.alerts.sending import claim_messages, note_sent
 
         if not self.on_problem or facts_from_context(context).run_type == BACKFILL:
-            return Telling()
+            return AlertsOutcome()
         by = _process_name(context)
         notifiers = dict(zip(names_of(self.on_problem), self.on_problem, strict=True))
         sent: dict[tuple[str, Cause], bool] = {}
-        untold = []
+        unsent = []
         try:
-            due = claim_messages(objects, look, notifiers, by=by)
+            due = claim_messages(objects, given, notifiers, by=by)
             for name, messages in due.by_notifier.items():
                 for message in messages:
-                    alert = self._alert(look, due, message)
+                    alert = self._alert(given, due, message)
                     try:
                         notify(notifiers[name], context, alert)
-                    except Exception as error:  # noqa: BLE001 - a notifier may raise anything, and no error spoils a run
-                        untold.append(_not_told(name, alert, error))
+                    except Exception as error:  # noqa: BLE001 - a notifier may raise anything, and must not fail a run
+                        unsent.append(_why_unsent(name, alert, error))
                         sent[name, message.cause] = False
                     else:
                         self.log.info("Told %s: %s", name.rpartition(".")[2], alert.title)
                         sent[name, message.cause] = True
-            note_sent(objects, look.coverage.district_id, due, sent, by=by)
+            note_sent(objects, given.coverage.district_id, due, sent, by=by)
         except CleverError as error:
-            untold.append(f"What people were told could not be read or noted, so a message may be missing: {error}")
-        return Telling(sum(sent.values()), tuple(untold))
+            unsent.append(f"What people were told could not be read or noted, so a message may be missing: {error}")
+        return AlertsOutcome(sum(sent.values()), tuple(unsent))
 
-    def _alert(self, look: "Look", due: "DueMessages", message: Message) -> Alert:
-        district_id, destination, state = look.coverage.district_id, str(self.destination), message.state
+    def _alert(self, given: "AlertInput", due: "DueMessages", message: Message) -> Alert:
+        district_id, destination, state = given.coverage.district_id, str(self.destination), message.state
         return Alert(
             cause=message.cause,
             is_recovery=message.is_recovery,
@@ -128,7 +128,7 @@ def _process_name(context: Context) -> str:
     return f"{ti.dag_id} {ti.run_id} {ti.task_id} {ti.map_index}"
 
 
-def _not_told(name: str, alert: Alert, error: Exception) -> str:
+def _why_unsent(name: str, alert: Alert, error: Exception) -> str:
     words = _SECRET.sub("…", " ".join(str(error).split()))
     shown = words if len(words) <= _MOST_CHARACTERS else f"{words[:_MOST_CHARACTERS]}…"
     why = f"{type(error).__name__}: {shown}" if shown else type(error).__name__
@@ -138,6 +138,6 @@ def _not_told(name: str, alert: Alert, error: Exception) -> str:
     )
 
 
-def ending_log(untold: Sequence[str]) -> str:
-    """All that could not be told, as the line with which a log ends."""
-    return ". ".join(untold) + "."
+def ending_log(sentences: Sequence[str]) -> str:
+    """Join sentences into the line that ends a log."""
+    return ". ".join(sentences) + "."

@@ -1,4 +1,4 @@
-"""The operator that records what is covered, and says how a run went."""
+"""The operator that records what is covered, and judges how a run went."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -8,7 +8,7 @@ from airflow.sdk import Context, TriggerRule
 
 from airflow_provider_clever.exceptions import CleverError, CleverSettingsError, CleverTransportError
 from airflow_provider_clever.hooks import arguments
-from airflow_provider_clever.operators.alerting import AlertingOperator, Telling, ending_log
+from airflow_provider_clever.operators.alerting import AlertingOperator, AlertsOutcome, ending_log
 from airflow_provider_clever.operators.run_facts import facts_from_context, summaries_of
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class CleverAttendanceCoverageOperator(AlertingOperator):
-    """Records what is covered, and says how the run went: the last task of a district's DAG.
+    """Records what is covered, and judges how the run went: the last task of a district's DAG.
 
-    It reads the receipts that the pulls left, and writes the district's ``coverage.json`` and watermark. Then it fails
+    It reads the receipts that the pulls left, and writes the district's ``coverage.json`` and watermark. Then it sends
+    the alerts that are due through ``on_problem``: one for each cause, and one when the cause is over. At last it fails
     if schools were not pulled to the end, if days are about to be lost, or if there was no plan; the message names
-    them. Before that it tells the notifiers in ``on_problem`` what is new: once for each cause, and once when it is
-    over. It runs whatever became of the pulls (``trigger_rule="all_done"``), because a DAG run is judged by its last
-    task.
+    them. It runs whatever became of the pulls (``trigger_rule="all_done"``), because the last task decides the state of
+    a DAG run.
 
     Under the XCom key ``summary``, and returned: schools landed, failed, gone and empty, gaps left, the newest day, the
     watermark.
@@ -35,12 +35,13 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
     :param lookback_days: as in the plan. Default 14.
     :param timezone: IANA name of the district's zone. Default: that of the DAG's schedule.
     :param today: the date to go by, ``YYYY-MM-DD``; for trials. Default: the present date in the zone.
-    :param on_problem: who is to be told of problems and that they are over: a notifier of Airflow's, or a list; each an
-        object, an import path, or ``{"notifier": path, "kwargs": {...}}``. Default None: nobody. A notifier that raises
-        fails nothing: the log ends with it, and it is tried again the next time. Backfill runs tell nothing.
-    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the school day before is to be in,
-        as far as a run can tell when it ends; :class:`CleverAttendanceAlertOperator` tells at that time. Default None.
-    :param district_name: how messages call the district. Default: as Clever does.
+    :param on_problem: what sends alerts about problems and their end: an Airflow notifier, or a list; each an object,
+        an import path, or ``{"notifier": path, "kwargs": {...}}``. Default None: no alerts. A notifier that raises
+        does not fail the task: the log ends with its error, and the message is sent again the next time. Backfill runs
+        send none.
+    :param expected_by: the time of day, ``HH:MM`` in the district's zone, by which the previous school day is to be in.
+        This task checks it when a run ends; :class:`CleverAttendanceAlertOperator` does so at that time. Default None.
+    :param district_name: what messages call the district. Default: as Clever does.
     :param single_writer: promise that no other task writes to this destination at the same time. Default False.
     """
 
@@ -56,22 +57,24 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
         self.pull_task_id = pull_task_id
 
     def _run(self, context: Context) -> dict[str, Any]:
-        summary, problems, trouble, tell = self._record(context)
-        self._leave_summary(context, summary)  # before people are told: a notifier may take its time
-        told = tell()
+        summary, problems, trouble, send_alerts = self._record(context)
+        self._leave_summary(context, summary)  # before alerts are sent: a notifier may take its time
+        alerts = send_alerts()
         if trouble:
             text = f"The list of schools could not be read: {trouble}".rstrip(".")
             if not (problems or trouble.permanent):
-                raise CleverTransportError(ending_log([text, *told.untold]))  # the next try may read it
+                raise CleverTransportError(ending_log([text, *alerts.unsent]))  # the next try may read it
             problems.append(text)
         if problems:
-            raise _RunIncompleteError(ending_log([*problems, *told.untold]))
-        if told.untold:
-            self.log.error("%s What has landed is as it was.", ending_log(told.untold))
+            raise _RunIncompleteError(ending_log([*problems, *alerts.unsent]))
+        if alerts.unsent:
+            self.log.error("%s What has landed is as it was.", ending_log(alerts.unsent))
         return summary
 
-    def _record(self, context: Context) -> tuple[dict[str, Any], list[str], CleverError | None, Callable[[], Telling]]:
-        from airflow_provider_clever.alerts.telling import Look
+    def _record(
+        self, context: Context
+    ) -> tuple[dict[str, Any], list[str], CleverError | None, Callable[[], AlertsOutcome]]:
+        from airflow_provider_clever.alerts.sending import AlertInput
         from airflow_provider_clever.ledger.recording import record_run
         from airflow_provider_clever.ledger.reporting import named, standing
 
@@ -108,7 +111,7 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
                 f"Task {self.plan_task_id} planned {plan['tasks']} pulls, and XCom knows {len(planned)} of them, "
                 "so nothing tells what was not pulled. Clear the run, or trigger another one",
             )
-        look = Look(
+        given = AlertInput(
             coverage=run.coverage,
             now=self._now(zone, today),
             zone=zone,
@@ -118,12 +121,12 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
             name=self._known_name,
         )
         summary = _summary(run.report, planned, pulled, run.unpulled)
-        return summary, found, trouble, partial(self._tell, context, objects, look)
+        return summary, found, trouble, partial(self._send_alerts, context, objects, given)
 
     def _planned(self, ti: Any) -> "tuple[Mapping[str, Any], list[PlannedPull]]":
         """The plan's summary, empty if there was none; and its pulls.
 
-        :raises CleverSettingsError: the task that is to have planned has left something else.
+        :raises CleverSettingsError: the plan's task left something else in XCom.
         """
         from airflow_provider_clever.ledger.reporting import PlannedPull
 
@@ -138,7 +141,7 @@ class CleverAttendanceCoverageOperator(AlertingOperator):
             ) from None
 
     def _schools(self, planned_district_id: str | None) -> tuple[dict[str, str] | None, str, CleverError | None]:
-        """The schools that are shared, None if Clever does not say; the district; what went wrong, if anything."""
+        """Give the shared schools, None if Clever did not answer; the district; the error, if there was one."""
         district_id = self.district_id or planned_district_id
         try:
             with self._client(district_id) as client:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from airflow_provider_clever.alerts.decision import CLAIM_MINUTES, Alert, Cause, CauseState, Told, decide, settled
+from airflow_provider_clever.alerts.decision import CLAIM_MINUTES, Alert, Cause, CauseState, SentCause, decide, settled
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 FATES = ("sent", "sent", "sent", "refused", "killed")
@@ -26,8 +26,8 @@ def state(*members: str) -> CauseState:
 
 
 def told_after(
-    told: dict[Cause, Told], *members: str, by: str = "run", at: datetime = START
-) -> tuple[int, dict[Cause, Told]]:
+    told: dict[Cause, SentCause], *members: str, by: str = "run", at: datetime = START
+) -> tuple[int, dict[Cause, SentCause]]:
     messages, told = decide(told, {Cause.SILENT: state(*members)}, by=by, now=at)
     for message in messages:
         told = settled(told, message.cause, by=by, was_sent=True)
@@ -35,7 +35,7 @@ def told_after(
 
 
 def test_a_cause_is_told_once_with_each_school_that_joins_it_and_once_when_it_is_over() -> None:
-    told: dict[Cause, Told] = {}
+    told: dict[Cause, SentCause] = {}
     counts = []
     for members in (["a"], ["a"], ["a", "b"], ["b"], ["a", "b"], [], [], ["a"]):
         count, told = told_after(told, *members)
@@ -72,7 +72,7 @@ def test_a_message_that_could_not_be_sent_is_due_again_and_nothing_is_over_that_
 def test_in_two_hundred_nights_nothing_is_told_twice_without_a_recovery_between_and_no_standing_cause_is_untold(
     seed: int,
 ) -> None:
-    told: dict[Cause, Told] = {}
+    told: dict[Cause, SentCause] = {}
     known: dict[Cause, set[str]] = {}  # what people have read since the cause was over last
     doubtful: set[Cause] = set()  # a sender was killed: people may have read it or not
     for number, (causes, fate) in enumerate(nights_of(random.Random(seed))):

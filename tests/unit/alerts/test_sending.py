@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
+from airflow_provider_clever.alerts.alerts_file import alerts_path, read_sent_alerts
 from airflow_provider_clever.alerts.decision import Cause
-from airflow_provider_clever.alerts.telling import Look, claim_messages, note_sent
-from airflow_provider_clever.alerts.told_file import alerts_path, read_told
+from airflow_provider_clever.alerts.sending import AlertInput, claim_messages, note_sent
 from airflow_provider_clever.dates import ONE_DAY, DateRange
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
@@ -28,7 +28,7 @@ def objects(tmp_path: Path) -> Objects:
     return layout.objects_at(LocalFileSystem(), str(tmp_path))
 
 
-def look(*withheld: str, now: datetime = NOW) -> Look:
+def district(*withheld: str, now: datetime = NOW) -> AlertInput:
     days = (DateRange(now.date() - timedelta(days=3), now.date() - timedelta(days=2)),)
     pull = Cover(is_settled=True, pulled_at="2026-03-10T03:00:00.000000Z", sync="2026-03-09T22:00:00.000000Z")
     proven = DayCovers().covered(DateRange(date(2025, 8, 1), days[0].first - ONE_DAY), pull)
@@ -38,11 +38,11 @@ def look(*withheld: str, now: datetime = NOW) -> Look:
         )
         for name in withheld
     }
-    return Look(coverage=Coverage(DISTRICT, schools=schools), now=now, zone=UTC, receipts=())
+    return AlertInput(coverage=Coverage(DISTRICT, schools=schools), now=now, zone=UTC, receipts=())
 
 
 def tell(
-    objects: Objects, one: Look, *notifiers: str, by: str = "run", was_sent: bool = True
+    objects: Objects, one: AlertInput, *notifiers: str, by: str = "run", was_sent: bool = True
 ) -> dict[str, list[Cause]]:
     due = claim_messages(objects, one, notifiers, by=by)
     sent = {(name, each.cause): was_sent for name, messages in due.by_notifier.items() for each in messages}
@@ -55,7 +55,7 @@ def test_of_eight_runs_at_once_one_sends_a_message(objects: Objects) -> None:
 
     def run(number: int) -> None:
         together.wait(60)
-        due = claim_messages(objects, look("elm"), ["mail"], by=f"run {number}")
+        due = claim_messages(objects, district("elm"), ["mail"], by=f"run {number}")
         counts.append(len(due.by_notifier["mail"]))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
@@ -67,35 +67,35 @@ def test_of_eight_runs_at_once_one_sends_a_message(objects: Objects) -> None:
 
 
 def test_each_notifier_is_told_for_itself_and_one_that_comes_later_of_what_stands_then(objects: Objects) -> None:
-    assert tell(objects, look("elm"), "mail") == {"mail": [Cause.WITHHELD]}
-    assert tell(objects, look("elm"), "mail", "slack") == {"mail": [], "slack": [Cause.WITHHELD]}
-    assert tell(objects, look("elm", "oak"), "mail", "slack", was_sent=False)["mail"] == [Cause.WITHHELD]
-    assert tell(objects, look("elm", "oak"), "mail", "slack")["slack"] == [Cause.WITHHELD]
-    assert tell(objects, look("elm", "oak"), "mail", "slack") == {"mail": [], "slack": []}
-    assert tell(objects, look(), "slack") == {"slack": [Cause.WITHHELD]}
-    assert {*read_told(objects, DISTRICT).notifiers} == {"mail"}
+    assert tell(objects, district("elm"), "mail") == {"mail": [Cause.WITHHELD]}
+    assert tell(objects, district("elm"), "mail", "slack") == {"mail": [], "slack": [Cause.WITHHELD]}
+    assert tell(objects, district("elm", "oak"), "mail", "slack", was_sent=False)["mail"] == [Cause.WITHHELD]
+    assert tell(objects, district("elm", "oak"), "mail", "slack")["slack"] == [Cause.WITHHELD]
+    assert tell(objects, district("elm", "oak"), "mail", "slack") == {"mail": [], "slack": []}
+    assert tell(objects, district(), "slack") == {"slack": [Cause.WITHHELD]}
+    assert {*read_sent_alerts(objects, DISTRICT).notifiers} == {"mail"}
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"schema_version": 1, "district_id": "another"}', b"null"])
 def test_a_damaged_file_tells_what_stands_once_more_and_is_written_again(objects: Objects, data: bytes) -> None:
-    tell(objects, look("elm"), "mail")
+    tell(objects, district("elm"), "mail")
     objects.update(alerts_path(DISTRICT), lambda _: data)
-    assert tell(objects, look("elm"), "mail") == {"mail": [Cause.WITHHELD]}
-    assert tell(objects, look("elm"), "mail") == {"mail": []}
+    assert tell(objects, district("elm"), "mail") == {"mail": [Cause.WITHHELD]}
+    assert tell(objects, district("elm"), "mail") == {"mail": []}
 
 
 def test_a_file_of_a_newer_version_is_left_alone(objects: Objects) -> None:
     newer = json.dumps({"schema_version": 99}).encode()
     objects.update(alerts_path(DISTRICT), lambda _: newer)
     with pytest.raises(CleverLandingError, match="Upgrade this one"):
-        tell(objects, look("elm"), "mail")
+        tell(objects, district("elm"), "mail")
     found = objects.read(alerts_path(DISTRICT))
     assert found
     assert bytes(found[0]) == newer
 
 
 def test_a_quiet_night_writes_nothing(objects: Objects) -> None:
-    tell(objects, look("elm"), "mail")
+    tell(objects, district("elm"), "mail")
     before = objects.read(alerts_path(DISTRICT))
-    tell(objects, look("elm", now=NOW + timedelta(days=1)), "mail", by="the next run")
+    tell(objects, district("elm", now=NOW + timedelta(days=1)), "mail", by="the next run")
     assert objects.read(alerts_path(DISTRICT)) == before

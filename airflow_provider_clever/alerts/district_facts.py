@@ -1,4 +1,4 @@
-"""What is known of a district when people are to be told, and the words for it. Pure."""
+"""What the causes of alerts are judged from, and the words for it. No I/O."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ _NAMED_SCHOOLS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """What is known of a district when people are to be told.
+class DistrictFacts:
+    """What is known of a district when alerts are sent.
 
     :param coverage: which of its days are covered.
     :param now: the present moment, with its zone.
     :param zone: the district's.
-    :param expected_by: the time of day by which it is to be in; None: at no time.
-    :param days_with_rows: the days of which any school has landed rows.
-    :param landed: the ids of the schools with rows, by day, of the newest days with rows before today.
-    :param told: of each cause what any notifier has been told of, such as the ids of schools.
-    :param set_aside: how many rows are in quarantine that were not at the last look; None: no run has said.
-    :param known_before_today: whether the district was looked after on an earlier day.
+    :param expected_by: the time of day by which it is to be in; None: there is none.
+    :param days_with_rows: the days on which any school has landed rows.
+    :param landed: the ids of the schools with rows, by day, for the newest days with rows before today.
+    :param already_sent: the members of each cause that alerts have named, such as the ids of schools.
+    :param newly_quarantined: how many rows are in quarantine that no alert has counted; None: they were not counted.
+    :param known_before_today: whether alerts about the district were asked for on an earlier day.
     """
 
     coverage: Coverage
@@ -33,8 +33,8 @@ class Watched:
     expected_by: time | None = None
     days_with_rows: Collection[date] = ()
     landed: Mapping[date, Collection[str]]
-    told: Mapping[Cause, Collection[str]] = field(default_factory=dict)
-    set_aside: int | None = None
+    already_sent: Mapping[Cause, Collection[str]] = field(default_factory=dict)
+    newly_quarantined: int | None = None
     known_before_today: bool = True
 
     @property
@@ -44,18 +44,18 @@ class Watched:
 
     @property
     def weekdays(self) -> frozenset[int]:
-        """The weekdays with school."""
+        """The weekdays on which there is school."""
         return school_weekdays(self.days_with_rows, self.today)
 
     @property
     def withheld_schools(self) -> set[str]:
-        """The ids of those that wait for an answer."""
+        """The ids of the schools whose withheld rows wait for an answer."""
         shared = self.coverage.shared_schools()
         return {school_id for school_id, school in shared.items() if school.open_withheld}
 
     @property
     def asked_schools(self) -> dict[str, SchoolCoverage]:
-        """The shared schools, without those that wait for an answer: that is a cause of its own."""
+        """The shared schools, without those whose withheld rows wait for an answer: that is a cause of its own."""
         return {
             school_id: school
             for school_id, school in self.coverage.shared_schools().items()
@@ -63,37 +63,37 @@ class Watched:
         }
 
     def names(self, school_ids: Iterable[str]) -> tuple[str, ...]:
-        """The names of schools, sorted."""
+        """Give the names of schools, sorted."""
         return tuple(sorted(self.coverage.schools[school_id].name or school_id for school_id in school_ids))
 
 
 def day_text(day: date) -> str:
-    """The day with its weekday."""
+    """Give the day with its weekday."""
     return f"{day:%a} {day}"
 
 
 def plural(count: int, one: str, several: str) -> str:
-    """The word that goes with a number."""
+    """Choose the singular or the plural."""
     return one if count == 1 else several
 
 
 def days_text(count: int) -> str:
-    """So many days."""
+    """Say how many days."""
     return f"{count} {plural(count, 'day', 'days')}"
 
 
 def schools_text(count: int) -> str:
-    """So many schools."""
+    """Say how many schools."""
     return f"{count} {plural(count, 'school', 'schools')}"
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """The first five by name, the others by number."""
+    """List the first five by name, and count the others."""
     more = f" and {len(names) - _NAMED_SCHOOLS} more" if len(names) > _NAMED_SCHOOLS else ""
     return ", ".join(names[:_NAMED_SCHOOLS]) + more
 
 
 def shortened(text: str, most: int = 160) -> str:
-    """A sentence of at most so many characters."""
+    """Cut a sentence down to a number of characters."""
     text = text.rstrip(".")
     return f"{text}." if len(text) <= most else f"{text[:most]} …"
