@@ -24,7 +24,8 @@ CELLS ?=
 SHOWN = -m tests.compatibility run "make $@"
 EACH_CHANGE := airflow-3.3-python-3.13
 STORIES := tests/sandbox $(addprefix tests/,airflow/test_told_in_time.py airflow/test_metrics.py examples/test_after_landing.py \
-  examples/test_code_of_pages.py lake/test_forget_crash.py lake/test_crash.py table/test_crash.py)
+  examples/test_table_after_landing.py examples/test_code_of_pages.py lake/test_forget_crash.py lake/test_crash.py \
+  table/test_crash.py)
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12 lowest
 # What `make coverage` runs: whatever needs neither Airflow's services nor minutes.
 UNIT_ROOMS := $(addprefix tests/unit/,api attendance lake ledger pull storage transfer ui test_settings.py test_dates.py test_syncs.py)

@@ -1,0 +1,97 @@
+"""From what a pull lands to a table and on to its readers, by the scheduler; nothing starts where nothing changed."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_clever.sandbox.testing import Sandbox
+from tests.lake.emulators import Store
+from tests.support.airflow import AirflowHome, AirflowStack
+from tests.table import engines
+from tests.table.iceberg_lakes import landed, read
+
+DAGS = """
+from airflow.sdk import DAG, task
+from airflow_provider_clever.assets import table_asset
+from airflow_provider_clever.dags import attendance_table_dag, range_params
+from airflow_provider_clever.operators.clever import CleverAttendanceOperator
+
+with DAG("landing", schedule=None, params=range_params()):
+    CleverAttendanceOperator(task_id="pull", destination="LAKE", district_id="DISTRICT")
+
+months = attendance_table_dag("LAKE", gather_minutes=0, dag_id="months")
+iceberg = attendance_table_dag("LAKE", district_ids=["DISTRICT"], table="iceberg", gather_minutes=0, dag_id="iceberg")
+
+with DAG("reader", schedule=table_asset("LAKE"), catchup=False):
+
+    @task
+    def told(triggering_asset_events=None):
+        return [event.extra["months_written"] for event in triggering_asset_events[table_asset("LAKE")]]
+
+    told()
+"""
+STARTED = ("months", "iceberg", "reader")
+
+
+class Story:
+    """A DAG that lands, the DAGs of two tables, and one that reads the months when they have changed."""
+
+    def __init__(self, sandbox: Sandbox, home: AirflowHome, lake: Path) -> None:
+        sandbox.reset(today=str(datetime.now(UTC).date()), districts=["small"])
+        self.lake, self.rows = lake, sandbox.expected("small")
+        text = DAGS.replace("LAKE", lake.as_uri()).replace("DISTRICT", sandbox.district("small").id)
+        (home.dags / "story.py").write_text(text)
+        self.stack = AirflowStack(
+            home,
+            connections={"clever_default": sandbox.connection_json("small")},
+            env={"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False"},
+            components=("api-server", "scheduler", "dag-processor"),
+        )
+
+    def night(self, first: date, last: date) -> None:
+        """Pull some days, and see the run to its end."""
+        run_id = self.stack.trigger("landing", conf={"date_range_start": str(first), "date_range_end": str(last)})
+        assert self.stack.wait_for_run("landing", run_id) == "success"
+
+    def newest(self, dag_id: str, runs: int) -> dict[str, Any]:
+        """The newest run of a DAG that something started by itself, once there have been so many and it has ended."""
+        stack = self.stack
+        (found,) = stack.wait_until(lambda: stack.runs(dag_id)[runs - 1 :], f"run {runs} of {dag_id} began")
+        assert stack.wait_for_run(dag_id, found["dag_run_id"]) == "success", stack.home.log_text()[-4000:]
+        return found
+
+    def tables_equal_what_landed(self) -> None:
+        assert engines.differences(self.lake) == []
+        store = Store("file", str(self.lake))
+        assert read("polars", store) == [landed(store)]
+
+
+@pytest.fixture
+def story(sandbox: Sandbox, airflow_home: AirflowHome, tmp_path: Path) -> Iterator[Story]:
+    found = Story(sandbox, airflow_home, tmp_path / "lake")
+    with found.stack:
+        for dag_id in STARTED:
+            found.stack.wait_for_dag(dag_id)
+        yield found
+
+
+def test_what_landed_starts_the_tables_and_a_table_starts_its_readers(story: Story) -> None:
+    school_days = sorted({date.fromisoformat(row["attendance_date"]) for row in story.rows})
+    story.night(school_days[-5], school_days[-3])
+
+    ended = {dag_id: story.newest(dag_id, runs=1) for dag_id in STARTED}
+    assert {run["run_type"] for run in ended.values()} == {"asset_triggered"}
+    story.tables_equal_what_landed()
+    months = len({str(day)[:7] for day in school_days[-5:-2]})
+    assert story.stack.xcom("reader", ended["reader"]["dag_run_id"], "told") == [months]
+
+    story.night(school_days[-5], school_days[-3])  # nothing has changed
+    story.night(school_days[-3] + timedelta(days=1), school_days[-1])
+
+    later = {dag_id: story.newest(dag_id, runs=2) for dag_id in STARTED}
+    for dag_id in ("months", "iceberg"):
+        assert story.stack.xcom(dag_id, later[dag_id]["dag_run_id"], "table", "summary")["rows_written"]
+    story.tables_equal_what_landed()
