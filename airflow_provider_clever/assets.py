@@ -1,6 +1,6 @@
-"""The Airflow assets that say what landed: one for each district at a destination, and one for a table made of them.
+"""Defines the Airflow assets of what landed: one for each district at a destination, and one for each table.
 
-The tasks that report to them and the DAGs that are scheduled on them both take them from here.
+The tasks that emit events and the DAGs that are scheduled on them get the same assets here.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,14 +16,14 @@ from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.storage.destination_url import KINDS, destination_url
 
 LANDED_ALIAS: Final = "clever_attendance_landed"
-"""The alias under which every pull reports, whatever its district and destination."""
+"""The alias under which every pull emits events, for any district and destination."""
 
 TABLE_ALIAS: Final = "clever_attendance_table"
-"""The same for every table."""
+"""The alias under which every table's task emits events."""
 
 
 def landed_asset(destination: str, district_id: str) -> Asset:
-    """Give the asset of what has landed of a district: schedule a DAG on it, and it runs when days have changed.
+    """Give the asset of a district's landed attendance: a DAG that is scheduled on it runs when days have changed.
 
     Two spellings of one place (``s3`` and ``s3a``, with or without a connection) give the same asset.
 
@@ -38,7 +38,7 @@ def landed_asset(destination: str, district_id: str) -> Asset:
 
 
 def table_asset(destination: str, table: str = "parquet") -> Asset:
-    """Give the asset of the table that is made of what has landed, of all districts.
+    """Give the asset of the table that is made of all districts' landed attendance.
 
     :param destination: where attendance lands, as the table's task has it. No template.
     :param table: the kind of table, as the table's task has it. Default ``parquet``.
@@ -48,27 +48,27 @@ def table_asset(destination: str, table: str = "parquet") -> Asset:
 
 
 def asset_if_known(asset_of: Callable[..., Asset], *arguments: object) -> Asset | None:
-    """Give an asset where a DAG is made; None if it is known only once templates are rendered, or not even then.
+    """Give an asset while a DAG is parsed. None: its arguments are templates, or wrong.
 
-    :param asset_of: such as :func:`landed_asset`.
-    :param arguments: of it, as the DAG's author wrote them.
+    :param asset_of: makes the asset, such as :func:`landed_asset`.
+    :param arguments: its arguments, as the DAG's author wrote them.
     """
     try:
         return asset_of(*arguments)
     except CleverSettingsError:
-        return None  # the task that they are for says what is wrong with them
+        return None  # the task itself says what is wrong with them
 
 
 def landed_alias() -> AssetAlias:
-    """Give the alias of what has landed of any district, anywhere: a DAG that is scheduled on it runs for each."""
+    """Give the alias of all landed attendance: a DAG that is scheduled on it runs for any district at any place."""
     return AssetAlias(LANDED_ALIAS)
 
 
 def landed_days(events: Iterable[Any]) -> list[date]:
-    """Give the attendance days that events say have changed, each once, oldest first.
+    """Give the attendance days that have changed according to events, each once, oldest first.
 
-    :param events: such as ``triggering_asset_events[landed_asset(...)]``; those of other assets add nothing.
-    :raises ValueError: an event of this name was made by something else, and its days cannot be read.
+    :param events: such as ``triggering_asset_events[landed_asset(...)]``; events of other assets are ignored.
+    :raises ValueError: something else emitted an event with this key, and its days cannot be read.
     """
     texts = [(getattr(event, "extra", None) or {}).get("changed_days") for event in events]
     return list(days_of(one for text in texts if text for one in ranges_from_text(text)))
@@ -78,13 +78,13 @@ def landed_days(events: Iterable[Any]) -> list[date]:
 
 
 def text_of_ranges(ranges: Iterable[DateRange]) -> str:
-    """Give ranges of days as one text, ``2026-11-16/2026-11-20 2026-11-23``."""
+    """Write ranges of days as one text, ``2026-11-16/2026-11-20 2026-11-23``."""
     # Text, and no list: Airflow 3.1 refuses lists in the event of an alias.
     return " ".join("/".join(sorted({*one.to_json()})) for one in joined(ranges))
 
 
 def ranges_from_text(text: object) -> Sequence[DateRange]:
-    """Give the ranges of which :func:`text_of_ranges` made a text.
+    """Read the text that :func:`text_of_ranges` wrote.
 
     :raises ValueError: it is no such text.
     """
@@ -96,9 +96,9 @@ def ranges_from_text(text: object) -> Sequence[DateRange]:
 
 
 def _asset(destination: str, path: str) -> Asset:
-    url = destination_url(destination, single_writer=True)  # which kinds of stores will do is the task's to say
+    url = destination_url(destination, single_writer=True)  # the task decides which kinds of stores it accepts
     scheme = next((name for name, kind in KINDS.items() if kind is url.kind), url.scheme)
     place = f"{scheme}://{quote(url.root)}/{path}"
-    # Only a URI whose scheme begins with x- is taken as it is: for any other one Airflow imports what all installed
-    # providers know of URIs, boto3 among it, in each parse of a DAG file.
+    # Airflow leaves only a URI with a scheme that begins with x- as it is. For any other it imports the URI handlers of
+    # all installed providers, with boto3, in each parse of a DAG file.
     return Asset(name=place, uri=f"x-clever+{place}")

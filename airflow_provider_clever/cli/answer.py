@@ -1,4 +1,4 @@
-"""``clever-attendance answer``: a person says what has become of rows that did not come back."""
+"""``clever-attendance answer``: records what a person says about rows that did not come back."""
 
 import getpass
 import os
@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> ExitCode:
-    """Write an answer down; without one, show what waits for one (exit code 1: something does)."""
+    """Write an answer; without one, show what waits for an answer (exit code 1: something does)."""
     from airflow_provider_clever.cli.destinations import chosen_districts, objects_at
     from airflow_provider_clever.exceptions import CleverSettingsError
 

@@ -1,4 +1,4 @@
-"""Arguments that several verbs share, each defined once, and what a value may be."""
+"""Arguments that several verbs share, and the check of their values."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date
@@ -19,12 +19,12 @@ def add_connection(parser: ArgumentParser) -> None:
 
 
 def add_district(parser: ArgumentParser, help_text: str) -> None:
-    """Add the one district that is meant."""
+    """Add the argument for one district."""
     parser.add_argument("--district", type=_district, metavar="ID", help=help_text)
 
 
 def add_districts(parser: ArgumentParser) -> None:
-    """Add the districts to look at."""
+    """Add the argument for several districts."""
     parser.add_argument(
         "--district",
         dest="districts",
@@ -36,7 +36,7 @@ def add_districts(parser: ArgumentParser) -> None:
 
 
 def add_schools(parser: ArgumentParser) -> None:
-    """Add the schools that are meant."""
+    """Add the argument for schools."""
     parser.add_argument(
         "--school", dest="schools", action="append", type=_school, metavar="ID", help="which (may be repeated)"
     )
@@ -54,17 +54,17 @@ def add_lookback(parser: ArgumentParser) -> None:
 
 
 def add_today(parser: ArgumentParser) -> None:
-    """Add the date to reckon with."""
+    """Add the date that counts as today."""
     parser.add_argument("--today", type=_date, metavar="DATE", help="reckon as if it were this day; for trials")
 
 
 def add_since(parser: ArgumentParser, help_text: str) -> None:
-    """Add the first day to look at."""
+    """Add the first day to read."""
     parser.add_argument("--since", type=_date, metavar="DATE", help=help_text)
 
 
 def add_sample(parser: ArgumentParser, help_text: str) -> None:
-    """Add the part to look at, as a share of 1."""
+    """Add the share of objects to read, 0 to 1."""
     parser.add_argument("--sample", dest="share", type=_share, default=1.0, metavar="PERCENT", help=help_text)
 
 
@@ -73,7 +73,7 @@ def add_json(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON, for a program")
 
 
-# What follows imports pydantic or the calendar of runs, which --help does without.
+# The functions below import pydantic or the calendar of runs, which --help does not need.
 
 
 def _date(text: str) -> date:

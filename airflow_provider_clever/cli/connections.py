@@ -1,4 +1,4 @@
-"""The Airflow connection that a command names, as settings: from the environment, or from Airflow."""
+"""Looks up the Airflow connection that a command names, in the environment or in Airflow."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from airflow_provider_clever.settings import CleverSettings
 
 @contextmanager
 def airflow_on_stderr() -> Iterator[None]:
-    """Import and ask Airflow in such a block: it logs to the output that it finds, and ours may be a JSON document."""
+    """Redirect output to the error stream: Airflow logs to standard output, where the answer may be a JSON document."""
     with redirect_stdout(sys.stderr):
         yield
 
 
 def settings_of(conn_id: str, district_id: str | None) -> CleverSettings:
-    """The settings of a connection. One that the environment holds as JSON needs no Airflow.
+    """Give the settings of a connection. A connection in the environment, as JSON, needs no Airflow.
 
     :param conn_id: the connection.
     :param district_id: the district that is meant; None: the connection's own, else the only one there is.
@@ -45,9 +45,9 @@ def settings_of(conn_id: str, district_id: str | None) -> CleverSettings:
 
 
 def forget_secret_of(conn_id: str | None) -> str | None:
-    """The key that a connection has for the hashes of students who are forgotten.
+    """Give the key that a connection holds for the hashes of forgotten students.
 
-    :param conn_id: the connection; None: none, so that the environment's key counts.
+    :param conn_id: the connection; None: the environment's key counts.
     :raises CleverSettingsError: as :func:`settings_of`.
     """
     return None if conn_id is None else settings_of(conn_id, None).forget_secret

@@ -1,4 +1,4 @@
-"""The destination that a command names, and the districts that have landed there."""
+"""Opens the destination that a command names, and finds the districts that have landed there."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ def opened(destination: str, *, single_writer: bool = True) -> OpenDestination:
 
 
 def objects_at(destination: str) -> Objects:
-    """The objects at a destination. The little that commands write there, they compare and swap.
+    """Open the objects at a destination. What commands write there, they write by compare-and-swap.
 
     :param destination: its URL, or an absolute path on this machine.
     :raises CleverError: it cannot be opened.
@@ -33,12 +33,12 @@ def objects_at(destination: str) -> Objects:
 
 
 def chosen_districts(objects: Objects, destination: str, asked: Sequence[str] | None) -> list[str]:
-    """The districts to look at, in order.
+    """Give the districts to read, in order.
 
     :param objects: the destination.
     :param destination: as it was typed.
-    :param asked: the districts that were named; none: all that have landed.
-    :raises CleverSettingsError: nothing has landed, or nothing of a district that was named.
+    :param asked: the districts that were named; empty: all that have landed.
+    :raises CleverSettingsError: nothing has landed, or nothing of a named district.
     """
     found = districts_at(objects)
     if not found:

@@ -1,4 +1,4 @@
-"""What the facts that ``doctor`` gathers mean, and the next step. Pure: facts in, verdicts out."""
+"""Judges the facts that ``doctor`` gathers, and names the next step. No I/O."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -19,7 +19,7 @@ _TOKEN_SECONDS: Final = 600
 
 
 class State(StrEnum):
-    """How a check ended, the worst last."""
+    """The result of a check, the worst last."""
 
     NOT_CHECKED = "not checked"
     OK = "ok"
@@ -110,7 +110,7 @@ def of_absent_folder(path: str) -> Verdict:
 
 
 def of_coverage(reports: Mapping[str, "DistrictReport | None"], destination: str) -> Verdict:
-    """Judge the districts at a destination; the one that is worst off decides.
+    """Judge the districts at a destination; the worst one decides.
 
     :param reports: by district; None: no pull has left a receipt there.
     :param destination: as it was typed.
@@ -159,12 +159,12 @@ def _of_report(report: "DistrictReport | None") -> Verdict:
 
 
 class Setting(NamedTuple):
-    """One of Airflow's settings that is worth a look.
+    """An Airflow setting that can get in the way of pulls.
 
     :param section: of Airflow's configuration.
     :param key: its name there.
-    :param meaning: what a value means that does no harm.
-    :param is_harmful: tells from the value, as text, whether it gets in the way of pulls. Default: no value does.
+    :param meaning: what a harmless value means.
+    :param is_harmful: decides from the value, as text, whether it gets in the way of pulls. Default: no value does.
     :param harm: what happens then, and the next step.
     """
 

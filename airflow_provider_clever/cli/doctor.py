@@ -1,4 +1,4 @@
-"""``clever-attendance doctor``: checks everything that a pull relies on, and says the next step."""
+"""``clever-attendance doctor``: checks everything that a pull depends on, and names the next step."""
 
 import sys
 import threading
@@ -77,7 +77,7 @@ class Check(NamedTuple):
 
 
 def examine(examination: Examination, checks: Iterable[Check]) -> Iterator[Finding]:
-    """Make checks, one after another; those that need one which failed are not made."""
+    """Make checks one after another; a check that needs a failed one is not made."""
     states: dict[str, State] = {}
     for check in checks:
         blocked = [name for name in check.needs if states[name] in (State.FAILED, State.NOT_CHECKED)]
@@ -87,7 +87,7 @@ def examine(examination: Examination, checks: Iterable[Check]) -> Iterator[Findi
 
 
 def _made(check: Check, examination: Examination) -> Verdict:
-    """Make a check in a thread of its own: a library that waits cannot be stopped, only left behind."""
+    """Make a check in a thread of its own: a library that hangs cannot be stopped, only abandoned."""
     from airflow_provider_clever.cli.errors import in_words
 
     ended: list[Verdict] = []
@@ -102,7 +102,7 @@ def _made(check: Check, examination: Examination) -> Verdict:
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
     thread.join(check.seconds)
-    sys.stdout = output  # a check that was left behind may have redirected it
+    sys.stdout = output  # an abandoned check may have redirected it
     return ended[0] if ended else diagnosis.of_silence(check.seconds)
 
 

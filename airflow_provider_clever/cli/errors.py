@@ -1,4 +1,4 @@
-"""Whatever went wrong, in words for the user: what happened, and the next step. Never a traceback."""
+"""Explains any error to the user: what happened, and the next step. It never shows a traceback."""
 
 import sys
 import traceback
@@ -11,7 +11,7 @@ from airflow_provider_clever.storage.errors import described
 _STORES: Final = frozenset(
     {"adlfs", "aiobotocore", "aiohttp", "azure", "boto3", "botocore", "fsspec", "gcsfs", "google", "s3fs", "urllib3"}
 )
-"""Libraries that reach stores: what they raise is about the store."""
+"""Libraries that reach stores: their errors are about the store."""
 
 _EXTRAS: Final = {
     "pyarrow": "parquet",
@@ -28,12 +28,12 @@ _PACKAGE: Final = Path(__file__).parents[1]
 
 
 def complain(text: str) -> None:
-    """Say on the error stream what is wrong."""
+    """Write an error message to the error stream."""
     print(f"clever-attendance: {text}", file=sys.stderr)
 
 
 def in_words(error: Exception) -> str:
-    """What happened, to what, and what to do. Another library's own text is left out: it may quote a request or a row.
+    """Say what happened, to what, and what to do. Messages of other libraries are left out: they may quote a row.
 
     :param error: anything that a command raised.
     """
@@ -53,7 +53,7 @@ def in_words(error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
-    """The line of our own code that raised it, or that called the package which did; relative to our package."""
+    """Name the line of our own code that raised the error, or that called the package which did."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(frame.filename).parents]
     last = frames[-1] if frames else None
     return f"{Path(last.filename).relative_to(_PACKAGE)}:{last.lineno}" if last else "an unknown place"

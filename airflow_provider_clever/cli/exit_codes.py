@@ -1,18 +1,18 @@
-"""How a command ends. docs/reference/cli.md documents each code."""
+"""The exit codes of commands. docs/reference/cli.md documents each."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the shell gets."""
+    """The exit code of a command."""
 
     OK = 0
     FOUND = 1
     """Something is wrong: a day is about to be lost, what landed is damaged, a check failed."""
     COULD_NOT = 2
-    """The question could not be answered. Finding nothing to look at is no answer either."""
+    """The question could not be answered, for example because nothing has landed."""
     PENDING = 3
-    """Everything was forgotten that there was; it is final after one more run, once tasks of before have ended."""
+    """Everything was forgotten; one more run makes that final, once tasks that were running have ended."""
     INTERRUPTED = 130
     """Ctrl+C, numbered as shells do."""
     CLOSED_PIPE = 141

@@ -1,4 +1,4 @@
-"""``clever-attendance forget``: remove students, old days or a district from the lake, and prove it."""
+"""``clever-attendance forget``: removes students, old days or a district from the lake, and proves it."""
 
 import select
 import sys
@@ -54,7 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> ExitCode:
-    """Do what was asked, district by district, and say what is left."""
+    """Carry out the request, district by district, and say what could not be removed."""
     from airflow_provider_clever.cli.connections import forget_secret_of
     from airflow_provider_clever.cli.destinations import chosen_districts, opened
 
@@ -197,7 +197,7 @@ def _ask(options: Namespace, districts: Sequence[str], student_ids: Sequence[str
 
 
 def _answer(question: str) -> str:
-    """Ask on the terminal itself: standard input may hold the students."""
+    """Ask on the terminal itself: standard input may be the list of students."""
     from airflow_provider_clever.exceptions import CleverSettingsError
 
     try:

@@ -1,11 +1,11 @@
-"""How the answers of commands look to a program: with ``--json``."""
+"""Prints the answers of commands as JSON, for ``--json``."""
 
 import json
 from typing import Any
 
 
 def print_json(document: Any) -> None:
-    """Print a document. What is not known, or has nothing to say, is null in it, never an empty text."""
+    """Print a document. A value that is unknown or empty is null, never an empty text."""
     print(json.dumps(_without_empty_texts(document), indent=2))
 
 

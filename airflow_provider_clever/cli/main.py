@@ -1,4 +1,4 @@
-"""``clever-attendance``: runs a command, and ends it with a documented exit code and never with a traceback."""
+"""``clever-attendance``: runs a command; it ends with a documented exit code, never with a traceback."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     with suppress(AttributeError):  # there may be no output, or a test's
-        # A locale that lacks a letter of a school's name must not cost the answer.
+        # The answer must not fail because the locale lacks a character of a school's name.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # suppressed above
     try:
         if given[:1] == ["sandbox"]:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write_no_more() -> None:
-    """Drop what was not written: the interpreter would try again as it ends, and fail with words of its own."""
+    """Drop unwritten output: the interpreter would write it again as it exits, and fail with a message of its own."""
     with suppress(OSError, ValueError, AttributeError):  # a test's output has no file number
         sys.stdout.flush()
         return

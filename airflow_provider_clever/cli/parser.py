@@ -1,4 +1,4 @@
-"""What can be typed. A verb is a module of this package; to add one, name it in VERBS and in docs/reference/cli.md."""
+"""Parses the command line. A verb is a module of this package, named in VERBS and in docs/reference/cli.md."""
 
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from airflow_provider_clever.cli.exit_codes import ExitCode
 
 
 class Verb(Protocol):
-    """What the module of a verb holds. Importing it costs nothing: what is slow is imported where it runs."""
+    """What the module of a verb defines. It imports slow libraries only where it uses them."""
 
     @property
     def HELP(self) -> str:  # noqa: N802 - a module's constant
-        """What it does, for ``--help``."""
+        """What the verb does, for ``--help``."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add what can follow the verb."""
 
     def run(self, options: Namespace) -> ExitCode:
-        """Do it."""
+        """Run the verb."""
 
 
 VERBS: Final[Mapping[str, Verb]] = {

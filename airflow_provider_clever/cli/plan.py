@@ -1,4 +1,4 @@
-"""``clever-attendance plan``: what is due of a district, why, and what it takes to pull it."""
+"""``clever-attendance plan``: shows which days of a district are due, why, and how many requests they take."""
 
 from argparse import ArgumentParser, Namespace
 from datetime import date, datetime

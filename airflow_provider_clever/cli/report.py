@@ -1,4 +1,4 @@
-"""``clever-attendance report``: the coverage page as one file."""
+"""``clever-attendance report``: writes the coverage page as one file."""
 
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from airflow_provider_clever.cli.exit_codes import ExitCode
 HELP: Final = "write what is covered, school by school and day by day, as an HTML file"
 
 MOST_CALENDARS: Final = 50
-"""Of how many districts in which nothing is open the file has calendars; of the others it has all."""
+"""How many districts without an open day get calendars in the file; every other district gets one."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

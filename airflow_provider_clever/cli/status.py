@@ -1,4 +1,4 @@
-"""``clever-attendance status``: how all districts stand."""
+"""``clever-attendance status``: shows the state of all districts."""
 
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, date, datetime
@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> ExitCode:
-    """Show how districts stand; a district that cannot be read is named, and the others are shown."""
+    """Show the state of districts; one that cannot be read is named, and the others are shown."""
     from airflow_provider_clever.cli.destinations import chosen_districts, objects_at
     from airflow_provider_clever.cli.errors import complain
     from airflow_provider_clever.exceptions import CleverError, CleverSettingsError
@@ -61,7 +61,7 @@ def run(options: Namespace) -> ExitCode:
 
 
 def _is_forgotten(objects: "Objects", district_id: str) -> bool:
-    """Say what is forgotten of a district; whether all of it is."""
+    """Log what is forgotten of a district, and give whether all of it is."""
     from airflow_provider_clever.cli.errors import complain
     from airflow_provider_clever.lake.forgotten import read_forgotten
 
@@ -77,11 +77,11 @@ def _is_forgotten(objects: "Objects", district_id: str) -> bool:
 
 
 def report_of(objects: "Objects", district_id: str, today: date | None = None) -> "DistrictReport | None":
-    """How one district stands, receipts that no run has recorded yet among it; None: there is no receipt of a pull.
+    """Give the state of one district, with receipts that no run has recorded yet. None: no pull has left a receipt.
 
     :param objects: the destination.
     :param district_id: the district.
-    :param today: the date to reckon with. Default: the present one in the district's zone.
+    :param today: the date that counts as today. Default: the present one in the district's zone.
     :raises CleverError: it cannot be read.
     """
     from airflow_provider_clever.dates import zone_named
@@ -97,6 +97,6 @@ def report_of(objects: "Objects", district_id: str, today: date | None = None) -
 def _rebuild(objects: "Objects", district_id: str, today: date | None) -> None:
     from airflow_provider_clever.ledger.coverage_store import Listing, rebuild_coverage
 
-    # Never as of an earlier day than this: pulls since then would count as made on that day, for good.
+    # Never with an earlier day as today: pulls since then would count as made on that day, for good.
     present = datetime.now(UTC).date()
     rebuild_coverage(objects, district_id, Listing(today=max(present, today or present)))

@@ -1,4 +1,4 @@
-"""``clever-attendance table``: bring a table up to date with what landed."""
+"""``clever-attendance table``: brings a table up to date with what has landed."""
 
 import json
 from argparse import ArgumentParser, Namespace

@@ -1,4 +1,4 @@
-"""How the answers of commands look on a terminal."""
+"""Prints the answers of commands on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _PLAN_COLUMNS: Final = ("gone", "retained", "expiring", "landed", "due", "requests", "minutes")
 _COUNTED: Final = ("retained", "expiring", "covered", "due_days")
 _CHECK_WIDTH: Final = 36
-"""Of the longest name of a check."""
+"""The length of the longest name of a check."""
 _STATUS_COLUMNS: Final = ("gaps", "days left", "lost", "missing", "quarantined")
 
 
 def show_plan(survey: "Survey", *, most_schools: int | None) -> None:
-    """What is due of a district.
+    """Show which days of a district are due.
 
-    :param most_schools: how many of those to show of which something is due; None: all schools.
+    :param most_schools: how many of the schools with due days to show; None: all schools.
     """
     from airflow_provider_clever.ledger.reporting import estimate_note, lost_days
 
@@ -80,7 +80,7 @@ def _minutes(requests: int | None, plan: "DistrictPlan") -> str:
 
 
 def show_status(reports: "Sequence[DistrictReport]") -> None:
-    """How districts stand."""
+    """Show the state of districts."""
     console = _console()
     table = _table("district", "last sync", "newest day", "schools", *_STATUS_COLUMNS, numbers=_STATUS_COLUMNS)
     for report in reports:
@@ -117,7 +117,7 @@ def show_status(reports: "Sequence[DistrictReport]") -> None:
 
 
 def show_findings(report: "VerifyReport", details: Path | None) -> None:
-    """What was found when everything was read again.
+    """Show what was found when everything was read again.
 
     :param details: the file that names the findings, if there is one.
     """
@@ -140,7 +140,7 @@ def show_findings(report: "VerifyReport", details: Path | None) -> None:
 
 
 def show_check(finding: "Finding") -> None:
-    """One line of ``doctor``, as soon as its check has ended."""
+    """Show one line of ``doctor``, as soon as its check has ended."""
     from airflow_provider_clever.cli.diagnosis import State
 
     styles = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.NOT_CHECKED: "dim"}
@@ -154,7 +154,7 @@ def show_check(finding: "Finding") -> None:
 
 @contextmanager
 def progress_bar(*, is_wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on the error stream; gives what to call with how many are done and of how many. None: nobody looks."""
+    """Show a progress bar on the error stream, and give the callback that moves it. None: there is no terminal."""
     if not (is_wanted and sys.stderr.isatty()):
         yield None
         return
@@ -167,16 +167,16 @@ def progress_bar(*, is_wanted: bool) -> Iterator[Callable[[int, int], None] | No
 
 
 def _console() -> Console:
-    # In a pipe there is no width to keep to: nothing may be cut off.
+    # A pipe has no width, so nothing may be cut off.
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     return _PlainConsole() if is_terminal else _PlainConsole(width=200)
 
 
 class _PlainConsole(Console):
-    """A console whose caller decides what a closed pipe means: rich would exit with 1, which is a code of ours."""
+    """A console that leaves a closed pipe to its caller: rich would exit with 1, which is a code of ours."""
 
     def on_broken_pipe(self) -> None:
-        """Called while the error is handled."""
+        """Raise the error again; rich calls this while it handles it."""
         raise  # noqa: PLE0704 - it is handled in the caller's frame
 
 

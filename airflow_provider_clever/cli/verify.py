@@ -1,4 +1,4 @@
-"""``clever-attendance verify``: whether everything that landed is still as it was written."""
+"""``clever-attendance verify``: checks whether everything that landed is still as it was written."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def _details(path: Path | None) -> "Iterator[Callable[[Finding], None] | None]":
     if path is None:
         yield None
         return
-    # It names students: nobody but this user may read it, also where a file already stands that others can read.
+    # The file names students: only this user may read it, even if an older file there could be read by others.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o600)
         yield lambda finding: print(json.dumps({**asdict(finding), "words": finding.words or None}), file=file)

@@ -1,4 +1,4 @@
-"""Which releases run here."""
+"""Gives the versions of the packages that run here."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -7,7 +7,7 @@ from airflow_provider_clever import __version__
 
 
 def installed(distribution: str) -> str | None:
-    """The version of an installed distribution; None: it is not installed."""
+    """Give the version of an installed distribution. None: it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -15,6 +15,6 @@ def installed(distribution: str) -> str | None:
 
 
 def versions() -> str:
-    """Provider, Airflow and Python, on one line."""
+    """Give the versions of provider, Airflow and Python on one line."""
     airflow = installed("apache-airflow") or "not installed"
     return f"airflow-provider-clever {__version__}, Airflow {airflow}, Python {platform.python_version()}"

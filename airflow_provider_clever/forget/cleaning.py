@@ -1,4 +1,4 @@
-"""A pull that learns at its end of a student forgotten while it ran takes out again what it has written."""
+"""Removes from a pull's own objects the students who were forgotten while it ran."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -25,16 +25,16 @@ def forget_since(
     forget_secret: str | None,
     write_changes: bool,
 ) -> list[PartitionOutcome]:
-    """Read again what is forgotten, after the last write and before the receipt; clean what was written, if it moved.
+    """Read the requests to forget again, after the last write and before the receipt; if there are new ones, clean.
 
     :param destination: where the pull has landed.
     :param outcomes: what it has landed.
     :param idempotency_key: of the run.
-    :param forget_secret: tells students who are forgotten.
+    :param forget_secret: makes the keyed hashes by which forgotten students are recognized.
     :param write_changes: whether the pull keeps a correction feed.
-    :returns: what became of the partitions that were cleaned.
+    :returns: the outcomes of the partitions that were cleaned.
     :raises CleverSettingsError: the district was forgotten; what the pull has written is removed.
-    :raises CleverLandingError: the destination does not take it; the sweep that makes the request final will.
+    :raises CleverLandingError: not everything could be cleaned; the sweep that makes the request final will do so.
     """
     objects, district_id = destination.objects, destination.district_id
     written = {one.path: one for one in outcomes if one.outcome == "written"}

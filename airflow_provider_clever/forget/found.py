@@ -1,4 +1,4 @@
-"""What a sweep comes upon, and who is told of its steps."""
+"""What a sweep has found, and the journal that records its steps."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,35 +12,35 @@ One = TypeVar("One")
 READERS: Final = 8
 """How many objects are read at once."""
 AT_ONCE: Final = 64
-"""So many objects are announced, and then written, together."""
+"""How many objects are announced together before they are written."""
 _NAMED: Final = 20
 
 
 class Steps(Protocol):
-    """Who is told of a step before and after it is taken: a receipt's journal."""
+    """Records each step before and after it is taken: the journal of a receipt."""
 
     def announce(self, steps: Mapping[str, Touched]) -> None:
-        """These are about to be taken."""
+        """Record that these steps are about to be taken."""
 
     def done(self, path: str) -> None:
-        """This one has been taken."""
+        """Record that this step has been taken."""
 
 
 class Unrecorded:
-    """Steps that nobody is told of."""
+    """Records nothing."""
 
     def announce(self, steps: Mapping[str, Touched]) -> None:
-        """Nobody."""
+        """Record nothing."""
 
     def done(self, path: str) -> None:
-        """Nobody."""
+        """Record nothing."""
 
 
 @dataclass(slots=True)
 class Found:
-    """What a sweep has come upon.
+    """What a sweep has found.
 
-    :param touched: what became of each object, or would, by its path.
+    :param touched: what became of each object, or would in a rehearsal, by its path.
     :param unreached: what could not be read or removed.
     :param changes: paths of the change records that were written.
     :param read: how many objects were read.
@@ -52,7 +52,7 @@ class Found:
     read: int = 0
 
     def could_not(self, what: str, next_step: str, names: Iterable[str]) -> None:
-        """Note what could not be reached, if there is anything."""
+        """Note objects that could not be reached, if there are any."""
         found = list(names)
         if found:
             self.unreached.append(
@@ -61,7 +61,7 @@ class Found:
 
 
 def slices(things: Iterable[One], size: int) -> Iterator[list[One]]:
-    """Lists of so many, the last one shorter."""
+    """Split into lists of this size; the last one may be shorter."""
     iterator = iter(things)
     while some := list(islice(iterator, size)):
         yield some

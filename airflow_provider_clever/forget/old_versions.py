@@ -1,4 +1,4 @@
-"""Older versions of objects, where a store keeps them: those that hold what is to be forgotten are removed."""
+"""Removes older versions of objects that hold what is to be forgotten, where a store keeps such versions."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +18,10 @@ class OldVersions:
     """The older versions at a destination.
 
     :param objects: the destination.
-    :param rule: what goes.
-    :param steps: is told of each step before it is taken.
-    :param found: takes what is come upon.
-    :param is_rehearsal: only look.
+    :param rule: what is to be forgotten.
+    :param steps: records each step before it is taken.
+    :param found: collects what is found.
+    :param is_rehearsal: remove nothing.
     """
 
     def __init__(self, objects: Objects, rule: Rule, steps: Steps, found: Found, *, is_rehearsal: bool) -> None:
@@ -75,7 +75,7 @@ class OldVersions:
             return self._rule.clean(path, self._history.read(version)) is not None
         except FileNotFoundError:
             return False
-        except Exception:  # noqa: BLE001 - whatever it is, it is not known what it holds
+        except Exception:  # noqa: BLE001 - whatever failed, it is not known what the version holds
             self._unreadable.append(_shown(named))
             return False
 

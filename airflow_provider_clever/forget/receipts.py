@@ -1,7 +1,7 @@
-"""The receipt of what was forgotten: the proof, and the memory that lets a killed run go on.
+"""The receipt of what was forgotten: the proof, and the journal from which a killed run continues.
 
-It is written before the objects are that it speaks of, so that whatever is killed, nothing was changed that it does not
-name. docs/reference/forgetting.md documents every field. It holds no id of a student.
+It names an object before that object is changed, so a killed run has changed nothing that its receipt does not name.
+docs/reference/forgetting.md documents every field. It holds no id of a student.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from airflow_provider_clever.storage.objects import Objects
 SCHEMA_VERSION: Final = 1
 
 TABLE: Final = "table:"
-"""How the name of a table begins that lies elsewhere than at the destination."""
+"""The prefix that names a table outside of the destination."""
 
 ELSEWHERE: Final = (
     "backups and snapshots of the store: let them expire, or remove them with the tool that made them",
@@ -30,16 +30,16 @@ ELSEWHERE: Final = (
     "copies that others made: tables, exports, reports; a reader of the correction feed removes the rows there",
     "without a destination: rows in XCom lie in Airflow's metadata database until the run is deleted",
 )
-"""What nothing here can see, whatever the store is."""
+"""Copies that this package cannot see, with any store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touched:
     """What became of an object.
 
-    :param rows: how many rows went.
+    :param rows: how many rows were removed.
     :param before: content hash of the partition before; None: it is no partition, or it could not be read.
-    :param after: the same afterwards; None: the object is removed, or it is no partition.
+    :param after: content hash afterwards; None: the object is removed, or it is no partition.
     """
 
     rows: int
@@ -49,7 +49,7 @@ class Touched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """One time that everything was gone through.
+    """One sweep.
 
     :param command: what ran it; never its arguments.
     :param read: how many objects were read.
@@ -84,10 +84,10 @@ class ForgetReceipt:
 
     :param students: how many were asked for.
     :param before: the first day that stays, where days were asked for.
-    :param touched: what became of each object, by its path; more than once, if its rows had come back in between.
-    :param underway: what was announced, and not yet reported as done.
+    :param touched: what became of each object, by its path; several times if its rows came back in between.
+    :param underway: steps that were announced and are not yet recorded as done.
     :param unreached: what the last sweep could not reach.
-    :param changes: records of the correction feed that lead from the rows before to those after.
+    :param changes: the change records that were written for the correction feed.
     """
 
     id: str
@@ -113,28 +113,28 @@ class ForgetReceipt:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing that is known of could not be reached."""
+        """Whether a sweep has reached everything that is known of."""
         return bool(self.sweeps) and not self.unreached
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many objects were touched and how many rows went, by kind."""
+        """How many objects were touched and how many rows were removed, by kind."""
         return counts_of(self.touched)
 
     def to_json(self) -> dict[str, Any]:
-        """The receipt as values that JSON has a form for."""
+        """Give the receipt as values that can be written as JSON."""
         verdict = "complete" if self.is_complete else "incomplete"
         return asdict(self) | {"completeness": verdict, "counts": self.counts}
 
     def summary(self) -> dict[str, Any]:
-        """What a program has to know of it, without the objects one by one."""
+        """Give what a program needs of it, without the single objects."""
         names = ("district_id", "kind", "students", "state", "completeness", "final_after", "counts", "unreached")
         document = self.to_json()
         return {name: document[name] for name in names} | {"receipt": self.path}
 
 
 def counts_of(touched: Mapping[str, Iterable[Touched]]) -> dict[str, dict[str, int]]:
-    """How many objects were touched and how many rows went, by kind."""
+    """How many objects were touched and how many rows were removed, by kind."""
     objects: Counter[str] = Counter()
     rows: Counter[str] = Counter()
     for path, found in touched.items():
@@ -145,7 +145,7 @@ def counts_of(touched: Mapping[str, Iterable[Touched]]) -> dict[str, dict[str, i
 
 
 def path_kind(path: str) -> str:
-    """What kind of object a path of a receipt speaks of."""
+    """Tell what kind of object a path in a receipt names."""
     if "?version=" in path:
         return "old_versions"
     if path.startswith(TABLE):
@@ -156,17 +156,17 @@ def path_kind(path: str) -> str:
 
 
 def folder(district_id: str) -> str:
-    """The folder of a district's forget receipts, relative to the destination."""
+    """Give the folder of a district's forget receipts, relative to the destination."""
     return layout.our_path(district_id, "forgotten")
 
 
 def receipt_path(district_id: str, request_id: str) -> str:
-    """Where the receipt of a request is kept, relative to the destination."""
+    """Give the path of a request's receipt, relative to the destination."""
     return f"{folder(district_id)}/{request_id}.json.gz"
 
 
 def new_receipt(district_id: str, request_id: str, request: Request) -> ForgetReceipt:
-    """The receipt of a request that nothing was done about yet."""
+    """Make the receipt of a request for which no sweep has begun."""
     return ForgetReceipt(
         id=request_id,
         kind=request.kind,
@@ -179,7 +179,7 @@ def new_receipt(district_id: str, request_id: str, request: Request) -> ForgetRe
 
 
 def read_receipt(objects: Objects, district_id: str, request_id: str) -> ForgetReceipt | None:
-    """The receipt of a request; None: nothing was done about it yet.
+    """Read the receipt of a request. None: no sweep has begun for it.
 
     :raises CleverLandingError: it cannot be read.
     """
@@ -189,9 +189,9 @@ def read_receipt(objects: Objects, district_id: str, request_id: str) -> ForgetR
 
 
 def parsed(path: str, data: bytes) -> ForgetReceipt:
-    """The receipt that these bytes are.
+    """Parse a receipt.
 
-    :raises CleverLandingError: they are none.
+    :raises CleverLandingError: these bytes are no receipt.
     """
     try:
         document = read_gzipped_json(data)
@@ -211,7 +211,7 @@ def _adapter() -> TypeAdapter[ForgetReceipt]:
 
 
 class Journal:
-    """Keeps a receipt in step with what is done: announced before it is done, so that a kill hides nothing.
+    """Keeps a receipt up to date: each step is announced before it is taken, so a kill hides nothing.
 
     :param objects: the destination.
     :param receipt: as it stands there now.
@@ -224,20 +224,20 @@ class Journal:
         self._done: list[tuple[str, Touched]] = []
 
     def announce(self, steps: Mapping[str, Touched]) -> None:
-        """Write down what is about to be done, and what has been done since the last call."""
+        """Write the steps that are about to be taken, and those that were taken since the last call."""
         self._update(steps)
         self._announced = dict(steps)
 
     def done(self, path: str) -> None:
-        """Note that what was announced of an object has been done."""
+        """Note that the step announced for an object has been taken."""
         self._done.append((path, self._announced[path]))
 
     def end(
         self, sweep: Sweep, changes: Iterable[str], unreached: Iterable[Unreached], *, is_final: bool
     ) -> ForgetReceipt:
-        """Write down that a sweep has gone through everything.
+        """Write that a sweep has ended.
 
-        What an earlier, killed one had announced, and this one did not find to do, that one has done.
+        A step that an earlier, killed sweep had announced, and that this one did not need to take, was taken by it.
         """
 
         def ended(receipt: ForgetReceipt) -> ForgetReceipt:

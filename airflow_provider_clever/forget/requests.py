@@ -1,7 +1,7 @@
-"""What a person asks to be forgotten, done: written down first, then swept, then proved.
+"""Carries out requests to forget: writes the request down, sweeps, and leaves a receipt as the proof.
 
-A request is pending until a sweep has begun after the longest task that was running can have ended, for such a task may
-not know of it. Whatever is killed, the same request run again ends the same.
+A task that was running when the request was made may not know of it. So a request is pending until a sweep has begun
+after the longest such task can have ended. A killed run can be repeated, and the end is the same.
 """
 
 import platform
@@ -47,7 +47,7 @@ from airflow_provider_clever.syncs import moment_text
 
 LONGEST_TASK_HOURS: Final = 24.0
 SHORTEST_AGE_YEARS: Final = 1
-"""Days that Clever still has would come back with the next pull."""
+"""Younger days may still be at Clever, and would come back with the next pull."""
 
 _NO_KEY: Final = (
     "students are forgotten by a keyed hash of their ids, and no key was given: make one with `openssl rand -hex 32`, "
@@ -69,14 +69,14 @@ class Preview:
 
 
 class Forgetting:
-    """Forgets in one district's lake.
+    """Forgets students, days or all of one district.
 
     :param objects: the destination.
     :param district_id: whose.
-    :param secret: makes the hashes of students. Default: what the environment holds.
+    :param secret: makes the keyed hashes of students. Default: what the environment holds.
     :param longest_task_hours: how long a task that is running now may still take. Default 24; 0: none is running.
-    :param open_table: opens a table in a catalog that is made of the district's partitions. Default: none can be.
-    :param command: what this is, for the receipt; never with its arguments.
+    :param open_table: opens a registered table in a catalog. Default: such tables cannot be opened.
+    :param command: the name that the receipt records; never with arguments.
     :param clock: gives the present instant. Default: this machine's.
     :raises CleverSettingsError: the secret is too short.
     """
@@ -101,25 +101,25 @@ class Forgetting:
         self._clock = clock
 
     def preview_students(self, student_ids: Collection[str]) -> Preview:
-        """What forgetting these students would do; nothing is written."""
+        """Say what forgetting these students would do, and write nothing."""
         key = self._needed_key()
         forgotten = read_forgotten(self._objects, self.district_id)
         forgotten.denied(key)
         return self._preview(Students(Denied(key, frozenset(map(key.student, student_ids))), student_ids))
 
     def preview_district(self) -> Preview:
-        """What forgetting the district would do; nothing is written."""
+        """Say what forgetting the district would do, and write nothing."""
         return self._preview(WholeDistrict())
 
     def preview_days(self, before: str) -> Preview:
-        """What forgetting the days before one would do; nothing is written."""
+        """Say what forgetting the days before one would do, and write nothing."""
         return self._preview(Days(self._old_enough(before)))
 
     def students(self, student_ids: Collection[str]) -> ForgetReceipt:
-        """Forget students, or go on with it.
+        """Forget students, or continue a request to.
 
-        :param student_ids: who; ids that never landed are kept out from now on all the same.
-        :raises CleverSettingsError: there is no key, or another one than before.
+        :param student_ids: their ids; those that never landed are kept out from now on, too.
+        :raises CleverSettingsError: there is no key, or it is not the earlier one.
         :raises CleverLandingError: the destination cannot be read or written.
         """
         key = self._needed_key()
@@ -128,7 +128,7 @@ class Forgetting:
         return self._ask(key.request("students", *hashes), request, student_ids)
 
     def district(self) -> ForgetReceipt:
-        """Forget the whole district, or go on with it; until :meth:`lift_district` nothing of it lands any more.
+        """Forget the whole district, or continue a request to. Nothing of it lands until :meth:`lift_district`.
 
         :raises CleverLandingError: the destination cannot be read or written.
         """
@@ -148,11 +148,11 @@ class Forgetting:
         return self._ask(f"before-{before}", replace(request, final_after=request.asked_at))
 
     def go_on(self, student_ids: Collection[str] = ()) -> list[ForgetReceipt]:
-        """Sweep again for each pending request; it is final then, if its time has come.
+        """Sweep again for each pending request, and make it final if its time has come.
 
-        :param student_ids: students among those of pending requests. The hashes, which are all that was kept of them,
-            find whole ids alone; the ids themselves are also found inside of other texts. Default: none are at hand.
-        :raises CleverSettingsError: there is no key, or another one, and students are among them.
+        :param student_ids: students of pending requests, if their ids are known. Only hashes are stored, and these find
+            whole ids only; the ids themselves are also found inside of other texts. Default: none.
+        :raises CleverSettingsError: students are to be forgotten, and there is no key, or it is not the earlier one.
         :raises CleverLandingError: the destination cannot be read or written.
         """
         pending = read_forgotten(self._objects, self.district_id).pending
@@ -161,7 +161,7 @@ class Forgetting:
         return [self._sweep(id_, one, at_hand[id_]) for id_, one in sorted(pending.items())]
 
     def lift_district(self) -> bool:
-        """Let the district be pulled again; what was removed stays removed. False: it was not forgotten."""
+        """Allow the district to be pulled again; what was removed stays removed. False: it was not forgotten."""
 
         def lifted(forgotten: Forgotten) -> Forgotten:
             open_ids = [id_ for id_, one in forgotten.requests.items() if one.kind == "district"]
@@ -173,7 +173,7 @@ class Forgetting:
         return was
 
     def lift_students(self, student_ids: Collection[str]) -> int:
-        """Let students land again; what was removed stays removed. How many of them had been forgotten."""
+        """Allow students to land again; what was removed stays removed. Give how many of them had been forgotten."""
         key = self._needed_key()
         forgotten = read_forgotten(self._objects, self.district_id)
         forgotten.denied(key)
@@ -193,7 +193,7 @@ class Forgetting:
         return len(lifted)
 
     def missing_rights(self) -> tuple[str, ...]:
-        """What these credentials may not do, tried on an object of our own.
+        """List what these credentials may not do, found out with an object of our own.
 
         :raises CleverLandingError: not even that can be written or read.
         """
@@ -236,10 +236,10 @@ class Forgetting:
         )
 
     def _ask(self, id_: str, request: Request, student_ids: Collection[str] = ()) -> ForgetReceipt:
-        """Keep older versions out, write the request down, then sweep."""
-        self.missing_rights()  # raises before anything is touched, if nothing can be written
+        """Keep older versions of this package out, write the request, then sweep."""
+        self.missing_rights()  # if nothing can be written, it raises before anything is changed
         key = self._key if request.kind == "students" else None
-        with_request(read_forgotten(self._objects, self.district_id), id_, request, key)  # so does another key
+        with_request(read_forgotten(self._objects, self.district_id), id_, request, key)  # a wrong key raises here, too
         preflight.keep_older_versions_out(self._objects, self.district_id)
         written = update_forgotten(self._objects, self.district_id, lambda now: with_request(now, id_, request, key))
         return self._sweep(id_, written.requests[id_], student_ids)
@@ -287,7 +287,7 @@ class Forgetting:
             return WholeDistrict()
         if request.kind == "days":
             return Days(str(request.before))
-        # The hashes of this request alone: its receipt counts what is its own.
+        # Only the hashes of this request: its receipt counts what belongs to it.
         entries = frozenset(entry for found in request.students.values() for entry in found)
         return Students(Denied(self._checked_key(), frozenset(request.students), entries), student_ids)
 
@@ -329,7 +329,7 @@ class Forgetting:
 
 
 def first_kept_day(years: int, now: datetime) -> str:
-    """The first day that stays when what is older than some years is forgotten."""
+    """Give the first day that stays when days older than some years are forgotten."""
     today = now.astimezone(UTC).date()
     return today.replace(year=today.year - years, day=min(today.day, 28)).isoformat()
 

@@ -1,4 +1,4 @@
-"""What of an object stays when something is forgotten: students, a whole district, or the days before one. No I/O."""
+"""Decides what stays of an object when students, a district, or the days before one are forgotten. No I/O."""
 
 import gzip
 import json
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 ObjectKind: TypeAlias = Literal["partitions", "changes", "quarantine", "months", "bookkeeping", "unknown"]
 
-_TELLING: Final = ["student_id", EXTRA.name]
-"""The columns in which a student may stand."""
+_STUDENT_COLUMNS: Final = ["student_id", EXTRA.name]
+"""The columns that may name a student."""
 _SHORTENED: Final = 12
-"""So many characters of an id are taken for that id where it was cut short."""
+"""How many first characters of an id identify it where text was cut off."""
 _FOLDERS: Final[dict[str, ObjectKind]] = {
     "changes": "changes",
     "quarantine": "quarantine",
@@ -36,17 +36,17 @@ _FILES: Final = frozenset(
     }
 )
 _KEPT: Final = (["destination.json"], ["forgotten.json.gz"], ["tables.json"])
-"""What stays of a district that is forgotten: the tombstone, what keeps older versions out, and where tables are."""
+"""What stays of a forgotten district: the tombstone, the file that keeps older versions out, and the list of tables."""
 
 
 class Cleaned(NamedTuple):
     """What becomes of an object that holds something to forget.
 
-    :param data: what shall stand there instead; None: nothing, it is removed.
-    :param rows: how many rows go.
-    :param before: content hash of a partition as it stands; None: it is no partition.
-    :param after: the same of the rows that shall stand there.
-    :param entries: entry hashes that were learned, by the hash of the student.
+    :param data: its new content; None: it is removed.
+    :param rows: how many rows are removed.
+    :param before: content hash of the partition as it is; None: it is no partition.
+    :param after: content hash of the rows that stay.
+    :param entries: hashes of entries that were learned from it, by the hash of the student.
     """
 
     data: bytes | None
@@ -63,19 +63,19 @@ class Rule(Protocol):
     """What is to be forgotten."""
 
     def verdict(self, path: str) -> Literal["stays", "goes", "read"]:
-        """Whether the object at a path stays or goes whatever it holds, or has to be read to know."""
+        """Say whether the object at a path stays or goes whatever it holds, or has to be read."""
         ...
 
     def clean(self, path: str, data: bytes) -> Cleaned | None:
-        """What becomes of an object; None: it stays as it is.
+        """Say what becomes of an object. None: it stays as it is.
 
-        :raises ValueError: these bytes are not such an object, so nothing can be said.
+        :raises ValueError: these bytes are not such an object.
         """
         ...
 
 
 def kind_of(path: str) -> ObjectKind:
-    """What kind of object stands at a path, relative to the destination."""
+    """Tell what kind of object is at a path, relative to the destination."""
     if layout.parse_partition_path(path):
         return "partitions"
     top, _, *rest = path.split("/")
@@ -91,10 +91,10 @@ def kind_of(path: str) -> ObjectKind:
 
 
 class Students:
-    """Forget students: their rows go, and every mention of them.
+    """Forget students: remove their rows, and every mention of them.
 
-    :param denied: tells who they are.
-    :param ids: their ids, where they are at hand: then they are also found inside of other texts, and cut short.
+    :param denied: recognizes them by keyed hashes.
+    :param ids: their ids, where known: then they are also found inside of other texts, and where text was cut off.
     """
 
     def __init__(self, denied: Denied, ids: Iterable[str] = ()) -> None:
@@ -107,11 +107,11 @@ class Students:
         return "read" if kind_of(path) in ("partitions", "changes", "quarantine", "months") else "stays"
 
     def learn(self, entries: Iterable[str]) -> None:
-        """Take in hashes of entries, which rows without a usable student may carry."""
+        """Learn hashes of entries, which identify rows without a usable student."""
         self.denied = Denied(self.denied.key, self.denied.students, self.denied.entries.union(entries))
 
     def clean(self, path: str, data: bytes) -> Cleaned | None:
-        """The object without these students."""
+        """Give the object without these students."""
         name = layout.parse_partition_path(path)
         if name is not None:
             return self._partition(data, name.file_format)
@@ -141,14 +141,14 @@ class Students:
         )
 
     def _may_hold(self, data: bytes, file_format: str) -> bool:
-        """Whether a partition names one of the students, found out at the lowest cost."""
+        """Whether a partition names one of the students, found out as cheaply as possible."""
         if file_format == "parquet":
             import pyarrow as pa
             import pyarrow.parquet as pq
 
             try:
                 with pq.ParquetFile(pa.BufferReader(data)) as file:
-                    return any(map(self._names_one, file.iter_batches(columns=_TELLING, use_threads=False)))
+                    return any(map(self._names_one, file.iter_batches(columns=_STUDENT_COLUMNS, use_threads=False)))
             except (pa.ArrowException, OSError) as error:
                 msg = f"not a whole Parquet file ({type(error).__name__})"
                 raise ValueError(msg) from None
@@ -158,7 +158,7 @@ class Students:
         return self._names_one(FORMATS[file_format].read(data).rows)
 
     def _names_one(self, rows: "pa.RecordBatch") -> bool:
-        students, extras = (rows[name].to_pylist() for name in _TELLING)
+        students, extras = (rows[name].to_pylist() for name in _STUDENT_COLUMNS)
         return any(student is not None and self.denied.is_student(student) for student in students) or any(
             extra is not None and self.denied.mentions(extra) for extra in extras
         )
@@ -208,7 +208,7 @@ class Students:
 
 
 def _is_another(student: object, wanted: str) -> bool:
-    """Whether a row has a student of its own whose id only begins like the one that is looked for."""
+    """Whether a row is about another student, whose id only begins like the wanted one."""
     return isinstance(student, str) and len(student) >= len(wanted) and student != wanted
 
 
@@ -232,17 +232,17 @@ def _gunzipped(data: bytes) -> bytes:
 
 
 class WholeDistrict:
-    """Forget all of a district, but for what says that it is forgotten."""
+    """Forget all of a district, but keep the tombstone."""
 
     def verdict(self, path: str) -> Literal["stays", "goes", "read"]:
-        """Everything goes but the tombstone, the proof, locks, and what keeps older versions out."""
+        """Everything goes but the tombstone, receipts, locks, and the file that keeps older versions out."""
         rest = path.split("/")[2:]
         is_ours = path.startswith("_clever/")
         stays = is_ours and (rest in _KEPT or rest[:1] in (["forgotten"], ["local"]))
         return "stays" if stays else "goes"
 
     def clean(self, path: str, data: bytes) -> Cleaned | None:
-        """Nothing of the object; its rows are counted."""
+        """Remove the object, and count its rows."""
         return removed(path, data)
 
 
@@ -256,7 +256,7 @@ class Days:
         self.before = before
 
     def verdict(self, path: str) -> Literal["stays", "goes", "read"]:
-        """Names of partitions and changes say their day; what is in quarantine has to be read."""
+        """The names of partitions and changes contain their day; quarantine has to be read."""
         kind, name = kind_of(path), layout.parse_partition_path(path)
         if name is not None:
             return "goes" if name.attendance_date < self.before else "stays"
@@ -268,7 +268,7 @@ class Days:
         return "read" if kind == "quarantine" else "stays"
 
     def clean(self, path: str, data: bytes) -> Cleaned | None:
-        """Nothing of the object; in quarantine, the rows of later days stay."""
+        """Remove the object; in quarantine, rows of later days stay."""
         if kind_of(path) == "months" and _first_day(data) >= self.before:
             return None
         if kind_of(path) != "quarantine":
@@ -284,7 +284,7 @@ class Days:
 
 
 def _first_day(data: bytes) -> str:
-    """The first day of which a file of a month has rows; none: the last one that there is.
+    """Give the first day with rows in a month's file; without rows, a day after all others.
 
     :raises ValueError: these bytes are no Parquet file.
     """
@@ -301,7 +301,7 @@ def _first_day(data: bytes) -> str:
 
 
 def removed(path: str, data: bytes) -> Cleaned:
-    """What an object is that goes as a whole; damage keeps none from going."""
+    """Remove an object as a whole, and count its rows as far as it can be read."""
     name, kind = layout.parse_partition_path(path), kind_of(path)
     try:
         if name is not None:

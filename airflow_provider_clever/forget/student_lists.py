@@ -1,4 +1,4 @@
-"""A person's list of students to forget."""
+"""Reads the list of students that a person wants forgotten."""
 
 from collections.abc import Collection
 
@@ -9,7 +9,7 @@ from airflow_provider_clever.storage.objects import Objects
 
 
 def student_ids_in(text: str) -> list[str]:
-    """The students that a list names: one id a line, blank lines left out, each once.
+    """Give the students that a list names: one id a line; blank lines and repetitions are dropped.
 
     :raises CleverSettingsError: a line is no id, or there is none; the message quotes none of them.
     """
@@ -26,7 +26,7 @@ def student_ids_in(text: str) -> list[str]:
 
 
 def pending_among(objects: Objects, district_id: str, secret: str | None, student_ids: Collection[str]) -> set[str]:
-    """Those of these students who were forgotten in a district with this key, and of whom a request is still pending.
+    """Give the students among these for whom a request, made with this key, is still pending in a district.
 
     :raises CleverSettingsError: the secret is too short.
     :raises CleverLandingError: the destination cannot be read.

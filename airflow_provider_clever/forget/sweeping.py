@@ -1,4 +1,4 @@
-"""Going through everything of a district once, and taking out of it what a rule says is to be forgotten."""
+"""Goes through all objects of a district once, and removes what a rule says is to be forgotten."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ from airflow_provider_clever.storage.objects import Objects, swap_waits, too_con
 from airflow_provider_clever.storage.versions import PreconditionFailedError, Version
 
 _ORDER: Final = {"partitions": 0, "changes": 1}
-"""What may teach the ids of entries comes before quarantine, whose rows may carry nothing else."""
+"""Objects that teach hashes of entries come before quarantine, whose rows may have nothing else to identify them."""
 
 
 class _Hit(tuple[str, Version, Cleaned]):
@@ -31,20 +31,20 @@ class _Hit(tuple[str, Version, Cleaned]):
 
 
 _TOPS: Final = ("attendance", "attendance_by_month", "schools", "_clever")
-"""Below which a district has a folder of its own."""
+"""The folders in which a district has a folder of its own."""
 
 
 class Sweeper:
-    """Takes out what a rule says.
+    """Removes what a rule says is to be forgotten.
 
     :param objects: the destination.
     :param district_id: whose objects.
-    :param rule: what goes.
-    :param steps: is told of each step before it is taken. Default: nobody is.
-    :param is_rehearsal: only look. Default False.
-    :param feed: under which key a record of the correction feed is kept of each partition that changes; None: none is.
-    :param tables: what is made of the partitions. Default: nothing is.
-    :param learned: is told the hashes of entries that were learned, before anything that holds them is changed.
+    :param rule: what is to be forgotten.
+    :param steps: records each step before it is taken. Default: steps are not recorded.
+    :param is_rehearsal: change nothing. Default False.
+    :param feed: the key under which change records of the partitions are kept; None: there are none.
+    :param tables: the tables that are made of the partitions. Default: none.
+    :param learned: is called with hashes of entries that were learned, before the objects with them are changed.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Sweeper:
         self._unreadable: list[str] = []
 
     def everything(self) -> Found:
-        """Go through all objects of the district, what killed writers left, and what the store keeps of them."""
+        """Go through all objects of the district, the files of killed writers, and older versions in the store."""
         district = self._district_id
         prefixes = [f"{top}/district={district}" for top in _TOPS]
         paths = [path for prefix in prefixes for path in self._objects.names_below(prefix)]
         strange = [path for path in paths if kind_of(path) == "unknown" and self._rule.verdict(path) != "goes"]
-        # Months are made again of the partitions, once these are clean.
+        # Months are made again from the partitions, once these are clean.
         self.these(path for path in paths if kind_of(path) != "months" or self._rule.verdict(path) == "goes")
         if self._tables is not None and self._is_rehearsal:
             self._tables.preview(paths, self.found)
@@ -86,7 +86,7 @@ class Sweeper:
             self._tables.reach(paths, self.found, self._steps)
         self._temporary_files(paths)
         if not self._is_rehearsal:
-            # Of others' folders none: a writer makes one before it puts a file there.
+            # No other folders: a writer makes a folder before it puts a file there.
             for folder in sorted(prefixes if isinstance(self._rule, WholeDistrict) else self._emptied):
                 self._objects.delete_empty_folders(folder)
         history = OldVersions(self._objects, self._rule, self._steps, self.found, is_rehearsal=self._is_rehearsal)
@@ -102,7 +102,7 @@ class Sweeper:
         """Go through these objects, each read once: partitions, then changes, then the rest."""
         meant = [path for path in paths if self._rule.verdict(path) != "stays"]
         with ThreadPoolExecutor(READERS) as readers:
-            for _, alike in groupby(sorted(meant, key=_order), _order):  # what these teach, the next ones need
+            for _, alike in groupby(sorted(meant, key=_order), _order):  # the next ones need what these teach
                 hits: list[_Hit] = []
                 for some in slices(alike, READERS):
                     self.found.read += len(some)
@@ -134,7 +134,7 @@ class Sweeper:
         return _Hit((path, read[1], cleaned)) if cleaned is not None else None
 
     def _take(self, hits: list[_Hit]) -> list[_Hit]:
-        """Take the steps that these objects need, and give those that are left: none."""
+        """Change these objects, and give those that are left: none."""
         if self._is_rehearsal:
             self._teach(hits)
             self.found.touched.update({path: _touched(cleaned) for path, _, cleaned in hits})
@@ -181,7 +181,7 @@ class Sweeper:
         self._steps.done(path)
 
     def _keep_change(self, path: str, cleaned: Cleaned) -> None:
-        """Keep a record that leads from the rows before to those after, and says of none what it was."""
+        """Write a change record that links the rows before and after, and contains no row."""
         name = layout.parse_partition_path(path)
         if self._feed is None or name is None or cleaned.before == cleaned.after:
             return

@@ -1,7 +1,7 @@
-"""Tables that are made of a district's partitions: brought up to date once these are clean, and their past removed.
+"""Brings the tables of a district up to date once its partitions are clean, and removes their earlier states.
 
-A month of a table is made of what stands landed, and says what of. So once a sweep has gone through the partitions, the
-months that were made of anything else are just those that may hold what is to be forgotten.
+A month of a table knows which partitions it was made from. So after a sweep of the partitions, exactly those months may
+hold what is to be forgotten whose partitions have changed since.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,7 +33,7 @@ class FedTables:
 
     :param objects: the destination.
     :param open_table: opens a table that lies elsewhere; None: none can be opened here.
-    :param secret: tells students who are forgotten. Default: what the environment holds.
+    :param secret: makes the keyed hashes of forgotten students. Default: what the environment holds.
     :param today: the date.
     """
 
@@ -49,7 +49,7 @@ class FedTables:
         """Note which months would be made again, and which tables.
 
         :param paths: of all objects of the district.
-        :param found: what a rehearsal would touch; it takes in what is found here.
+        :param found: what a rehearsal would touch; collects what is found here.
         """
         partitions = filter(None, map(layout.parse_partition_path, found.touched))
         changed = {MonthName(self._district_id, one.attendance_date[:7]) for one in partitions}
@@ -59,11 +59,11 @@ class FedTables:
             found.touched.update({_shown(one): Touched(rows=0) for one in self._registered(found)})
 
     def reach(self, paths: Collection[str], found: Found, steps: Steps) -> None:
-        """Bring all of them up to date with the partitions, which are clean by now.
+        """Bring all tables up to date with the partitions, which are clean by now.
 
         :param paths: of all objects of the district, as they were before.
-        :param found: takes in what was done, and what could not be.
-        :param steps: is told of each step.
+        :param found: collects what was done, and what could not be.
+        :param steps: records each step.
         """
         if any(parse_month_path(path) for path in paths):
             self._update(MonthlyParquet(self._objects), "", found, steps)
@@ -78,7 +78,9 @@ class FedTables:
                     )
                     continue
                 table = self._open_table(registration)
-                if self._district_id in table.cursors([self._district_id]):  # else it was removed, and is not made now
+                if self._district_id in table.cursors(
+                    [self._district_id]
+                ):  # otherwise it was removed, and is not made again
                     self._update(table, name, found, steps)
                 self._forget_past(table.forget_past, name, found)
                 if table.schools is not None and self._is_forgotten():
@@ -119,5 +121,5 @@ class FedTables:
 
 
 def _shown(registration: Mapping[str, str]) -> str:
-    """A table's name, as a receipt shows it."""
+    """Give a table's name, as a receipt shows it."""
     return TABLE + "/".join(value for _, value in sorted(registration.items()))

@@ -1,6 +1,6 @@
-"""What is measured for those who watch many districts: one table, from which code and page are made. Pure.
+"""Defines the metrics that tasks send, in one table, from which the page is made too. No I/O.
 
-``python -m tests.support.metrics_table`` writes it into docs/reference/metrics.md. No metric tells of a student.
+``python -m tests.support.metrics_table`` writes it into docs/reference/metrics.md. No metric is about a student.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +20,8 @@ Task: TypeAlias = Literal["pull", "record"]
 class Metric:
     """One figure that a task sends when it ends.
 
-    :param name: below Airflow's own prefix.
-    :param kind: a counter adds up, a gauge is how things stand, a timer is how long something took.
+    :param name: without Airflow's own prefix.
+    :param kind: a counter adds up, a gauge is a present value, a timer is a duration.
     :param unit: of its values.
     :param task: which task sends it.
     :param meaning: in the user's terms.
@@ -44,7 +44,7 @@ class Measured(NamedTuple):
 
 
 def measured(task: Task, summary: Mapping[str, Any], now: datetime) -> Iterator[Measured]:
-    """Give what a task has to send.
+    """Give the metrics that a task sends.
 
     :param summary: what the task leaves under the XCom key ``summary``.
     :param now: when it ends.

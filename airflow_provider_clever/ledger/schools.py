@@ -86,13 +86,13 @@ def _written(objects: Objects, district_id: str) -> "pa.Table | None":
 
 
 def _holds(data: bytes, table: "pa.Table") -> bool:
-    """Whether a file holds just these rows; another pyarrow writes other bytes for them, which is no reason to."""
+    """Whether a file holds exactly these rows. Bytes are not compared: another pyarrow version writes other ones."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        # Not read_table(): its scanner's threads let go of Python's bytes when they like, also after the interpreter's
-        # end, and then abort the process.
+        # Not read_table(): the threads of its scanner may release Python's bytes after the interpreter has ended, which
+        # aborts the process.
         found = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     except (pa.ArrowException, OSError):
         return False  # damaged: it is written again

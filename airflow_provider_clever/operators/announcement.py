@@ -1,4 +1,4 @@
-"""The operator that announces, once for a run, what its pulls have changed."""
+"""The operator that announces, once for each run, which days its pulls have changed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,10 +18,10 @@ from airflow_provider_clever.plugins.links import COVERAGE_LINKS
 class CleverAttendanceAnnounceOperator(DistrictOperator):
     """Announces the days that the pulls of a run have changed, as an event of the asset that DAGs are scheduled on.
 
-    A task that failed announces nothing in Airflow, although most of its schools may have landed. So the pulls of a
-    planned run are left to this task, which runs whatever became of them (``trigger_rule="all_done"``): one event for
-    all of them, with the days of those that failed. Of a pull that was killed nobody knows what it has changed; then
-    all planned days are announced. Nothing changed: no event.
+    In Airflow a failed task emits no event, although most of its schools may have landed. So this task emits one event
+    for all pulls of a planned run, and runs whatever became of them (``trigger_rule="all_done"``). Days that a failed
+    pull has landed are part of it. If a pull was killed, it is not known what it has changed, so all planned days are
+    announced. If nothing has changed, there is no event.
 
     It reads what the other tasks left in XCom, and asks neither Clever nor the destination.
 

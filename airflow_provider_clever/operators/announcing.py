@@ -1,4 +1,4 @@
-"""Announces what a task has changed, as events of an asset; a task that has changed nothing announces nothing."""
+"""Emits an asset event for what a task has changed, and none if nothing has changed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -13,10 +13,10 @@ NAMED_RECEIPTS: Final = 20
 
 
 def declare(operator: BaseOperator, alias: AssetAlias, asset: Asset | None) -> None:
-    """Name what an operator will announce among its outlets. For its constructor.
+    """Add to an operator's outlets the asset of which it will announce changes. For its constructor.
 
-    :param alias: what is announced goes under this, too.
-    :param asset: of which it will announce changes; None: that is known only once templates are rendered.
+    :param alias: the alias under which the event is emitted, too.
+    :param asset: the asset; None: it is known only once templates are rendered.
     """
     wanted = [alias, asset] if asset else [alias]
     operator.outlets = [*operator.outlets, *(one for one in wanted if one not in operator.outlets)]
@@ -33,16 +33,16 @@ def announce(
 ) -> None:
     """Announce a change of an asset once the task has succeeded, or that there is none. For ``execute``.
 
-    DAGs that are scheduled on the asset are started by one event with everything in it. Where Airflow has partitions,
-    from 3.3 on, and the asset is declared, DAGs that are scheduled on its partitions get an event for each of them.
+    One event starts the DAGs that are scheduled on the asset. From Airflow 3.3 on, if the asset is declared, DAGs that
+    are scheduled on its partitions get one event for each partition, too.
 
     :param alias: as it was declared.
-    :param extra: what the event says: small, and without lists. None: nothing has changed.
-    :param partitions: which partitions have changed.
+    :param extra: the content of the event: small, and without lists. None: nothing has changed.
+    :param partitions: the partitions that have changed.
     """
     is_declared = asset in operator.outlets
-    # An outlet that is an asset has an event whenever its task succeeds, one without partitions if none are named; so
-    # it stays only for its partitions. The alias has those events that were added.
+    # Airflow emits an event for every outlet that is an asset when its task succeeds, even if no partition is named. So
+    # the asset is an outlet only if it has partitions. For an alias it emits only the events that were added.
     operator.outlets = [one for one in operator.outlets if one != asset]
     if extra is None:
         return
@@ -64,8 +64,8 @@ def announce_landed(
 ) -> None:
     """Announce the days that pulls have changed.
 
-    :param summaries: of the pulls.
-    :param also: days that may have changed besides. Default: none.
+    :param summaries: the summaries of the pulls.
+    :param also: more days that may have changed. Default: none.
     """
     log = operator.log
     days = joined([*also, *(DateRange.from_json(one) for found in summaries for one in found["changed_days"])])

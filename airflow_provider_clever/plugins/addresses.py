@@ -1,4 +1,4 @@
-"""Where the coverage page's parts stand, below Airflow's own address."""
+"""Gives the addresses of the coverage page, below Airflow's own address."""
 
 import re
 from hashlib import sha256
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from airflow_provider_clever.compat import conf
 
 URL_PREFIX: Final = "/clever-attendance"
-"""Where the page stands, below Airflow's own address."""
+"""The path of the page, below Airflow's own address."""
 
 _PLACE_DIGITS: Final = 10
 _RECEIPT: Final = re.compile(r"_clever/district=[^/]+/receipts/(\d{4}-\d\d)/([^/]+)\.json\.gz")
@@ -20,12 +20,12 @@ def page_path() -> str:
 
 
 def place_of(destination: str) -> str:
-    """Name a destination in an address without writing it there."""
+    """Give the part of an address that identifies a destination without showing it."""
     return sha256(destination.encode()).hexdigest()[:_PLACE_DIGITS]
 
 
 def receipt_part(path: str) -> str:
-    """Name a pull's receipt below its district's address; empty: the path is none of a pull's receipt.
+    """Give the part of an address that names a pull's receipt, below its district. Empty: the path is no receipt's.
 
     :param path: of the receipt, relative to the destination.
     """
@@ -34,6 +34,6 @@ def receipt_part(path: str) -> str:
 
 
 def origin() -> str:
-    """Give where people reach Airflow, such as ``https://airflow.example``; empty: it does not know (base_url)."""
+    """Give the origin at which users reach Airflow, such as ``https://airflow.example``; empty: base_url is not set."""
     base = urlsplit(conf.get("api", "base_url", fallback="") or "")
     return f"{base.scheme}://{base.netloc}" if base.scheme in ("http", "https") and base.netloc else ""

@@ -1,6 +1,6 @@
-"""The coverage page in Airflow's navigation. Airflow finds it by the entry point ``airflow.plugins``.
+"""Adds the coverage page to Airflow's navigation. Airflow finds the plugin by the entry point ``airflow.plugins``.
 
-Every process of Airflow's imports this, so nothing is made or read here.
+Every Airflow process imports this module, so it neither makes nor reads anything.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from airflow_provider_clever.plugins.lazy_app import LazyApp
 
 
 class CleverPlugin(AirflowPlugin):
-    """Shows which districts are complete, from what their runs have recorded."""
+    """Shows which districts are complete, according to what their runs have recorded."""
 
     name = "clever"
     fastapi_apps: list[Any] = [{"app": LazyApp(), "url_prefix": URL_PREFIX, "name": "Clever attendance"}]  # noqa: RUF012 - as Airflow declares it

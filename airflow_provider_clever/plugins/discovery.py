@@ -1,4 +1,4 @@
-"""Which districts there are to show: those that DAGs pull, and those at configured destinations."""
+"""Finds the districts to show: those that DAGs pull, and those at configured destinations."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ _TEMPLATE: Final = re.compile(r"\{[{%#]")
 _PREFIX: Final = re.compile(r"^Clever attendance: ")
 
 _known: dict[str, tuple[str, list[District]]] = {}
-"""What each DAG pulls, by DAG id, with the hash of the version that says so."""
+"""The districts that each DAG pulls, by DAG id, with the hash of the DAG version that they were read from."""
 
 
 def open_objects(destination: str) -> Objects:
@@ -37,9 +37,9 @@ def open_objects(destination: str) -> Objects:
 
 
 def districts_of_dags(session: Session, readable: set[str]) -> tuple[list[District], set[str]]:
-    """The districts that a user's DAGs pull, and the ids of those that any DAG pulls.
+    """Give the districts that the user's DAGs pull, and the ids of the districts that any DAG pulls.
 
-    One that several DAGs pull to one destination is named once.
+    A district that several DAGs pull to one destination is there once.
 
     :param readable: the ids of the DAGs that the user may see.
     """
@@ -71,11 +71,11 @@ def districts_of_dags(session: Session, readable: set[str]) -> tuple[list[Distri
 
 
 def shown(of_dags: Sequence[District], pulled: Collection[str], configured: Iterable[District]) -> list[District]:
-    """What a user sees: the districts of the DAGs that the user may read, and those that no DAG pulls.
+    """Give the districts that a user sees: those of the DAGs that the user may see, and those that no DAG pulls.
 
-    :param of_dags: the first.
+    :param of_dags: the districts of the DAGs that the user may see.
     :param pulled: the ids of all districts that DAGs pull.
-    :param configured: those at the configured destinations.
+    :param configured: the districts at the configured destinations.
     """
     known = {(one.district_id, one.destination) for one in of_dags}
     hidden = {*pulled} - {one.district_id for one in of_dags}
@@ -84,9 +84,9 @@ def shown(of_dags: Sequence[District], pulled: Collection[str], configured: Iter
 
 
 def districts_in(dag_id: str, serialized: Mapping[str, Any]) -> Iterator[District]:
-    """The districts that a DAG lands, as its serialized form tells.
+    """Find the districts that a DAG lands in its serialized form.
 
-    One whose destination or district is a template is left out: only a run renders it.
+    A district is left out if its id or its destination is a template: only a run renders that.
     """
     dag = serialized.get("dag") or {}
     pairs = {
@@ -123,7 +123,7 @@ def _kind(fields: Mapping[str, Any]) -> str:
 
 
 def districts_of_configuration() -> tuple[list[District], list[str]]:
-    """The districts that have landed at the destinations in ``[clever] destinations``, and what kept others away."""
+    """Find the districts that have landed at ``[clever] destinations``, and the errors of destinations."""
     found, problems = [], []
     for destination in conf.get("clever", "destinations", fallback="").split():
         try:

@@ -1,4 +1,4 @@
-"""The page's application, made when the first request for it comes: FastAPI takes long to import."""
+"""Makes the page's application at its first request, because FastAPI takes long to import."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""The links on a task's page: to the district's coverage, to the destination in its console, and to the receipt.
+"""Makes the links on a task's page: to the district's coverage, to the destination in its console, to the receipt.
 
 Airflow asks for them in the worker when a task ends, and keeps the answers in XCom; an empty one shows no button. So
-they follow from what the task has found by then, and the plugin need not register them
-(decision 0041). No link holds a connection's id, and none leads to a page that does not know the district.
+they may depend on what the task has found, and the plugin need not register them (decision 0041). No link contains a
+connection's id, and none leads to a page that does not show the district.
 """
 
 import logging
@@ -19,22 +19,22 @@ from airflow_provider_clever.storage.destination_url import path_as_url
 log = logging.getLogger(__name__)
 
 PAGE_TAG: Final = "clever"
-"""The page looks into DAGs that carry this tag; those of the factory do."""
+"""The page reads DAGs with this tag; those of the factory have it."""
 PAGE_OPERATORS: Final = frozenset({"CleverAttendanceOperator", "CleverAttendanceCoverageOperator"})
-"""Their tasks name the districts that the page shows."""
+"""The operators whose tasks name the districts that the page shows."""
 
 
 _ABOUT_A_DISTRICT: Final = PAGE_OPERATORS | {"CleverAttendanceAlertOperator"}
-"""So do these, in a DAG beside the one that the page knows."""
+"""The same, and the operator of the DAG of alerts, which the page does not read."""
 
 
 class _TaskLink(BaseOperatorLink):
-    """A link that is empty, and never an error, where there is nothing to lead to."""
+    """A link that is empty, and never an error, if there is nothing to link to."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
         """Give the address.
 
-        :param operator: as it stands in the worker after it was executed.
+        :param operator: in the worker, after it was executed.
         :param ti_key: of the task instance.
         """
         try:
@@ -48,7 +48,7 @@ class _TaskLink(BaseOperatorLink):
 
 
 class CleverCoverageLink(_TaskLink):
-    """To the district on the page *Attendance*; of a task that is about several, to all of them."""
+    """Links to the district on the page *Attendance*; a task about several districts links to all of them."""
 
     name = "Attendance coverage"
 
@@ -57,7 +57,7 @@ class CleverCoverageLink(_TaskLink):
 
 
 class CleverDestinationLink(_TaskLink):
-    """To the destination in its store's console; of a file system there is none."""
+    """Links to the destination in its store's console; a file system has none."""
 
     name = "Destination"
 
@@ -66,7 +66,7 @@ class CleverDestinationLink(_TaskLink):
 
 
 class CleverReceiptLink(_TaskLink):
-    """To the receipt that the task has left: on the page *Attendance*, else in its store's console."""
+    """Links to the receipt that the task has left: on the page *Attendance*, else in its store's console."""
 
     name = "Receipt"
 
@@ -78,7 +78,7 @@ class CleverReceiptLink(_TaskLink):
 
 
 def coverage_url(operator: Any) -> str:
-    """The whole address of the district's page, for messages; empty: the page or Airflow's own address is not known.
+    """Give the full address of the district's page, for messages; empty: the page or Airflow's address is not known.
 
     :param operator: in the worker.
     """
@@ -93,7 +93,7 @@ LANDING_LINKS: Final = (*LEDGER_LINKS, CleverReceiptLink())
 
 
 def _district_address(operator: Any) -> str:
-    """The district's address on the page; empty if the page does not show it."""
+    """Give the district's address on the page; empty if the page does not show it."""
     district_id = _district_id(operator)
     place = next(_places(operator, district_id), "") if district_id else ""
     return f"{page_path()}/{place}/{district_id}" if place else ""
@@ -101,11 +101,11 @@ def _district_address(operator: Any) -> str:
 
 def _district_id(operator: Any) -> str | None:
     found = operator.found_district.id if operator.found_district else operator.district_id
-    return None if found in (None, "", "None") else str(found)  # as templates that found nothing write it
+    return None if found in (None, "", "None") else str(found)  # which templates render if a value is missing
 
 
 def _places(operator: Any, district_id: str) -> Iterator[str]:
-    """The destinations with which the page shows a district, as addresses name them, as far as this DAG tells."""
+    """Give the destinations under which the page shows a district, as this DAG or the configuration names them."""
     wanted = operator.destination
     dag = operator.dag
     for task in dag.tasks if PAGE_TAG in dag.tags else ():
@@ -119,7 +119,7 @@ def _places(operator: Any, district_id: str) -> Iterator[str]:
 
 
 def _as_written(operator: Any, task: Any) -> tuple[Any, Any]:
-    """A task's district and destination as the DAG's file has them: what only a run renders, no page knows."""
+    """Give a task's district and destination as the DAG file has them: the page does not know rendered values."""
     if partial := getattr(task, "partial_kwargs", None):
         return partial.get("district_id"), partial.get("destination")
     return getattr(operator, "as_written", None) or (task.district_id, task.destination)

@@ -1,4 +1,4 @@
-"""Whether a form was sent from a page of the same origin, also behind a proxy that passes another host on."""
+"""Checks that a form was sent from a page of the same origin, also behind a proxy that changes the host."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,14 +8,14 @@ _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 
 def is_same_origin(headers: Mapping[str, str], public_origin: str) -> bool:
-    """Tell whether a request comes from a page of ours; of another site, the browser sends the user's cookie along.
+    """Tell whether a request comes from one of our pages. A form on another site would carry the user's cookie, too.
 
-    The browser's own word counts (``Sec-Fetch-Site``, which goes to https and to loopback). Without it, the origin has
-    to be where Airflow says that it is reached (``base_url``), or the host that was asked, as the server or a proxy
-    before it saw it. None of these can a form of another site choose: it can add no headers.
+    ``Sec-Fetch-Site`` decides if the browser sends it, as it does to https and to loopback. Without it, the origin has
+    to be Airflow's ``base_url``, or the host of the request as the server or a proxy in front of it saw it. A form on
+    another site cannot set any of these: it cannot add headers.
 
     :param headers: the request's, by names in lower case.
-    :param public_origin: where people reach Airflow; empty: it is not known.
+    :param public_origin: the origin at which users reach Airflow; empty: it is not known.
     """
     if (site := headers.get("sec-fetch-site")) is not None:
         return site == "same-origin"

@@ -1,4 +1,4 @@
-"""The coverage page's routes. Each asks Airflow's auth manager first; none reads a row of attendance."""
+"""The routes of the coverage page. Each asks Airflow's auth manager first; none reads a row of attendance."""
 
 import secrets
 from collections.abc import Callable
@@ -43,11 +43,11 @@ _NOTICES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Links:
-    """Addresses below Airflow's own.
+    """The addresses of the page, below Airflow's own.
 
     :param page: the path that the page is served at, without a slash at its end.
     :param base: the path that Airflow is served at, without a slash at its end.
-    :param may_answer: whether the user may say what became of a district's withheld rows.
+    :param may_answer: whether the user may answer about a district's withheld rows.
     """
 
     page: str
@@ -176,7 +176,7 @@ def _answer(
 
 
 def _check_that_it_was_sent_from_here(request: Request) -> None:
-    """Refuse a form of another site."""
+    """Refuse a form that another site has sent."""
     if not is_same_origin(request.headers, origin()):
         raise HTTPException(
             403,
@@ -219,7 +219,7 @@ def _view(session: Any, user: Any, place: str, district_id: str) -> DistrictView
 
 
 def _may_answer(user: Any, district: District) -> bool:
-    """Whether the user may trigger a DAG that pulls this district: a run takes the same answer as a param."""
+    """Whether the user may trigger a DAG that pulls this district: a run accepts the same answer as a param."""
     return any(
         get_auth_manager().is_authorized_dag(
             method="POST", user=user, access_entity=DagAccessEntity.RUN, details=DagDetails(id=dag_id)

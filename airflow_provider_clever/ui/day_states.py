@@ -1,4 +1,4 @@
-"""What a day of a school is to a person who looks at a calendar. Pure."""
+"""Gives each day of a school the state that the calendar shows. No I/O."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
 
 
 class DayState(StrEnum):
-    """How a school's day stands, the most urgent state first."""
+    """The state of a school's day, the most urgent one first."""
 
     EXPIRING = "expiring"
     WITHHELD = "withheld"
@@ -25,7 +25,7 @@ class DayState(StrEnum):
 
     @property
     def label(self) -> str:
-        """It in words."""
+        """The state in words."""
         return self.value.replace("-", " ")
 
 
@@ -50,7 +50,7 @@ URGENT = (DayState.EXPIRING, DayState.WITHHELD, DayState.GAP, DayState.LOST, Day
 class Known:
     """What is known of a district's days besides its coverage.
 
-    :param days_with_rows: the days of which any school has a landed partition; None: nobody looked.
+    :param days_with_rows: the days of which any school has a landed partition; None: not known.
     :param corrected: per school, the days of which rows changed lately.
     """
 
@@ -79,7 +79,7 @@ class SchoolCalendar:
     problem: str = ""
 
     def count(self, state: DayState) -> int:
-        """How many days have this state."""
+        """Count the days in this state."""
         return sum(stretch.days.days for stretch in self.stretches if stretch.state is state)
 
     def urgent(self) -> Iterator[Stretch]:
@@ -89,13 +89,13 @@ class SchoolCalendar:
 
     @property
     def summary(self) -> str:
-        """The whole strip in words, for those who cannot see it."""
+        """The whole calendar in words, for screen readers."""
         counts = ((state, self.count(state)) for state in DayState)
         return ", ".join(f"{count} {'day' if count == 1 else 'days'} {state.label}" for state, count in counts if count)
 
 
 def calendar_days(coverage: Coverage, today: date) -> DateRange:
-    """The days that a district's calendar shows: what Clever keeps, and before that what was lost lately."""
+    """Give the days that a district's calendar shows: those that Clever keeps, and the recently lost ones before."""
     floor = first_retained(today)
     lost = [span.first for id_, school in coverage.schools.items() for span in _lost(coverage, id_, school, today)]
     earliest = first_retained(floor)  # another six months; what is older is history
@@ -103,7 +103,7 @@ def calendar_days(coverage: Coverage, today: date) -> DateRange:
 
 
 def school_calendar(coverage: Coverage, school_id: str, today: date, shown: DateRange, known: Known) -> SchoolCalendar:
-    """One school's days.
+    """Give one school's days with their states.
 
     :param today: the date in the district.
     :param shown: the days to show.
@@ -148,7 +148,7 @@ def _lost(coverage: Coverage, school_id: str, school: SchoolCoverage, today: dat
 
 
 def months(shown: DateRange) -> list[DateRange]:
-    """The days, month by month, the newest month first."""
+    """Group days by month, the newest month first."""
     found: list[DateRange] = []
     first = shown.first
     while first <= shown.last:

@@ -1,4 +1,4 @@
-"""Views as HTML: one renderer for the page in Airflow and for the file that ``clever-attendance report`` writes."""
+"""Renders views as HTML, for the page in Airflow and for the file that ``clever-attendance report`` writes."""
 
 from calendar import Calendar, day_name
 from collections.abc import Collection, Iterator, Sequence
@@ -21,7 +21,7 @@ _MOST_STRETCHES: Final = 6
 
 
 class Links(Protocol):
-    """Where to go from a view; an empty text is no link."""
+    """The addresses to which a view links; an empty text is no link."""
 
     def overview(self) -> str:
         """All districts."""
@@ -40,7 +40,7 @@ class Links(Protocol):
         ...
 
     def answer(self, of: DistrictView) -> str:
-        """Where an answer about withheld rows is posted; only for those who may give one."""
+        """Where an answer about withheld rows is posted; empty if the user may not give one."""
         ...
 
     def dag(self, dag_id: str) -> str:
@@ -50,7 +50,7 @@ class Links(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LinksInFile:
-    """The links of a file: to its own sections alone.
+    """The links of a report: only to its own sections.
 
     :param sections: the ids of the districts that have one.
     """
@@ -71,13 +71,13 @@ class LinksInFile:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How pages are made.
+    """Renders pages.
 
-    :param links: where to go from them.
-    :param now: when this is.
-    :param nonce: by which the page's own styles and script are told from others'; empty for a file.
-    :param in_airflow: whether the page stands in a frame of Airflow's: it then takes the theme that is chosen there,
-        and its links to Airflow's own pages leave the frame.
+    :param links: the addresses to which they link.
+    :param now: the present moment.
+    :param nonce: marks the page's own styles and script for the browser; empty for a file.
+    :param in_airflow: whether Airflow shows the page in a frame: it then follows the theme that is chosen there, and
+        its links to Airflow's own pages leave the frame.
     """
 
     links: Links
@@ -88,10 +88,10 @@ class Page:
     def overview(
         self, rows: Sequence[DistrictRow], *, problems: Sequence[str] = (), query: str = "", searchable: bool = True
     ) -> str:
-        """Districts at a glance.
+        """Render the overview of districts.
 
-        :param problems: what kept others from being shown.
-        :param query: what was searched for.
+        :param problems: why other districts are not shown.
+        :param query: the text that was searched for.
         """
         words = (
             "No district matches."
@@ -106,11 +106,11 @@ class Page:
         )
 
     def district(self, view: DistrictView, *, notice: str = "") -> str:
-        """One district, school by school."""
+        """Render one district, school by school."""
         return self._html("district", view=view, notice=notice)
 
     def school(self, view: DistrictView, calendar: SchoolCalendar) -> str:
-        """One school, month by month."""
+        """Render one school, month by month."""
         states = {day: stretch.state for stretch in calendar.stretches for day in stretch.days}
         return self._html(
             "school",
@@ -123,7 +123,7 @@ class Page:
         )
 
     def day(self, view: DistrictView, calendar: SchoolCalendar, day: date, visits: Visits, run_links: list[str]) -> str:
-        """One day of a school: its state, and the pulls that asked for it.
+        """Render one day of a school: its state, and the pulls that asked for it.
 
         :param run_links: of each visit, the address of the task that made it; empty: not known.
         """
@@ -148,7 +148,7 @@ class Page:
         )
 
     def receipt(self, view: DistrictView, receipt: Receipt, run_link: str) -> str:
-        """What one pull asked for and what came of it.
+        """Render what one pull asked for and what it changed.
 
         :param run_link: the address of the task that made it; empty: not known.
         """
@@ -163,7 +163,7 @@ class Page:
         problems: Sequence[str] = (),
         left_out: int = 0,
     ) -> str:
-        """All of a destination in one file."""
+        """Render all districts of a destination as one file."""
         return self._html(
             "report", destination=destination, rows=rows, views=views, problems=problems, left_out=left_out
         )

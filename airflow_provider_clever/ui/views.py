@@ -1,4 +1,4 @@
-"""What the coverage page shows, read from a destination: districts at a glance, and one district day by day."""
+"""Reads from a destination what the coverage page shows: all districts at a glance, and one district day by day."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from airflow_provider_clever.ui.day_states import (
 from airflow_provider_clever.ui.visits import SIDE_BY_SIDE, receipts_since
 
 LATELY_DAYS: Final = 14
-"""For how long a correction is shown as one."""
+"""How long a correction is shown as one."""
 
 
 class NothingPulledError(CleverSettingsError):
@@ -36,15 +36,15 @@ class NothingPulledError(CleverSettingsError):
 
 
 NOTHING_TO_SHOW: Final = (NothingPulledError, ForgottenDistrictError)
-"""What is no trouble of the destination's, although there is nothing to show."""
+"""Errors that mean that there is nothing to show, not that the destination cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class District:
     """A district to show.
 
-    :param destination: where it lands, as a person wrote it.
-    :param name: what people call it. Default: its id.
+    :param destination: where its attendance lands, as it was configured.
+    :param name: its name. Default: its id.
     :param dags: the DAGs that pull it.
     """
 
@@ -55,17 +55,17 @@ class District:
 
     @property
     def title(self) -> str:
-        """How a heading names it."""
+        """The heading."""
         return self.name or self.district_id
 
     @property
     def subtitle(self) -> str:
-        """What tells it from another of the same name."""
+        """What distinguishes it from another district of the same name."""
         place = shown_destination(self.destination)  # as a person typed it, so it may hold a key that is refused
         return f"{self.district_id} at {place}" if self.name else f"at {place}"
 
     def also_pulled_by(self, dag_id: str) -> "District":
-        """Give the same with one more DAG."""
+        """Give the same district with one more DAG."""
         return replace(self, dags=(*self.dags, dag_id))
 
 
@@ -73,9 +73,8 @@ class District:
 class DistrictRow:
     """A district at a glance.
 
-    :param status: how it stands; None: that is not known, and ``problem`` says why.
-    :param is_unreadable: whether what stands there cannot be read; False: nothing has been pulled yet, or it was
-        forgotten.
+    :param status: its state; None: not known, and ``problem`` says why.
+    :param is_unreadable: whether its files cannot be read; False: nothing has been pulled yet, or it was forgotten.
     """
 
     district: District
@@ -85,12 +84,12 @@ class DistrictRow:
 
     @property
     def title(self) -> str:
-        """How a heading names it."""
+        """The heading."""
         return self.district.title
 
     @property
     def subtitle(self) -> str:
-        """What tells it from another of the same name."""
+        """What distinguishes it from another district of the same name."""
         return self.district.subtitle
 
 
@@ -99,7 +98,7 @@ class WithheldSchool:
     """A school whose landed rows did not come back.
 
     :param words: what is missing, and since when.
-    :param answered: what a person has said already; empty: nothing yet.
+    :param answered: the answer that a person has given; empty: none yet.
     """
 
     school_id: str
@@ -131,7 +130,7 @@ class DistrictView:
 
     @property
     def title(self) -> str:
-        """How a heading names it."""
+        """The heading."""
         return self.district.title
 
     @property
@@ -150,16 +149,16 @@ class DistrictView:
         return [calendar for calendar in self.calendars if calendar.problem]
 
     def calendar(self, school_id: str) -> SchoolCalendar | None:
-        """One school's days; None: the district has no such school."""
+        """Give one school's days. None: the district has no such school."""
         return next((one for one in self.calendars if one.school_id == school_id), None)
 
 
 class Glance:
-    """Districts at a glance, read side by side.
+    """Reads the overview of districts, several at a time.
 
-    :param districts: which.
-    :param open_objects: gives the objects at a destination; called once for each.
-    :param now: when this is.
+    :param districts: the districts to show.
+    :param open_objects: opens a destination; called once for each.
+    :param now: the present moment.
     """
 
     def __init__(self, districts: Sequence[District], open_objects: Callable[[str], Objects], now: datetime) -> None:
@@ -170,7 +169,7 @@ class Glance:
         self._rows: dict[int, DistrictRow] = {}
 
     def read(self) -> list[DistrictRow]:
-        """All of them, the most urgent first; one that cannot be read is named with the reason."""
+        """Give all districts, the most urgent first; one that cannot be read has the reason."""
         for destination in dict.fromkeys(district.destination for district in self._districts):
             try:
                 self._places[destination] = self._open_objects(destination)
@@ -180,7 +179,7 @@ class Glance:
         return self.so_far()
 
     def so_far(self) -> list[DistrictRow]:
-        """The same while it is being read; one that was not yet read says so."""
+        """Give the same while districts are still being read; one that has not been read yet says so."""
         late = "It was not read in time: its destination is slow, or another's that is read beside it."
         found = (
             self._rows.get(number) or DistrictRow(district, None, late, is_unreadable=True)
@@ -206,7 +205,7 @@ def _most_urgent_first(row: DistrictRow) -> tuple[bool, tuple[int, ...], str]:
 
 
 def status_now(objects: Objects, district_id: str, now: datetime) -> DistrictStatus:
-    """How a district stands: as a run of today has written it down, else worked out from coverage.
+    """Give the state of a district: as a run of today wrote it, else computed from coverage.
 
     :raises ForgottenDistrictError: it was forgotten.
     :raises CleverError: it cannot be read, or nothing is known of it.
@@ -238,7 +237,7 @@ def _coverage(objects: Objects, district_id: str, now: datetime) -> _Found:
 
 
 def district_view(objects: Objects, district: District, now: datetime) -> DistrictView:
-    """A district, day by day.
+    """Read a district, day by day.
 
     :raises ForgottenDistrictError: it was forgotten.
     :raises CleverError: it cannot be read, or nothing is known of it.
@@ -288,7 +287,7 @@ def _days_with_rows(objects: Objects, district_id: str) -> set[date]:
 
 
 def corrected_days(receipts: Iterable[Receipt]) -> dict[str, set[date]]:
-    """The days whose landed rows some of these pulls have changed, by school."""
+    """Give the days whose landed rows these pulls have changed, by school."""
     found: dict[str, set[date]] = {}
     for receipt in receipts:
         for school_id, school in receipt.schools.items():

@@ -1,4 +1,4 @@
-"""What the coverage page reads of receipts: the pulls of a day, and one pull."""
+"""Reads receipts for the coverage page: the pulls that asked for a day, and one pull."""
 
 import re
 import threading
@@ -18,14 +18,14 @@ SIDE_BY_SIDE: Final = 32
 """How many objects are read at once: a page waits for a store, not for a processor."""
 
 MOST_RECEIPTS: Final = 400
-"""How many receipts one view reads, the newest; a district of two tasks a night has as many in half a year."""
+"""How many receipts one view reads, the newest first; two tasks a night leave as many in half a year."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A pull that asked for a day of a school.
 
-    :param words: what came of it.
+    :param words: its outcome.
     :param path: of its receipt, relative to the destination.
     """
 
@@ -36,7 +36,7 @@ class Visit:
 
 
 def visits_of(receipts: Iterable[Receipt], school_id: str, day: date) -> list[Visit]:
-    """The pulls that asked for a day of a school, the newest first."""
+    """Find the pulls that asked for a day of a school, the newest first."""
     found = []
     for receipt in receipts:
         asked, school = receipt.asked, receipt.schools.get(school_id)
@@ -76,7 +76,7 @@ class Visits:
 
 
 def day_visits(objects: Objects, district_id: str, school_id: str, day: date) -> Visits:
-    """The pulls that asked for a day of a school, the newest first.
+    """Read the pulls that asked for a day of a school, the newest first.
 
     :raises CleverError: the destination cannot be read.
     """
@@ -86,7 +86,7 @@ def day_visits(objects: Objects, district_id: str, school_id: str, day: date) ->
 
 
 def receipt_at(objects: Objects, district_id: str, month: str, name: str) -> Receipt | None:
-    """The receipt of a pull; None: there is none that can be used.
+    """Read the receipt of a pull. None: there is none that can be read.
 
     :param month: the folder that it is in, ``YYYY-MM``.
     :param name: of its file, without its ending.
@@ -99,7 +99,7 @@ def receipt_at(objects: Objects, district_id: str, month: str, name: str) -> Rec
 
 
 def receipts_since(objects: Objects, district_id: str, since: datetime) -> list[Receipt]:
-    """A district's receipts since a moment, the newest of them if there are many.
+    """Read a district's receipts since a moment; if there are many, the newest of them.
 
     :raises CleverError: the destination cannot be read.
     """
@@ -109,7 +109,7 @@ def receipts_since(objects: Objects, district_id: str, since: datetime) -> list[
 
 
 def _receipt_paths(objects: Objects, district_id: str, first_month: str) -> list[str]:
-    """The receipts of a month and of those since then, the newest month first."""
+    """List the receipts since a month, the newest month first."""
     folders = [
         folder
         for folder in objects.names(layout.our_path(district_id, "receipts"))
@@ -119,7 +119,7 @@ def _receipt_paths(objects: Objects, district_id: str, first_month: str) -> list
 
 
 def _read(objects: Objects, district_id: str, paths: Sequence[str]) -> list[Receipt]:
-    """Receipts, read side by side; a damaged one is left out, as coverage leaves it out."""
+    """Read receipts, several at a time; a damaged one is left out, as coverage does."""
     receipts: list[Receipt] = []
 
     def read(path: str) -> None:
