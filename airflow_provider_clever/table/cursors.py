@@ -1,8 +1,8 @@
-"""What a table was made of, month by month: so that it is known which months are due, and nothing else is read.
+"""Records what each month of a table was made of, so that an update reads only the months that may have changed.
 
-A *fingerprint* is a hash over the partitions of a month and the rows that each holds. It follows from what landed
-alone, so a copied lake has the same ones. A *mark* tells at next to no cost whether a month may have changed since; it
-is the store's own, and another one costs requests, no rows.
+A *fingerprint* is a hash over the partitions of a month and the rows of each. It depends only on what has landed, so a
+copied lake has the same ones. A *mark* shows at almost no cost whether a month may have changed; it comes from the
+store. A new mark costs requests, but no rows.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ _DIGITS: Final = 32
 class MonthCursor(NamedTuple):
     """What one month of a district was made of.
 
-    :param fingerprint: of the partitions that were read.
-    :param mark: of the month, from before they were read; None: nothing tells cheaply whether it has changed.
-    :param version: of the file that was written, where a table has files that others could replace; else None.
+    :param fingerprint: the fingerprint of the partitions that were read.
+    :param mark: the month's mark from before they were read; None: the store gives none.
+    :param version: the version of the written file, for tables whose files others could replace; else None.
     """
 
     fingerprint: str
@@ -34,7 +34,7 @@ class MonthCursor(NamedTuple):
 
     @property
     def schema_version(self) -> int:
-        """Of the columns that the month was written with."""
+        """The schema version with which the month was written."""
         return int(self.fingerprint.partition("-")[0])
 
 
@@ -42,22 +42,22 @@ class MonthCursor(NamedTuple):
 class Cursor:
     """What a district's months in a table were made of.
 
-    :param months: by month, ``YYYY-MM``; the months that stand in the table.
-    :param checked_on: when each of them was last compared with what landed, ``YYYY-MM-DD``; None: never.
+    :param months: the months in the table, by ``YYYY-MM``.
+    :param checked_on: when all of them were last compared with what has landed, ``YYYY-MM-DD``; None: never.
     """
 
     months: Mapping[str, MonthCursor] = field(default_factory=dict)
     checked_on: str | None = None
 
     def to_json(self) -> str:
-        """The cursor as one line of JSON. It holds no student data."""
+        """Write the cursor as one line of JSON. It holds no student data."""
         months = {month: list(one) for month, one in sorted(self.months.items())}
         document = {"cursor_version": CURSOR_VERSION, "checked_on": self.checked_on, "months": months}
         return json.dumps(document, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Cursor":
-        """The cursor that :meth:`to_json` gave. One that is damaged is empty, so that all months are made again.
+        """Read what :meth:`to_json` wrote. A damaged cursor is read as an empty one, so all months are made again.
 
         :raises CleverLandingError: a newer version wrote it.
         """
@@ -78,11 +78,11 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CursorUpdate:
-    """What a commit changes of a district's cursor, whatever another writer has made of it meanwhile.
+    """What a commit changes in a district's cursor. It is applied to the cursor that another writer may have left.
 
     :param written: the months that the commit replaces.
     :param removed: the months that it removes.
-    :param marks: new marks of months that it leaves as they are, each with the fingerprint that it belongs to.
+    :param marks: new marks of months that do not change, each with the fingerprint that it belongs to.
     :param checked_on: see :class:`Cursor`; None: as it was.
     """
 
@@ -92,9 +92,9 @@ class CursorUpdate:
     checked_on: str | None = None
 
     def applied(self, standing: Cursor | None) -> Cursor | None:
-        """The cursor that shall stand after the commit; None: nothing of the district is left.
+        """Give the cursor after the commit. None: nothing of the district is left.
 
-        :param standing: the one that stands there now, in the transaction that is about to be committed.
+        :param standing: the present cursor, in the transaction that is about to be committed.
         """
         before = standing or Cursor()
         months = {month: one for month, one in before.months.items() if month not in self.removed}
@@ -106,7 +106,7 @@ class CursorUpdate:
 
 
 def fingerprint_of(partitions: Iterable[tuple[str, str]]) -> str:
-    """The fingerprint of a month.
+    """Compute the fingerprint of a month.
 
     :param partitions: the path and the content hash of each, in the order of days and schools.
     """

@@ -1,4 +1,4 @@
-"""Which months of a district a table has to take in. No I/O."""
+"""Decides which months of a table are due. No I/O."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from airflow_provider_clever.attendance.schema import SCHEMA_VERSION
 from airflow_provider_clever.table.cursors import Cursor
 
 CHECK_DAYS: Final = 7
-"""Each month is compared with what landed at least so often, whatever its mark says: a mark may miss a pull that was
-killed between its last write and its notes, and what was changed by hand."""
+"""Each month is compared with what has landed at least this often, whatever its mark is: a mark may miss changes by
+hand, and a pull that was killed between its last write and its notes."""
 
 
 @dataclass(frozen=True, slots=True)
 class MonthsToDo:
-    """What is to be done about a district's months.
+    """What an update has to do for a district's months.
 
-    :param due: to be made, whatever they were made of.
-    :param doubtful: to be compared with what stands landed, and made if they differ.
-    :param removed: to be removed, because nothing of them is landed any more.
+    :param due: months to make, whatever they were made of.
+    :param doubtful: months to compare with what has landed, and to make if they differ.
+    :param removed: months to remove, because no partition of them is left.
     """
 
     due: tuple[str, ...]
@@ -31,9 +31,9 @@ class MonthsToDo:
 def months_to_do(
     landed: Mapping[str, str | None], cursor: Cursor, *, is_rebuilt: bool = False, is_checked: bool = False
 ) -> MonthsToDo:
-    """Sort a district's months.
+    """Decide what to do for a district's months.
 
-    :param landed: the months that stand landed, each with its mark; None: nothing tells whether it has changed.
+    :param landed: the months that have landed, each with its mark; None: the store gives none.
     :param cursor: what the months in the table were made of.
     :param is_rebuilt: make all of them.
     :param is_checked: compare all of them.
@@ -51,7 +51,7 @@ def months_to_do(
 def is_check_due(district_id: str, checked_on: str | None, today: date) -> bool:
     """Whether all months of a district are to be compared again. Districts take turns over the days of a week.
 
-    :param checked_on: when they were compared last; None: never.
+    :param checked_on: when they were last compared; None: never.
     """
     turn = hashlib.sha256(district_id.encode()).digest()[0] % CHECK_DAYS
     last_turn = today - timedelta(days=(today.toordinal() - turn) % CHECK_DAYS)

@@ -1,4 +1,4 @@
-"""Which months of a district have landed, what marks them, and which partitions each has."""
+"""Lists the months of a district that have landed, with their marks, and the partitions of each."""
 
 import hashlib
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _READERS: Final = 16
 
 _PULLED_DAYS: Final = 31
-"""So many days back a night's pull reaches, with a generous lookback."""
+"""How many days back a night's pull reaches, with a long lookback."""
 
 
 class MonthName(NamedTuple):
@@ -40,9 +40,9 @@ class MonthName(NamedTuple):
 
 
 class Partition(NamedTuple):
-    """A partition that a listing has named.
+    """A partition in a listing.
 
-    :param version: as the listing says it; None: it says none.
+    :param version: its version; None: the listing has none.
     """
 
     path: str
@@ -51,12 +51,12 @@ class Partition(NamedTuple):
 
 
 def landed_months(objects: Objects, district_id: str, today: date) -> dict[str, str | None]:
-    """The months of which anything stands landed, in order, each with its mark; None: it has none.
+    """Give the months that have landed, in order, each with its mark. None: it has none.
 
     A mark changes whenever a partition of the month does. On a file system it is made of the times at which the folders
-    of days have changed. Elsewhere it is made of the versions of all partitions in the months that nights still pull;
-    in older ones it is the version of the notes (lake/known_partitions.py), which a pull writes again that has written
-    a partition, unless it is killed before.
+    of days have changed. Elsewhere, for months that nights still pull, it is made of the versions of all partitions.
+    For older months it is the version of the notes (lake/known_partitions.py), which every pull that has written a
+    partition writes again, unless it is killed before.
 
     :param today: the date.
     :raises CleverLandingError: the destination cannot be listed.
@@ -80,13 +80,13 @@ def landed_months(objects: Objects, district_id: str, today: date) -> dict[str, 
 
 
 def _days(folders: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The folders of days, by their day."""
+    """Give the marks of the folders of days, by their day."""
     found = {name.removeprefix("date="): mark for name, mark in folders.items() if name.startswith("date=")}
     return {day: mark for day, mark in found.items() if _is_day(day)}
 
 
 def _mark_of(marks: Iterable[tuple[str, object]]) -> str | None:
-    """One mark of several; None: one of them is missing."""
+    """Make one mark of several. None: one of them is missing."""
     found = list(marks)
     if any(mark is None for _, mark in found):
         return None
@@ -94,7 +94,7 @@ def _mark_of(marks: Iterable[tuple[str, object]]) -> str | None:
 
 
 def partitions_of(objects: Objects, name: MonthName) -> list[Partition]:
-    """The partitions of a month, in the order of days and schools.
+    """List the partitions of a month, in the order of days and schools.
 
     :raises CleverPartitionError: a school's day has landed in two formats.
     :raises CleverLandingError: the destination cannot be listed.
@@ -103,7 +103,7 @@ def partitions_of(objects: Objects, name: MonthName) -> list[Partition]:
     for path, version in _listed(objects, name):
         parsed = layout.parse_partition_path(path)
         if parsed is None:
-            continue  # verify calls it strange
+            continue  # verify reports it as strange
         place = (parsed.attendance_date, parsed.school_id)
         if place in found:
             raise CleverPartitionError(
@@ -124,10 +124,10 @@ def _listed(objects: Objects, name: MonthName) -> Iterable[tuple[str, Version | 
 
 
 def landed_fingerprint(objects: Objects, name: MonthName) -> str:
-    """The fingerprint of what stands landed now.
+    """Compute a month's fingerprint from what has landed.
 
-    Where the store lists versions, two or three requests tell it; of a partition whose version is not noted, its mark
-    is read, and noted.
+    Where the store lists versions, this takes two or three requests. A partition whose version is not in the notes is
+    read, and noted.
 
     :raises CleverPartitionError: a partition is damaged; it is named.
     :raises CleverLandingError: the destination cannot be read.
@@ -163,7 +163,7 @@ def landed_fingerprint(objects: Objects, name: MonthName) -> str:
 
 
 def damaged(path: str, why: object) -> CleverPartitionError:
-    """The error for a partition that no table can be made of."""
+    """Make the error for a partition that cannot be part of a table."""
     next_step = (
         "Upgrade airflow-provider-clever here, then run again; nothing is wrong with the file"
         if isinstance(why, NewerPartitionError)

@@ -1,4 +1,4 @@
-"""The months at a destination read again: whether each is what its landed partitions make."""
+"""Checks that each month of monthly Parquet is what its landed partitions make."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -21,10 +21,9 @@ def check_months(
 ) -> Iterator[Finding]:
     """Find the months of monthly Parquet that are not what their landed partitions make.
 
-    Compared is what a month says that it was made of. A partition whose own rows are not those that were written is
-    found where partitions are checked.
+    It compares fingerprints. The check of partitions finds a partition whose rows are not those that were written.
 
-    :param since: the first day of which months are read. Default: all.
+    :param since: the first day; earlier months are not read. Default: all are.
     :param has_rows_read: compare all rows, too. Default False.
     :raises CleverLandingError: the destination cannot be listed.
     """
@@ -63,7 +62,7 @@ def _checked(objects: Objects, path: str, name: MonthName, *, has_rows_read: boo
 
 
 def _is_same(objects: Objects, path: str, month: MonthRows) -> bool:
-    """Whether a file has just these rows, in their order."""
+    """Whether a file has exactly these rows, in this order."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

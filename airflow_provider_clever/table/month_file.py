@@ -1,7 +1,7 @@
-"""One month of a district as a Parquet file: sorted, streamed, with statistics by which engines skip what is not asked.
+"""Writes one month of a district as a Parquet file: sorted, streamed, with statistics that let engines skip rows.
 
-A group of rows ends with a day, so that a question about some days reads those alone. It is at most a few megabytes, so
-memory does not grow with the month.
+A row group ends with a day, so a query about some days reads only those. It is at most a few megabytes, so memory does
+not grow with the month.
 """
 
 import os
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _FEW_ROWS: Final = 65_536
-"""A group with fewer takes in the next day too: what a group costs by itself would outweigh what skipping it saves, and
-the ids of students are written once for each group."""
+"""A row group with fewer rows takes the next day, too: a small group costs more than skipping it saves, and the ids of
+students are written once for each group."""
 _MOST_ROWS: Final = 131_072
 
 ORDER: Final = ("attendance_date", "school_id", "student_id")
 """How the rows of a month are sorted."""
 _DICTIONARY: Final = list(names(lambda column: column.repeats != "hardly" or column.name == "student_id"))
-"""Columns whose values come again within a group of rows; a student's id does with every section and day."""
+"""Columns whose values repeat within a row group; a student's id repeats with every section and day."""
 
 _FOOTER_END: Final = 8
 """How many bytes follow a file's footer: its length, and the format's name (the Parquet format, "File Format")."""
 
 FINGERPRINT_MARK: Final = b"clever.month_fingerprint"
-"""Under which key a file's own metadata says what it was made of."""
+"""The key of the fingerprint in a file's own metadata."""
 
 
 def write_month(
@@ -42,13 +42,13 @@ def write_month(
     completed: "Callable[[pa.Table], pa.Table]" = lambda group: group,
     with_bounds: Sequence[str] | None = None,
 ) -> "pq.FileMetaData":
-    """Write a month into a file, and give what its footer says.
+    """Write a month into a file, and give its footer.
 
-    :param month: its rows.
+    :param month: the rows.
     :param sink: a path, or a file that pyarrow can write to.
     :param schema: the columns with their metadata. Default: the month's own.
-    :param completed: makes these columns of the month's own, for each group of rows. Default: they are these.
-    :param with_bounds: the columns of which smallest and largest values are kept. Default: all.
+    :param completed: turns each group of rows into these columns. Default: the month has them.
+    :param with_bounds: the columns with smallest and largest values in the statistics. Default: all.
     :raises CleverPartitionError: a partition of it is damaged.
     :raises CleverLandingError: the destination cannot be read.
     """
@@ -91,9 +91,9 @@ def _groups(month: MonthRows) -> "Iterator[pa.Table]":
 
 
 def fingerprint_in(objects: Objects, path: str) -> str:
-    """What a month's file says that it was made of; empty: nothing, so that something else wrote it.
+    """Read the fingerprint from a month's file; empty: it has none, so something else wrote it.
 
-    Only its end is read, where it lies on this machine.
+    Of a file on this machine only the end is read.
 
     :param path: relative to the destination.
     :raises OSError: it is gone.

@@ -1,4 +1,4 @@
-"""The rows of one month of a district, as they stand landed, in order and a few partitions at a time."""
+"""Reads the landed rows of one month of a district in order, a few partitions at a time."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 READ_AHEAD: Final = 16
-"""How many partitions are read at once, and are in memory; each is one school's day."""
+"""How many partitions are read at once and held in memory; each is one school's day."""
 
 
 class MonthRows:
-    """What stands landed of a month, live rows and marked ones, for a table to take in.
+    """The landed rows of a month, live rows and marked ones, for a table.
 
     :param objects: the destination.
-    :param name: which month.
-    :param denied: tells students who are forgotten; their rows are left out. Default: nobody is.
+    :param name: the month.
+    :param denied: recognizes forgotten students; their rows are left out. Default: no student is forgotten.
     """
 
     def __init__(self, objects: Objects, name: MonthName, denied: Denied | None = None) -> None:
@@ -36,22 +36,22 @@ class MonthRows:
 
     @property
     def schema(self) -> "pa.Schema":
-        """The columns of each batch: today's, whatever the rows were landed under."""
+        """The columns of each batch: those of today's schema, whatever the schema of the landed files is."""
         return landed_schema()
 
     @property
     def fingerprint(self) -> str:
-        """Of what :meth:`batches` has read the last time, which must have come to its end."""
+        """The fingerprint of what :meth:`batches` read the last time; it must have been read to the end."""
         if self._fingerprint is None:
             msg = "the rows of the month have not been read to their end"
             raise AssertionError(msg)
         return self._fingerprint
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
-        """The rows in the order of date, school and key, one batch for each school's day; none is empty.
+        """Read the rows in the order of date, school and key, one batch for each school's day; none is empty.
 
-        Each partition is read as it stands when its turn comes. One that another writer changes later is found by the
-        fingerprint, which is that of what was read.
+        The fingerprint is that of what was read, so the next update notices a partition that another writer has changed
+        since.
 
         :raises CleverPartitionError: a partition is damaged; it is named.
         :raises CleverLandingError: the destination cannot be read.

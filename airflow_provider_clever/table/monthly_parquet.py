@@ -1,9 +1,9 @@
-"""Plain monthly Parquet: one file for each month of a district, at the destination itself, for who has no catalog.
+"""The table as plain monthly Parquet: one file for each month of a district, at the destination itself, no catalog.
 
-``attendance_by_month/district=<id>/month=YYYY-MM.parquet``, and nothing else under the prefix. A file is swapped whole.
-What each was made of stands in ``_clever/district=<id>/months.json``, which is written after the files and names the
-version of each. So a file that is newer than its entry, because a writer was killed or another one came, is seen to be,
-and made again.
+The files are ``attendance_by_month/district=<id>/month=YYYY-MM.parquet``, with nothing else under the prefix. A file is
+replaced as a whole. ``_clever/district=<id>/months.json`` records what each file was made of, and its version; it is
+written after the files. So if a writer is killed, or another one writes the file, its version differs from the record
+and the month is made again.
 """
 
 import re
@@ -27,34 +27,34 @@ TOP: Final = "attendance_by_month"
 
 _FILE: Final = re.compile(rf"{TOP}/district=([^/]+)/month=(\d{{4}}-(?:0[1-9]|1[0-2]))\.parquet")
 _UNKNOWN: Final = "0-unknown"
-"""The fingerprint of a file of which nothing tells what it was made of."""
+"""The fingerprint of a file about which nothing is recorded."""
 
 
 def month_path(name: MonthName) -> str:
-    """Where a month's file stands, relative to the destination."""
+    """Give the path of a month's file, relative to the destination."""
     return f"{months_folder(name.district_id)}/month={name.month}.parquet"
 
 
 def months_folder(district_id: str) -> str:
-    """The folder that holds a district's months and nothing else, relative to the destination."""
+    """Give the folder that holds a district's months and nothing else, relative to the destination."""
     return f"{TOP}/district={layout.checked_id(district_id, 'district id')}"
 
 
 def cursor_path(district_id: str) -> str:
-    """Where what a district's months were made of is kept, relative to the destination."""
+    """Give the path of a district's cursor, relative to the destination."""
     return layout.our_path(district_id, "months.json")
 
 
 def parse_month_path(path: str) -> MonthName | None:
-    """The month whose file can stand at a path; None: none can."""
+    """Give the month whose file a path names. None: it names none."""
     found = _FILE.fullmatch(path)
     return MonthName(*found.groups()) if found else None
 
 
 class MonthlyParquet:
-    """The months at a destination.
+    """The monthly Parquet files at a destination.
 
-    A month stands as soon as it is staged: there is no commit of several files. Its cursor follows with the commit.
+    Readers see a month as soon as it is staged: several files cannot be committed together. The commit writes cursors.
 
     :param objects: the destination.
     """
@@ -67,7 +67,7 @@ class MonthlyParquet:
         self._objects = objects
 
     def cursors(self, district_ids: Collection[str] | None) -> Mapping[str, Cursor]:
-        """What the files that stand there were made of."""
+        """Give what the present files were made of."""
         if district_ids is None:
             folders = self._objects.names(TOP)
             district_ids = [path.rpartition("district=")[2] for path in folders if "district=" in path]
@@ -75,7 +75,7 @@ class MonthlyParquet:
         return {district_id: cursor for district_id, cursor in found if cursor.months}
 
     def stage(self, month: MonthRows) -> StagedMonth[str | None]:
-        """Write the month's file, unless another writer has written it since; then again."""
+        """Write the month's file; if another writer was faster, read the partitions and write again."""
         path = month_path(month.name)
         for wait_seconds in swap_waits():
             before = self._version(path)
@@ -96,15 +96,15 @@ class MonthlyParquet:
         removed: Collection[MonthName],
         cursors: Mapping[str, CursorUpdate],
     ) -> None:
-        """Remove files, then write down what the others were made of, district by district, side by side."""
+        """Remove files, then record what the others were made of, several districts at a time."""
         for _ in in_order(self._remove, removed):
             pass
         versions = {one.name: one.file for one in staged}
         for _ in in_order(lambda one: self._keep(*one, versions), cursors.items()):
             pass
 
-    def forget_past(self, district_id: str) -> Sequence[str]:  # noqa: ARG002 - as every table has it
-        """Nothing: what a store keeps of a file that was swapped, the sweep of the district goes through."""
+    def forget_past(self, district_id: str) -> Sequence[str]:  # noqa: ARG002 - the protocol of tables
+        """Do nothing: the sweep of the district removes the older versions that a store keeps."""
         return ()
 
     def _cursor(self, district_id: str) -> Cursor:
@@ -117,7 +117,7 @@ class MonthlyParquet:
         return Cursor(entries, cursor.checked_on)
 
     def _files(self, district_id: str) -> list[tuple[str, str, Version | None]]:
-        """Month, path and version of each file; None: listings say no versions."""
+        """List month, path and version of each file; version None: listings have none."""
         folder = months_folder(district_id)
         versions = self._objects.versions(f"{folder}/")
         found = dict.fromkeys(self._objects.names(folder)) if versions is None else versions
@@ -125,7 +125,7 @@ class MonthlyParquet:
         return [(name.month, path, version) for path, version, name in parsed if name]
 
     def _entry(self, path: str, version: Version | None, kept: MonthCursor | None) -> MonthCursor:
-        """What a file was made of: as the cursor says it of this version of the file, else as the file itself does."""
+        """Give what a file was made of: from the cursor if it knows this version, else from the file itself."""
         if version is not None:
             return kept if kept and kept.version == version.mark else MonthCursor(_UNKNOWN)
         fingerprint = self._fingerprint(path)
@@ -141,7 +141,7 @@ class MonthlyParquet:
         return found if found.partition("-")[0].isdigit() else _UNKNOWN
 
     def _version(self, path: str) -> Version:
-        """The version of a file that stands there now."""
+        """Give the present version of a file."""
         listed = self._objects.versions(path)
         if listed is not None:
             return listed.get(path, ABSENT)

@@ -1,7 +1,7 @@
-"""Which tables are made of a district's partitions: written down at the destination, so that forgetting reaches them.
+"""Records at the destination which tables are made of a district's partitions, so that forgetting reaches them.
 
-``_clever/district=<id>/tables.json`` says of each table how it is found again. It holds no secret: a catalog is named
-by the Airflow connection that leads to it.
+``_clever/district=<id>/tables.json`` says how to find each table. It holds no secret: a catalog is named by its Airflow
+connection.
 """
 
 import json
@@ -16,14 +16,14 @@ _VERSION: Final = 1
 
 
 def registry_path(district_id: str) -> str:
-    """Where it is kept, relative to the destination."""
+    """Give the path of the record, relative to the destination."""
     return layout.our_path(district_id, "tables.json")
 
 
 def register(objects: Objects, district_id: str, registration: Mapping[str, str]) -> None:
-    """Write down that a table is made of a district's partitions, before its first rows stand there.
+    """Record that a table is made of a district's partitions, before its first rows are committed.
 
-    :param registration: how it is found again; the same one is kept once.
+    :param registration: how to find the table; the same one is recorded once.
     :raises CleverLandingError: it cannot be read or written.
     """
 
@@ -37,7 +37,7 @@ def register(objects: Objects, district_id: str, registration: Mapping[str, str]
 
 
 def registrations(objects: Objects, district_id: str) -> list[dict[str, str]]:
-    """The tables that are made of a district's partitions, each as it was registered.
+    """List the tables that are made of a district's partitions, each as it was registered.
 
     :raises CleverLandingError: it cannot be read; then it is not known which tables there are.
     """

@@ -1,4 +1,4 @@
-"""Bringing a table up to date: each month of which a partition has changed is made again, and nothing else is read."""
+"""Brings a table up to date: makes each month again of which a partition has changed, and reads no other."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,20 +17,20 @@ from airflow_provider_clever.table.registry import register
 from airflow_provider_clever.table.table import StagedMonth, Table
 
 _STAGED_AT_ONCE: Final = 1
-"""Months are written one after another, each with its partitions read side by side: a second one at a time would save
-little, and take 40 MB more."""
+"""Months are written one after another, each with several partitions read at once: two months at once would save little
+time, and take 40 MB more."""
 _MOST_TIMES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRules:
-    """What an update does besides.
+    """The options of an update.
 
-    :param today: the date, by which it is known when months are compared again.
+    :param today: the date; it decides when months are compared again.
     :param is_rebuilt: make every month again. Default False.
-    :param is_checked: compare every month with what landed, whatever its mark says. Default False: once a week.
-    :param forget_secret: gives what tells students whose forgetting is under way; called only if there are any, once
-        for each district that has some. Default: what the environment holds.
+    :param is_checked: compare every month with what has landed, whatever its mark is. Default False: once a week.
+    :param forget_secret: gives the key of forgotten students' hashes; called only for districts with a pending request.
+        Default: what the environment holds.
     """
 
     today: date
@@ -40,7 +40,7 @@ class UpdateRules:
 
 
 class Failure(NamedTuple):
-    """A district, or a month of it, that stands as it was.
+    """A district, or a month of it, that could not be brought up to date.
 
     :param month: None: the whole district.
     """
@@ -54,7 +54,7 @@ class Failure(NamedTuple):
 class UpdateReport:
     """What an update has done.
 
-    :param districts: how many were looked at.
+    :param districts: how many were compared.
     :param written: the months that were made, each with its number of rows.
     :param removed: the months that were removed.
     :param failures: what could not be brought up to date.
@@ -66,7 +66,7 @@ class UpdateReport:
     failures: list[Failure] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The report in figures, and which months of which districts stand as they were."""
+        """Give the report in figures, and the months that could not be brought up to date."""
         return {
             "districts": self.districts,
             "districts_changed": len({name.district_id for name in (*self.written, *self.removed)}),
@@ -77,7 +77,7 @@ class UpdateReport:
         }
 
     def problem(self) -> CleverError | None:
-        """The error that names what could not be brought up to date; None: all was."""
+        """Give the error that names what could not be brought up to date. None: all was."""
         if not self.failures:
             return None
         first = self.failures[0]
@@ -92,7 +92,7 @@ _SHOWN: Final = 10
 
 
 class _Plan(NamedTuple):
-    """What is to be done about a district, and what was known of it then."""
+    """What an update has to do for a district, and what it knew of it then."""
 
     district_id: str
     months: tuple[str, ...]
@@ -105,13 +105,13 @@ class _Plan(NamedTuple):
 class TableUpdate:
     """Brings a table up to date with what landed at a destination.
 
-    A district that cannot be read is reported and holds no other up. What is forgotten is read before, and again after
-    the last commit: the months that were written meanwhile are made again if it has changed.
+    A district that cannot be read is reported, and the others are updated. The requests to forget are read before, and
+    again after the last commit: if there are new ones, the months that were written meanwhile are made again.
 
     :param objects: the destination.
-    :param table: what is brought up to date.
-    :param rules: what is done besides.
-    :param progress: is called with each month that was made. Default: nobody is.
+    :param table: the table to bring up to date.
+    :param rules: the options.
+    :param progress: is called with each month that was made. Default: nothing is called.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class TableUpdate:
         self._forgotten: dict[str, Forgotten] = {}
 
     def run(self, district_ids: Collection[str]) -> UpdateReport:
-        """Do it.
+        """Bring the months of districts up to date.
 
-        :param district_ids: whose months.
+        :param district_ids: the districts.
         :raises CleverLandingError: the table cannot be read or written.
         """
         self._report.districts = len(set(district_ids))
@@ -145,7 +145,7 @@ class TableUpdate:
         raise CleverLandingError("What is to be forgotten kept changing while the table was written; run it again")
 
     def due(self, district_ids: Collection[str]) -> tuple[list[MonthName], UpdateReport]:
-        """The months that would be made or removed, and what cannot be told; no table is written.
+        """Give the months that would be made or removed, and what cannot be read; the table is not written.
 
         :raises CleverLandingError: the table cannot be read.
         """
@@ -158,7 +158,7 @@ class TableUpdate:
         return due, self._report
 
     def _round(self, districts: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
-        """One round; gives the districts of which something was forgotten meanwhile, with the months it has written."""
+        """Run one round. Give the districts with new requests to forget since, and the months that the round wrote."""
         commit = _Commit(self._table)
         written: dict[str, set[str]] = {}
 
@@ -182,7 +182,7 @@ class TableUpdate:
         return {district_id: months for district_id, months in written.items() if self._has_more_to_forget(district_id)}
 
     def _plans(self, districts: Mapping[str, Collection[str]]) -> Iterator[_Plan]:
-        """What is to be done, district by district; several are looked at side by side."""
+        """Plan what to do, district by district; several are compared at a time."""
         cursors = self._table.cursors(list(districts))
 
         def planned(job: tuple[str, Collection[str]]) -> tuple[str, _Plan | CleverError]:
@@ -202,7 +202,7 @@ class TableUpdate:
         forgotten = read_forgotten(self._objects, district_id)
         if forgotten.tombstone is not None:
             return _Plan(district_id, (), {}, CursorUpdate(removed=frozenset(cursor.months)), forgotten)
-        # Where nothing is pending, sweeps have taken the rows out of the partitions, so there is nobody to leave out.
+        # If no request is pending, sweeps have removed the rows from the partitions, so there is nothing to leave out.
         is_pending = bool(forgotten.pending_students)
         denied = forgotten.denied(key_of(self._rules.forget_secret(), district_id)) if is_pending else None
         landed = landed_months(self._objects, district_id, self._rules.today)
@@ -210,7 +210,7 @@ class TableUpdate:
         to_do = months_to_do(landed, cursor, is_rebuilt=self._rules.is_rebuilt, is_checked=is_checked)
         due, marks = self._compared(district_id, to_do, cursor, landed)
         due = sorted({*due, *(month for month in again if month in landed)})
-        # A month that is due stays so until it is written, whatever its mark says.
+        # A month that is due stays due until it is written, whatever its mark is.
         marks |= {month: cursor.months[month]._replace(mark=None) for month in due if month in cursor.months}
         update = CursorUpdate(
             removed=frozenset(to_do.removed),
@@ -222,7 +222,7 @@ class TableUpdate:
     def _compared(
         self, district_id: str, to_do: MonthsToDo, cursor: Cursor, landed: Mapping[str, str | None]
     ) -> tuple[list[str], dict[str, MonthCursor]]:
-        """The months that are due, and the new marks of those that turn out not to be."""
+        """Compare the doubtful months. Give those that are due, and the new marks of the others."""
         due, marks = list(to_do.due), {}
 
         def compared(month: str) -> tuple[str, str | CleverError]:
@@ -258,7 +258,7 @@ class TableUpdate:
         commit.make()
 
     def _has_more_to_forget(self, district_id: str) -> bool:
-        """Whether a person has had something forgotten since the district's rows were read."""
+        """Whether there is a new request to forget since the district's rows were read."""
         before, now = self._forgotten[district_id], read_forgotten(self._objects, district_id)
         return bool(now.requests.keys() - before.requests.keys() or now.students - before.students) or (
             now.tombstone is not None and before.tombstone is None
@@ -266,7 +266,7 @@ class TableUpdate:
 
 
 class _Commit:
-    """What the next commit takes in."""
+    """Collects the next commit."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -275,14 +275,14 @@ class _Commit:
         self.removed: set[MonthName] = set()
 
     def add_plan(self, plan: _Plan) -> None:
-        """Take in what a plan changes besides the months that it has written."""
+        """Add what a plan changes apart from the months that are written."""
         update = plan.update
         if update != CursorUpdate():
             self._updates[plan.district_id] = update
         self.removed |= {MonthName(plan.district_id, month) for month in update.removed}
 
     def add_month(self, plan: _Plan, staged: StagedMonth[Any]) -> None:
-        """Take in a month."""
+        """Add a written month."""
         month = staged.name.month
         before = self._updates.get(plan.district_id, CursorUpdate())
         written = {**before.written, month: MonthCursor(staged.fingerprint, plan.marks[month])}
@@ -292,7 +292,7 @@ class _Commit:
         self.staged.append(staged)
 
     def make(self) -> None:
-        """Commit, if there is anything to."""
+        """Commit, if there is a change."""
         if self._updates:
             self._table.commit(self.staged, self.removed, self._updates)
         self.staged, self.removed, self._updates = [], set(), {}

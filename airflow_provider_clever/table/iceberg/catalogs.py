@@ -1,4 +1,4 @@
-"""Which catalog knows the table, how it is opened, and what is said when it cannot be."""
+"""Opens the catalog of a table, and explains why it cannot be opened."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 DEFAULT_TABLE: Final = "clever.attendance"
 EMBEDDED: Final = "embedded"
-"""Name of the catalog that needs nothing: SQLite beside a local warehouse."""
+"""The name of the catalog that needs no service: SQLite beside a local warehouse."""
 WAREHOUSE: Final = "iceberg"
 """The embedded warehouse, relative to the destination."""
 
 _TABLE_NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _LOCK_SECONDS: Final = 60
-"""How long a commit waits for another process to let go of the embedded catalog."""
+"""How long a commit waits for another process to release the embedded catalog."""
 _PACKAGES: Final = {
     "glue": "glue",
     "dynamodb": "dynamodb",
@@ -29,14 +29,14 @@ _PACKAGES: Final = {
     "bigquery": "bigquery",
     "sql": "sql-postgres",
 }
-"""What pyiceberg calls the extra for a type of catalog, where it is not the type's own name."""
+"""pyiceberg's extra for each type of catalog for which it is not named like the type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogSettings:
-    """Which catalog knows the table, and how to reach it.
+    """Which catalog has the table, and how to reach it.
 
-    :param name: of the catalog: the id of an Airflow connection, or :data:`EMBEDDED`.
+    :param name: the name of the catalog: the id of an Airflow connection, or :data:`EMBEDDED`.
     :param properties: as pyiceberg takes them; they may hold secrets, so they are never shown.
     :param table: the table's name there, with its namespace. Default ``clever.attendance``.
     :param warehouse: the folder of the embedded catalog, an absolute path; None: the catalog is not embedded.
@@ -56,11 +56,11 @@ class CatalogSettings:
 
     @property
     def location(self) -> str | None:
-        """Where the table's files go, and those of no other, as a URL; None: the catalog decides."""
+        """The URL of the folder for this table's files alone; None: the catalog decides."""
         return self.warehouse and f"file://{self.warehouse}/{self.table}"
 
     def beside(self, name: str) -> "CatalogSettings":
-        """Another table of the same catalog and namespace."""
+        """Give the settings of another table in the same catalog and namespace."""
         return replace(self, table=f"{self.table.rpartition('.')[0]}.{name}")
 
     def __str__(self) -> str:
@@ -69,11 +69,11 @@ class CatalogSettings:
 
 
 def embedded_catalog(url: DestinationUrl, table: str = DEFAULT_TABLE) -> CatalogSettings:
-    """The catalog that needs nothing: SQLite and a warehouse in a folder of the destination.
+    """Give the catalog that needs no service: SQLite and a warehouse in a folder of the destination.
 
     :param url: the destination; a path on this machine.
     :param table: the table's name.
-    :raises CleverSettingsError: the destination is none.
+    :raises CleverSettingsError: the destination is no path on this machine.
     """
     if url.scheme != "file":
         raise CleverSettingsError(
@@ -106,9 +106,9 @@ def require_libraries() -> None:
 
 
 def open_catalog(settings: CatalogSettings) -> "Catalog":
-    """Open the catalog; nothing of a table is read yet.
+    """Open the catalog, and read no table yet.
 
-    :raises CleverSettingsError: its fields are useless, it refuses the credentials, or a library is missing.
+    :raises CleverSettingsError: its fields cannot be used, it refuses the credentials, or a library is missing.
     :raises CleverLandingError: it cannot be reached.
     """
     require_libraries()
@@ -129,9 +129,9 @@ def open_catalog(settings: CatalogSettings) -> "Catalog":
 
 @contextmanager
 def explained(settings: CatalogSettings) -> Iterator[None]:
-    """Turn what pyiceberg and the libraries below it raise into one of our errors, without a word of theirs.
+    """Turn errors of pyiceberg and the libraries below it into errors of ours, without their messages.
 
-    Their messages hold addresses, statements and at times credentials; the name of the error says enough.
+    Their messages contain addresses, statements and sometimes credentials; the name of the error says enough.
     """
     try:
         yield

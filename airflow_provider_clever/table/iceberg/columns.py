@@ -19,31 +19,31 @@ _TYPES: Final[dict[str, IcebergType]] = {"date": DateType(), "timestamp": Timest
 _FIRST_PARTITION_FIELD: Final = 1000
 
 MARK: Final = "clever.table"
-"""The property that tells a table of ours, and what it is of."""
+"""The property that marks a table of ours, and names its kind."""
 
 WITH_BOUNDS: Final = names(lambda column: not column.personal)
-"""Columns whose smallest and largest values are kept of a file. Of the others only counts are: a bound is a value of
-one student, and would outlive the file in manifests."""
+"""Columns with smallest and largest values in a file's statistics. For the others there are only counts: a bound is a
+value of one student, and would outlive the file in manifests."""
 
 PROPERTIES: Final = {
     "format-version": "2",
-    # A commit that met another one is made again by us, with what stands then.
+    # If another commit was faster, we prepare ours again on top of it.
     "commit.retry.num-retries": "0",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "5",
 }
-"""What all of our tables have."""
+"""The properties of all our tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableKind:
-    """What one of our tables is like.
+    """A kind of Iceberg table that this package makes.
 
-    :param name: what it is of.
-    :param columns: in their order.
-    :param partition: the column by whose values it is partitioned. Default: it is not.
+    :param name: the name of the kind.
+    :param columns: the columns, in order.
+    :param partition: the column by whose values it is partitioned. Default: it is not partitioned.
     :param order: the columns by which a file is sorted.
-    :param own_properties: beside those that all have.
+    :param own_properties: properties besides those of all tables.
     """
 
     name: str
@@ -54,11 +54,11 @@ class TableKind:
 
     @property
     def properties(self) -> dict[str, str]:
-        """What a table of this kind is made with."""
+        """The properties with which a table of this kind is made."""
         return {MARK: self.name, **PROPERTIES, **self.own_properties}
 
     def schema(self) -> Schema:
-        """The columns; a catalog numbers them itself where it makes the table, and a number stays with its column."""
+        """Give the columns. The catalog numbers them when it makes the table, and a column keeps its number."""
         return Schema(
             *(
                 NestedField(number, column.name, _type_of(column), required=column.required, doc=doc_of(column))
@@ -67,27 +67,27 @@ class TableKind:
         )
 
     def partition_spec(self, schema: Schema) -> PartitionSpec:
-        """By which column it is partitioned."""
+        """Give the partition spec."""
         if self.partition is None:
             return PartitionSpec()
         source = schema.find_field(self.partition).field_id
         return PartitionSpec(PartitionField(source, _FIRST_PARTITION_FIELD, IdentityTransform(), self.partition))
 
     def sort_order(self, schema: Schema) -> SortOrder:
-        """How a file is sorted."""
+        """Give the sort order."""
         return SortOrder(*(SortField(schema.find_field(name).field_id, IdentityTransform()) for name in self.order))
 
     def is_kind_of(self, table: PyIcebergTable) -> bool:
-        """Whether we have made a table as one of this kind, and it is still partitioned as we left it."""
+        """Whether this package made a table as one of this kind, and its partitioning has not changed since."""
         fields = table.spec().fields
         sources = [(table.schema().find_column_name(one.source_id), str(one.transform)) for one in fields]
         expected = [(self.partition, "identity")] if self.partition else []
         return table.properties.get(MARK) == self.name and sources == expected
 
     def evolve(self, table: PyIcebergTable) -> bool:
-        """Bring a table's columns up to today's: new ones, and what each means. False: they are.
+        """Add new columns to a table, and update what each means. False: nothing was to change.
 
-        A column that others have added stays, and is null in what we write.
+        A column that others have added stays, and is null in rows that we write.
         """
         schema = table.schema()
         known = {one.name: one for one in schema.fields}
@@ -104,14 +104,14 @@ class TableKind:
                 update.move_after(column.name, before)
             for column in described:
                 update.update_column(column.name, doc=doc_of(column))
-        # Its statistics need to be said of a new column, too.
+        # A new column needs the properties of its statistics, too.
         with table.transaction() as transaction:
             transaction.set_properties(self.properties)
         return True
 
 
 def doc_of(column: Column) -> str:
-    """What a column means, and whether it is personal."""
+    """Say what a column means, and whether it is personal."""
     return f"{column.meaning}{'; personal' if column.personal else ''}"
 
 
@@ -123,7 +123,7 @@ ATTENDANCE: Final = TableKind(
     name="attendance",
     columns=COLUMNS,
     order=ORDER,
-    # By district alone: with a transform of the date DuckDB answers many filters with no row at all.
+    # By district alone: with a transform of the date, DuckDB returns no rows for many filters.
     partition="district_id",
     own_properties={
         # `none` would have DuckDB find no row where something is null; `truncate(16)`, the default, keeps personal

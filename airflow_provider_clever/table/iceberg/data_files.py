@@ -28,9 +28,9 @@ _OURS: Final = re.compile(r"/(?P<district>[\w-]+)-(?P<month>\d{4}-\d{2})-[0-9a-f
 
 
 def write_file(table: PyIcebergTable, month: MonthRows) -> DataFile | None:
-    """Write a month to a file of its own, which no reader knows before it is committed; None: there is no row.
+    """Write a month to a new file, which no reader sees before it is committed. None: the month has no row.
 
-    If it fails, nothing is left behind, as far as the store allows.
+    If it fails, the file is removed, as far as the store allows.
     """
     location = _new_location(table, f"{month.name.district_id}-{month.name.month}")
     try:
@@ -45,7 +45,7 @@ def write_file(table: PyIcebergTable, month: MonthRows) -> DataFile | None:
 
 
 def write_rows(table: PyIcebergTable, rows: pa.Table) -> DataFile:
-    """Write the rows of a small table to a file; if it fails, nothing is left behind, as far as the store allows.
+    """Write the rows of a small table to a file; if it fails, the file is removed, as far as the store allows.
 
     :param rows: in the table's columns, or some of them; at least one row.
     """
@@ -70,7 +70,7 @@ def is_whole(location: str) -> bool:
 
 
 def remove(table: PyIcebergTable, location: str) -> bool:
-    """Remove a file, if that can be done; one that is gone is removed."""
+    """Remove a file, and give whether it is gone."""
     try:
         table.io.delete(location)
     except FileNotFoundError:
@@ -81,13 +81,13 @@ def remove(table: PyIcebergTable, location: str) -> bool:
 
 
 def name_in(location: str) -> MonthName | None:
-    """Which month the file of a location is of, if one of ours can be called that."""
+    """Give the month of a file by its name. None: no file of ours has such a name."""
     found = _OURS.search(location)
     return found and MonthName(found["district"], found["month"])
 
 
 def months_in(table: PyIcebergTable, file: DataFile) -> tuple[str, str] | None:
-    """The first and the last month that a file holds rows of, by its statistics; None: they do not say."""
+    """Give the first and the last month in a file, from its statistics. None: they do not contain it."""
     number = table.schema().find_field(_DATE).field_id
     bounds = [found[number] for found in (file.lower_bounds, file.upper_bounds) if number in (found or {})]
     if len(bounds) < 2:
@@ -147,7 +147,7 @@ def _described(
 
 
 def _with_all_columns(rows: pa.Table, columns: pa.Schema) -> pa.Table:
-    """The rows in the table's columns; those that others have added are null."""
+    """Give the rows with all columns of the table; columns that others have added are null."""
     found = [
         rows.column(one.name) if one.name in rows.column_names else pa.nulls(rows.num_rows, one.type) for one in columns
     ]
@@ -155,7 +155,7 @@ def _with_all_columns(rows: pa.Table, columns: pa.Schema) -> pa.Table:
 
 
 def _said_by(footer: pq.FileMetaData, schema: Schema) -> dict[str, Any]:
-    """Sizes, bounds and where row groups begin."""
+    """Read sizes, bounds and the offsets of row groups from a footer."""
     sizes: dict[int, int] = {}
     lower: dict[int, Any] = {}
     upper: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""Which files a table needs, which lie in its folders, and the removal of what nothing needs any more."""
+"""Lists the files that a table needs and those in its folders, and removes files that it no longer needs."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -14,7 +14,7 @@ from airflow_provider_clever.table.iceberg.catalogs import CatalogSettings
 from airflow_provider_clever.table.iceberg.data_files import remove
 
 HINT: Final = "version-hint.text"
-"""The file that tells readers of a folder which state is the newest."""
+"""The file that names the newest state for readers of a folder."""
 
 
 _LOCAL: Final = re.compile(r"^file:(?://)?")
@@ -23,7 +23,7 @@ _LOCAL: Final = re.compile(r"^file:(?://)?")
 class StoredFile(NamedTuple):
     """A file in a table's folders.
 
-    :param location: as the table would call it.
+    :param location: as the table writes it.
     :param changed_at: seconds since 1970.
     """
 
@@ -32,7 +32,7 @@ class StoredFile(NamedTuple):
 
 
 def needed_files(table: PyIcebergTable) -> set[str]:
-    """The locations of all files that a table's present metadata leads to."""
+    """Give the locations of all files that a table's present metadata refers to."""
     metadata = table.metadata
     found = {table.metadata_location, f"{_folder(table.metadata_location)}/{HINT}"}
     found |= {one.metadata_file for one in metadata.metadata_log}
@@ -48,21 +48,21 @@ def needed_files(table: PyIcebergTable) -> set[str]:
 
 
 def remove_all(table: PyIcebergTable, locations: Iterable[str], *, but: Collection[str]) -> list[str]:
-    """Remove files, but for those that are needed, and give those that could not be removed."""
+    """Remove files except those that are needed, and give those that could not be removed."""
     kept = {plain(one) for one in but}
     return [one for one in locations if plain(one) not in kept and not remove(table, one)]
 
 
 def plain(location: str) -> str:
-    """A location in one form, for a path of this machine is written with a scheme and without."""
+    """Give a location in one form: a local path is written with a scheme and without."""
     return _LOCAL.sub("", location)
 
 
 def stored_files(table: PyIcebergTable, folder: str) -> Iterator[StoredFile]:
-    """All files below a folder, as the table reaches it.
+    """List all files below a folder.
 
     :param folder: a location.
-    :raises NotImplementedError: what reaches the store cannot list it.
+    :raises NotImplementedError: the table's file access cannot list.
     """
     io: Any = table.io  # pyiceberg's own interface has no listing
     if hasattr(io, "fs_by_scheme"):
@@ -74,12 +74,12 @@ def stored_files(table: PyIcebergTable, folder: str) -> Iterator[StoredFile]:
 
 
 def data_folder(table: PyIcebergTable) -> str:
-    """Where a table's data files go."""
+    """Give the folder of a table's data files."""
     return load_location_provider(table.location(), table.properties).data_path
 
 
 def old_versions_left(settings: CatalogSettings, table: PyIcebergTable, locations: Iterable[str]) -> list[str]:
-    """Remove what a bucket keeps of removed files, and say what it may keep all the same, each with the next step."""
+    """Remove older versions of removed files from a bucket, and say what it may still keep, each with the next step."""
     paths = {one.partition("://")[2] for one in locations}
     if settings.warehouse or not paths:
         return []

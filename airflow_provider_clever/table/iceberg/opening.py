@@ -1,4 +1,4 @@
-"""Finding the table in its catalog, and making it where there is none."""
+"""Finds the table in its catalog, and makes it if there is none."""
 
 import threading
 import time
@@ -37,8 +37,8 @@ _ANOTHER_NAME: Final = {
 class Opener:
     """Opens one table. Safe to use from several threads.
 
-    :param settings: which catalog knows it.
-    :param kind: what it is like.
+    :param settings: the catalog, and the table's name in it.
+    :param kind: the kind of table.
     """
 
     def __init__(self, settings: CatalogSettings, kind: TableKind) -> None:
@@ -48,7 +48,7 @@ class Opener:
         self._evolved: PyIcebergTable | None = None
 
     def found(self) -> PyIcebergTable | None:
-        """The table as it stands now; None: there is none.
+        """Load the present state of the table. None: there is no table.
 
         :raises CleverSettingsError: it is not ours, or was moved.
         """
@@ -71,27 +71,27 @@ class Opener:
         return table
 
     def found_or_made(self) -> PyIcebergTable:
-        """The table as it stands now; it is made if there is none."""
+        """Load the present state of the table, and make the table if there is none."""
         return self.found() or self._made()
 
     def with_todays_columns(self) -> PyIcebergTable:
-        """The table as it stood lately, with today's columns; it is made if there is none."""
+        """Give a recent state of the table with today's columns; the table is made if there is none."""
         with self._lock:
             if self._evolved is None:
                 self._evolved = self._brought_up_to_date()
             return self._evolved
 
     def look_again(self) -> None:
-        """Let the next one that asks for today's columns have the table as it stands then."""
+        """Let the next call of :meth:`with_todays_columns` load the table again."""
         with self._lock:
             self._evolved = None
 
     def on_newest(self, act: Callable[[PyIcebergTable], Result], table: PyIcebergTable | None = None) -> Result:
-        """Do something on top of the table's newest state; again on the next one, if another process was faster.
+        """Change the table's newest state; if another process was faster, try again on the next one.
 
-        :param act: may raise LostRaceError, or find a file gone that only an earlier state needed.
-        :param table: the newest state, as far as it is known. Default: it is looked for, and made if there is none.
-        :raises CleverLandingError: others were faster every time.
+        :param act: makes the change; it may raise LostRaceError, or miss a file that only an earlier state needed.
+        :param table: the newest known state. Default: it is loaded, and made if there is none.
+        :raises CleverLandingError: other processes were faster every time.
         """
         for wait_seconds in swap_waits():
             table = table or self.found_or_made()

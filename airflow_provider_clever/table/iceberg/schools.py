@@ -1,4 +1,4 @@
-"""The schools in Apache Iceberg: one small file with those of all districts, in the namespace of the attendance."""
+"""The table of schools in Apache Iceberg: one small file for all districts, in the namespace of the attendance."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,11 +29,11 @@ _COLUMNS: Final = pa.schema(
 class IcebergSchools:
     """The table of schools. Nothing is read or made before it is used.
 
-    What is committed was made of the state that it replaces, so of two writers neither takes away what the other wrote.
+    Each commit is based on the state that it replaces, so two writers do not overwrite each other's rows.
 
-    :param settings: which catalog knows it.
-    :param keep: so long an earlier state can be queried after a later one has replaced it.
-    :param orphans_after: so old a file must be that no commit has taken in, before it is removed.
+    :param settings: the catalog, and the table's name in it.
+    :param keep: how long an earlier state can be queried after a later one has replaced it.
+    :param orphans_after: how old an uncommitted file must be before it is removed.
     """
 
     def __init__(self, settings: CatalogSettings, *, keep: timedelta, orphans_after: timedelta) -> None:
@@ -43,11 +43,11 @@ class IcebergSchools:
         self._orphans_after = orphans_after
 
     def replace(self, districts: Mapping[str, pa.Table], *, before_new: Callable[[Collection[str]], None]) -> None:
-        """Replace the rows of these districts, all at once; nothing is written if they stand there already.
+        """Replace the rows of these districts in one commit; nothing is written if the table has them already.
 
-        :param districts: the rows of each; no rows: none of it shall stand there.
-        :param before_new: is called with the districts of which rows are about to stand there for the first time.
-        :raises CleverSettingsError: the catalog is of no use, or the table is not ours.
+        :param districts: the rows of each; no rows: the district's rows are removed.
+        :param before_new: is called with the districts whose first rows are about to be committed.
+        :raises CleverSettingsError: the catalog cannot be used, or the table is not ours.
         :raises CleverLandingError: it cannot be read or written.
         """
 
@@ -73,7 +73,7 @@ class IcebergSchools:
     def forget(self, district_id: str) -> Sequence[str]:
         """Remove a district's rows, and all earlier states.
 
-        :returns: what could not be removed, each in words with the next step.
+        :returns: what could not be removed, each with the next step.
         """
 
         def attempt(table: PyIcebergTable) -> list[str]:
@@ -98,7 +98,7 @@ def _files(table: PyIcebergTable) -> list[DataFile]:
 
 
 def _rows_in(table: PyIcebergTable) -> pa.Table:
-    """All rows, in order."""
+    """Read all rows, in order."""
     found = [_COLUMNS.empty_table()]
     for file in _files(table):
         with table.io.new_input(file.file_path).open() as source:
@@ -109,7 +109,7 @@ def _rows_in(table: PyIcebergTable) -> pa.Table:
 
 
 def _without(standing: pa.Table, district_ids: Iterable[str], *added: pa.Table) -> pa.Table:
-    """The rows but those of these districts, with others added, in order."""
+    """Give the rows without those of these districts, with others added, in order."""
     kept = standing.filter(pc.invert(pc.is_in(standing["district_id"], pa.array(district_ids, pa.string()))))
     return _sorted(pa.concat_tables([kept, *(rows.cast(_COLUMNS) for rows in added)]))
 
@@ -119,7 +119,7 @@ def _sorted(rows: pa.Table) -> pa.Table:
 
 
 def _with_file_of(table: PyIcebergTable, rows: pa.Table, swap: Callable[[Sequence[DataFile]], Result]) -> Result:
-    """Write rows to a file and commit it; if another writer was faster, the file goes."""
+    """Write rows to a file and commit it; if another writer was faster, remove the file."""
     added = [write_rows(table, rows)] if rows.num_rows else []
     try:
         return swap(added)

@@ -1,4 +1,4 @@
-"""One commit: files replaced, properties set, old snapshots expired, all at once or nothing of it."""
+"""Makes one commit: replaces files, sets properties and expires old snapshots, all at once."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ SEQUENCE = "clever.sequence_number"
 
 _MOST_SMALL_MANIFESTS = 4
 _LARGEST_MERGED_BYTES = 1_000_000
-"""About 3,000 files: what is merged is written again in many a commit."""
+"""About 3,000 files. A merged manifest is written again in many commits."""
 METADATA_KEPT = "write.metadata.previous-versions-max"
 
 
@@ -32,9 +32,9 @@ class LostRaceError(Exception):
 
 
 class _Swap(_OverwriteFiles):
-    """An overwrite that leaves behind the manifests in which nothing lives, which pyiceberg would carry on for ever.
+    """An overwrite that drops manifests without a live file, which pyiceberg would keep for ever.
 
-    Of several small ones it makes one.
+    It also merges small manifests.
     """
 
     def __init__(self, operation: Operation, transaction: Transaction, io: FileIO) -> None:
@@ -43,7 +43,7 @@ class _Swap(_OverwriteFiles):
         self._used: set[str] = set()
 
     def new_manifest_output(self) -> OutputFile:
-        """A new manifest, noted."""
+        """Make a new manifest, and note its location."""
         output = super().new_manifest_output()
         self._written.append(output.location)
         return output
@@ -79,9 +79,9 @@ def prepared_swap(
     properties: Mapping[str, str | None],
     expired: Collection[int] = (),
 ) -> Callable[[], None]:
-    """Write the manifests of a commit on top of the state that ``table`` was read in, and give what commits it.
+    """Write the manifests of a commit based on the state of ``table``, and give the function that commits it.
 
-    What that raises but LostRaceError leaves open whether the commit has landed.
+    If that function raises anything but LostRaceError, the commit may have been made.
 
     :param properties: to set; None: to remove.
     :param expired: ids of snapshots to expire.
@@ -104,7 +104,7 @@ def prepared_swap(
         try:
             transaction.commit_transaction()
         except Exception as error:
-            # An answer may get lost after the commit was made; asked again, some catalogs call that a conflict.
+            # The answer may be lost after the commit was made; asked again, some catalogs report a conflict.
             with suppress(Exception):
                 if table.refresh().snapshot_by_id(swapped.snapshot_id) is not None:
                     return
@@ -118,10 +118,10 @@ def prepared_swap(
 
 
 def set_properties(table: PyIcebergTable, properties: Mapping[str, str | None]) -> None:
-    """Set properties where no row changes, if the state that ``table`` was read in still stands.
+    """Set properties without changing rows, if the state of ``table`` is still the present one.
 
     :param properties: to set; None: to remove.
-    :raises LostRaceError: it does not.
+    :raises LostRaceError: it is not.
     """
     transaction = table.transaction()
     _set_properties(transaction, table, properties)
@@ -140,10 +140,9 @@ def _set_properties(transaction: Transaction, table: PyIcebergTable, properties:
 
 
 def expirable(table: PyIcebergTable, before: datetime | None) -> list[int]:
-    """The snapshots that can be expired with the next commit: what no branch and no tag needs.
+    """Give the snapshots that the next commit can expire: those that no branch and no tag needs.
 
-    :param before: of those, what a later one had replaced before this instant, so that a query which began on one has
-        had the time since to end; None: all.
+    :param before: only snapshots that were replaced before this instant, so that running queries can end; None: all.
     """
     needed = {ref.snapshot_id for name, ref in table.metadata.refs.items() if name != MAIN_BRANCH}
     found = sorted(table.metadata.snapshots, key=lambda one: (one.sequence_number or 0, one.timestamp_ms))
@@ -154,6 +153,6 @@ def expirable(table: PyIcebergTable, before: datetime | None) -> list[int]:
 
 
 def is_rolled_back(table: PyIcebergTable) -> bool:
-    """Whether the table was set back to an earlier state, to which the cursors do not belong."""
+    """Whether the table was rolled back to an earlier snapshot, to which the cursors do not belong."""
     head = table.current_snapshot()
     return ((head.sequence_number if head else 0) or 0) < int(table.properties.get(SEQUENCE, 0))

@@ -30,9 +30,9 @@ from airflow_provider_clever.table.month_rows import MonthRows
 from airflow_provider_clever.table.table import StagedMonth
 
 KEEP_HOURS: Final = 24.0
-"""So long an earlier state can be queried after a later one has replaced it."""
+"""How long an earlier state can be queried after a later one has replaced it."""
 ORPHAN_HOURS: Final = 24.0
-"""So old a file must be that no commit has taken in, before it is removed: its writer may be running still."""
+"""How old an uncommitted file must be before it is removed: its writer may still be running."""
 
 _CURSOR: Final = "clever.cursor."
 """A district's cursor is the property of this name and its id."""
@@ -43,7 +43,7 @@ class StagedFile:
     """A month's file that is not committed yet.
 
     :param file: the file; None: the month has no row.
-    :param written_to: the table as it stood before the file was begun.
+    :param written_to: the state of the table before the file was begun.
     """
 
     file: DataFile | None
@@ -53,9 +53,9 @@ class StagedFile:
 class IcebergTable:
     """An Iceberg table of attendance. Nothing is read or made before it is used.
 
-    :param settings: which catalog knows it.
-    :param keep_hours: so long an earlier state can be queried after a later one has replaced it. Default 24.
-    :param orphan_hours: so old a file must be that no commit has taken in, before it is removed. Default 24.
+    :param settings: the catalog, and the table's name in it.
+    :param keep_hours: how long an earlier state can be queried after a later one has replaced it. Default 24.
+    :param orphan_hours: how old an uncommitted file must be before it is removed. Default 24.
     """
 
     months_per_commit: int = 500
@@ -79,21 +79,21 @@ class IcebergTable:
         return {"kind": "iceberg", "catalog": self._settings.name, "table": self._settings.table}
 
     def cursors(self, district_ids: Collection[str] | None) -> Mapping[str, Cursor]:
-        """What the months of these districts were made of; None: of all.
+        """Give what the months of these districts were made of; None: of all.
 
-        :raises CleverSettingsError: the catalog is of no use, or the table is not ours.
+        :raises CleverSettingsError: the catalog cannot be used, or the table is not ours.
         :raises CleverLandingError: it cannot be read.
         """
         with explained(self._settings):
             table = self._opener.found()
             if table is None:
                 return {}
-            upkeep.point_at_newest(self._settings, table)  # a killed commit may not have come to that
+            upkeep.point_at_newest(self._settings, table)  # a killed commit may not have done that
             found = _cursors(table)
         return found if district_ids is None else {one: found[one] for one in district_ids if one in found}
 
     def stage(self, month: MonthRows) -> StagedMonth[StagedFile]:
-        """Write a month to a file that no reader knows yet.
+        """Write a month to a file that no reader sees yet.
 
         :raises CleverLandingError: the destination cannot be read, or the table not written.
         """
@@ -134,12 +134,12 @@ class IcebergTable:
             try:
                 self._opener.on_newest(attempt)
             except BaseException:
-                if not is_open:  # else it may have landed
+                if not is_open:  # otherwise the commit may have been made
                     _discard(made)
                 raise
 
     def forget_past(self, district_id: str) -> Sequence[str]:
-        """Remove all earlier states, and each file of the district that is not of the present one.
+        """Remove all earlier states, and each file of the district that the present one does not need.
 
         :returns: what could not be removed, each with the next step.
         """
@@ -216,9 +216,9 @@ def _json_of(cursor: Cursor | None) -> str | None:
 def _replaced(
     table: PyIcebergTable, months: Collection[MonthName], standing: Mapping[str, Cursor], districts: Collection[str]
 ) -> Iterator[DataFile]:
-    """The files that a commit takes out: of these months, and of what no cursor of these districts speaks of.
+    """Give the files that a commit removes: those of these months, and those that no cursor of these districts names.
 
-    :raises CleverLandingError: another program has put months into one file of which not all are replaced.
+    :raises CleverLandingError: another program has put several months into one file, and not all are replaced.
     """
     if not districts:
         return

@@ -1,4 +1,4 @@
-"""What a table does not need any more: earlier states, files that nobody committed, what was forgotten."""
+"""Removes what a table no longer needs: earlier states, files that were never committed, what was forgotten."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -33,24 +33,24 @@ from airflow_provider_clever.table.iceberg.snapshots import (
 log = logging.getLogger(__name__)
 
 FENCE: Final = "clever.fence"
-"""The property that changes before files are removed that a running writer may be about to commit."""
+"""The property that is changed before files are removed that a running writer may be about to commit."""
 
 
 _SWEPT: Final = "clever.swept"
 
 
 def fence_of(table: PyIcebergTable) -> str:
-    """The fence of a table. What was written under an earlier one may be removed already, so it is not committed."""
+    """Give the fence of a table. A file from before it changed may be removed already, so it is not committed."""
     return table.properties.get(FENCE, "")
 
 
 def tidy(settings: CatalogSettings, table: PyIcebergTable, past: set[str], orphans_after: timedelta) -> None:
-    """Say which state is the newest; remove what only expired ones needed, and what no commit ever took in.
+    """Point readers at the newest state; remove files that only expired states needed, and files never committed.
 
-    The commit stands whatever becomes of this, and the next one tidies again.
+    A failure does not affect the commit, and the next one tidies again.
 
-    :param past: what the table needed before the commit, if that expired anything.
-    :param orphans_after: so old a file must be that no commit has taken in: its writer may be running still.
+    :param past: the files that the table needed before the commit, if that expired anything.
+    :param orphans_after: how old an uncommitted file must be: its writer may still be running.
     """
     try:
         point_at_newest(settings, table)
@@ -65,7 +65,7 @@ def tidy(settings: CatalogSettings, table: PyIcebergTable, past: set[str], orpha
 
 
 def point_at_newest(settings: CatalogSettings, table: PyIcebergTable) -> None:
-    """Write for readers of the embedded table's folder which state is the newest; at last the catalog's own word."""
+    """Name the newest state for readers of the embedded table's folder, until it is the one that the catalog has."""
     while settings.warehouse:
         location = table.metadata_location
         folder, _, name = plain(location).rpartition("/")
@@ -86,14 +86,14 @@ def forget_past(
     added: Iterable[DataFile] = (),
     removed: Iterable[DataFile] = (),
 ) -> list[str]:
-    """Remove all earlier states, and each file that is meant and is not of the present one.
+    """Remove all earlier states, and each file of what is forgotten that the present one does not need.
 
-    A running writer may have read what is forgotten before it was. What it has written so far is removed; it finds
-    another fence when it commits, and writes that again.
+    A running writer may have read rows before they were forgotten. The files that it has written are removed; when it
+    commits, it finds that the fence has changed, and writes them again.
 
-    :param is_meant: whether the file of a location is, where the folder may hold files of others too.
-    :param added: files that shall stand from now on.
-    :param removed: files that shall not.
+    :param is_meant: whether a file, by its location, may contain it, where the folder may hold other files too.
+    :param added: files to add to the table.
+    :param removed: files to remove from it.
     :returns: what could not be removed, each with the next step.
     :raises LostRaceError: another commit came first; nothing was removed.
     """
@@ -108,7 +108,7 @@ def forget_past(
             f"the files of {settings} cannot be listed from here ({type(error).__name__}), so some that were never "
             "committed may be left: give these credentials the right to list the warehouse, and run again"
         )
-    # The first commit makes the state before an earlier one; with the second, not even its metadata is kept.
+    # The first commit makes the present state an earlier one; after the second, not even its metadata is kept.
     properties = {FENCE: uuid4().hex, METADATA_KEPT: "1"}
     expired = expirable(table, None)
     prepared_swap(table, added=added, removed=removed, properties=properties, expired=expired)()
@@ -129,7 +129,7 @@ def forget_past(
 
 
 def _of_nobody(settings: CatalogSettings, table: PyIcebergTable, is_meant: Callable[[str], bool]) -> set[str]:
-    """The files that may belong to no state: the whole table's in a warehouse of ours, else the data files meant."""
+    """List the files that may belong to no state: all in a warehouse of ours, else the data files that are meant."""
     if settings.warehouse:
         return {one.location for one in stored_files(table, table.location())}
     return {one.location for one in stored_files(table, data_folder(table)) if is_meant(one.location)}
