@@ -93,7 +93,10 @@ def listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:_NAMED_SCHOOLS]) + more
 
 
-def shortened(text: str, most: int = 160) -> str:
-    """Cut a sentence down to a number of characters."""
+_MOST_CHARACTERS: Final = 160
+
+
+def shortened(text: str) -> str:
+    """Cut a long sentence off."""
     text = text.rstrip(".")
-    return f"{text}." if len(text) <= most else f"{text[:most]} …"
+    return f"{text}." if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} …"

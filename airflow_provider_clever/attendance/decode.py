@@ -221,19 +221,21 @@ def _optional_texts(values: Sequence[Any]) -> Sequence[str | None]:
     return [value or None for value in values]
 
 
+_MOST_REMEMBERED: Final = 5_000
+"""How many values of a column are remembered."""
+
+
 class _Remembered:
     """Reads values that come again and again, each once. Bounded: it forgets everything when it is full.
 
     :param read: gives the value; raises ValueError if it cannot be used.
-    :param most: number of values kept. Default 5,000.
     """
 
-    __slots__ = ("_known", "_most", "_read")
+    __slots__ = ("_known", "_read")
 
-    def __init__(self, read: Callable[[Any], Any], most: int = 5_000) -> None:
+    def __init__(self, read: Callable[[Any], Any]) -> None:
         self._read = read
         self._known: dict[Any, Any] = {}
-        self._most = most
 
     def __call__(self, values: Sequence[Any]) -> Sequence[Any]:
         known = self._known
@@ -248,7 +250,7 @@ class _Remembered:
         for value in distinct:
             found = known.get(value)  # once: another thread may be clearing them
             distinct[value] = self._read(value) if found is None else found
-        if len(known) + len(distinct) > self._most:
+        if len(known) + len(distinct) > _MOST_REMEMBERED:
             known.clear()
         known.update(distinct)
         return [distinct[value] for value in values]

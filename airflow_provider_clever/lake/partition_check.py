@@ -34,9 +34,9 @@ class CheckedPartition:
     content_hash: str | None = None
     students: "pa.StringArray | None" = field(default=None, repr=False)
 
-    def finding(self, kind: str, *, count: int = 1, student_id: str | None = None, words: str = "") -> Finding:
+    def finding(self, kind: str, *, student_id: str | None = None, words: str = "") -> Finding:
         """A finding about this partition."""
-        return _about(self.path, self.name, kind, count=count, student_id=student_id, words=words)
+        return _about(self.path, self.name, kind, student_id=student_id, words=words)
 
 
 def check_partition(objects: Objects, path: str, name: PartitionName) -> CheckedPartition:

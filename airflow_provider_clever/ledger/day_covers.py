@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar, cast
 
 from airflow_provider_clever.dates import ONE_DAY, DateRange, joined, subtracted
@@ -148,8 +149,8 @@ class DayCovers:
 
     def _overlapping(self, days: DateRange) -> tuple[int, int]:
         """From which to which index stretches share a day with these days."""
-        start = bisect_left(self._stretches, days.first, key=_last)
-        return start, bisect_right(self._stretches, days.last, lo=start, key=_first)
+        start = bisect_left(self._stretches, days.first, key=attrgetter("last"))
+        return start, bisect_right(self._stretches, days.last, lo=start, key=attrgetter("first"))
 
 
 class Sharing:
@@ -167,14 +168,6 @@ class Sharing:
         if known is None:  # the history is kept beside its outcome, or its id could be given to another one
             known = self._done[id(covers), key] = (covers, act(covers))
         return cast("Result", known[1])
-
-
-def _first(one: Stretch) -> date:
-    return one.first
-
-
-def _last(one: Stretch) -> date:
-    return one.last
 
 
 def _coalesced(stretches: Iterable[Stretch]) -> list[Stretch]:

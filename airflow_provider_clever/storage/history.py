@@ -164,7 +164,7 @@ class GcsHistory(_CloudHistory):
             _, body = run(self._fs, self._fs._call, "GET", f"b/{bucket}")
             policy = _json(body).get("softDeletePolicy") or {}
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not known then
-            return [_unknown("soft delete", "storage.buckets.get", error)]
+            return [_unknown("storage.buckets.get", error)]
         days = int(policy.get("retentionDurationSeconds") or 0) / 86_400
         return [_soft_delete(days)] if days else []
 
@@ -204,7 +204,7 @@ class AzureHistory(_CloudHistory):
             properties = run(self._fs, self._fs.service_client.get_service_properties)
             policy = properties["delete_retention_policy"]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not known then
-            return [_unknown("soft delete", "Microsoft.Storage/storageAccounts/blobServices/read", error)]
+            return [_unknown("Microsoft.Storage/storageAccounts/blobServices/read", error)]
         return [_soft_delete(float(policy.days or 0))] if policy.enabled else []
 
     async def _listed(self, prefix: str) -> list[OldVersion]:
@@ -253,9 +253,9 @@ def _soft_delete(days: float) -> Kept:
     )
 
 
-def _unknown(what: str, right: str, error: Exception) -> Kept:
+def _unknown(right: str, error: Exception) -> Kept:
     return Kept(
-        f"whether {what} of the store keeps what was removed could not be read ({type(error).__name__})",
+        f"whether soft delete of the store keeps what was removed could not be read ({type(error).__name__})",
         f"give these credentials the right {right} and run again, or look at the store's settings yourself",
     )
 

@@ -249,9 +249,12 @@ def wait_seconds(attempt: int) -> float:
     return random.uniform(0, min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311 - no secret
 
 
-def swap_waits(tries: int = 30) -> Iterator[float]:
+_SWAP_ATTEMPTS: Final = 30
+
+
+def swap_waits() -> Iterator[float]:
     """How long to wait after each lost race: short, and scattered so that two writers part."""
-    return (random.uniform(0, min(2.0, 0.02 * 2**attempt)) for attempt in range(tries))  # noqa: S311 - no secret
+    return (random.uniform(0, min(2.0, 0.02 * 2**attempt)) for attempt in range(_SWAP_ATTEMPTS))  # noqa: S311 - no secret
 
 
 def too_contended(path: str) -> CleverLandingError:

@@ -26,10 +26,6 @@ from airflow_provider_clever.transfer.result import TransferResult, problem_of, 
 log = logging.getLogger(__name__)
 
 
-def _none_known(_: str) -> Collection[str]:
-    return ()
-
-
 class Transfer:
     """Answers one question.
 
@@ -88,7 +84,7 @@ class Transfer:
         idempotency_key: IdempotencyKey,
         today: date,
         write_changes: bool = False,
-        gone_schools: Callable[[str], Collection[str]] = _none_known,
+        gone_schools: Callable[[str], Collection[str]] = lambda _: (),
         absence: AbsenceRules | None = None,
         listed_at: datetime | None = None,
         try_number: int = 1,

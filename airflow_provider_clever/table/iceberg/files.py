@@ -34,7 +34,7 @@ class StoredFile(NamedTuple):
 def needed_files(table: PyIcebergTable) -> set[str]:
     """Give the locations of all files that a table's present metadata refers to."""
     metadata = table.metadata
-    found = {table.metadata_location, f"{_folder(table.metadata_location)}/{HINT}"}
+    found = {table.metadata_location, f"{table.metadata_location.rpartition('/')[0]}/{HINT}"}
     found |= {one.metadata_file for one in metadata.metadata_log}
     found |= {one.statistics_path for one in (*metadata.statistics, *metadata.partition_statistics)}
     manifests: dict[str, ManifestFile] = {}
@@ -121,7 +121,3 @@ def _listed_by_fsspec(io: Any, folder: str) -> Iterator[StoredFile]:
         changed = facts.get("mtime") or facts.get("LastModified") or facts.get("last_modified")
         seconds = changed.timestamp() if hasattr(changed, "timestamp") else float(changed or 0)
         yield StoredFile(f"{scheme}://{path}", seconds)
-
-
-def _folder(location: str) -> str:
-    return location.rpartition("/")[0]

@@ -188,7 +188,10 @@ def _prepared(
     expired: Collection[int],
 ) -> Callable[[], None]:
     standing = _cursors(table)
-    properties = {f"{_CURSOR}{id_}": _json_of(one.applied(standing.get(id_))) for id_, one in updates.items()}
+    properties = {
+        f"{_CURSOR}{id_}": after.to_json() if (after := one.applied(standing.get(id_))) else None
+        for id_, one in updates.items()
+    }
     if not made and not removed:
         return lambda: set_properties(table, properties)
     months = {*removed, *(one.name for one in made)}
@@ -207,10 +210,6 @@ def _cursors(table: PyIcebergTable) -> dict[str, Cursor]:
     if is_rolled_back(table):
         return dict.fromkeys(found, Cursor())
     return {district_id: Cursor.from_json(text) for district_id, text in found.items()}
-
-
-def _json_of(cursor: Cursor | None) -> str | None:
-    return None if cursor is None else cursor.to_json()
 
 
 def _replaced(
