@@ -1,8 +1,8 @@
-"""What a person has said of rows that did not come back, and which of them wait for an answer: ``answers.json``.
+"""Keeps in ``answers.json`` which missing rows wait for a person's answer, and the answers that were given.
 
-It lies beside coverage and is changed by compare-and-swap, because tasks run side by side and a person who answers on a
-command line or a page has no receipt. It holds ids of schools, days and counts, and who answered when; nothing of a
-student. docs/reference/landed-files.md, "Answers".
+It is beside coverage and is changed by compare-and-swap, because tasks run side by side and a person who answers on a
+command line or a page leaves no receipt. It holds ids of schools, days and counts, and who answered when; nothing about
+a student. docs/reference/landed-files.md, "Answers".
 """
 
 import json
@@ -34,18 +34,18 @@ HOW_TO_ANSWER: Final = (
 EVERY_DAY: Final = DateRange(date.min, date.max)
 
 JsonRange: TypeAlias = Annotated[DateRange, PlainValidator(DateRange.from_json), PlainSerializer(DateRange.to_json)]
-"""A range of days that stands in JSON as its two ends."""
+"""A range of days, written in JSON as its two ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withheld:
-    """Rows of a school that did not come back, and that nothing was concluded from.
+    """Rows of a school that did not come back, and from which nothing was concluded.
 
     :param rows: how many did not come back.
     :param of: of how many live ones.
     :param days: the days that they belong to.
     :param since: when a pull first found them missing, UTC; the earliest of the pulls that still wait for an answer.
-    :param is_news: whether that was found for the first time, or has grown.
+    :param is_news: whether this is new, or more than before.
     :param reason: why nothing was concluded, in words.
     """
 
@@ -64,7 +64,7 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenQuestion:
-    """What waits for an answer about one school.
+    """The question about one school that waits for an answer.
 
     :param told_by: the id of the run that reported it last; a retry of the run reports it as the first try did.
     """
@@ -76,13 +76,13 @@ class OpenQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenAnswer:
-    """What a person has said about days of a school.
+    """A person's answer about days of a school.
 
-    :param word: ``deleted``: what the next whole pull finds missing is deleted. ``kept``: what stands there stands,
-        unmarked, until the rows return. ``unshared``: the school is no longer shared, the list is right.
-    :param by: who said so.
+    :param word: ``deleted``: what the next whole pull finds missing is deleted. ``kept``: the landed rows stay
+        unmarked until they return. ``unshared``: the school is no longer shared, the list is right.
+    :param by: who answered.
     :param at: when, UTC.
-    :param ended: for which runs and days it has done what it was given for.
+    :param ended: the runs and days for which the answer has been used.
     """
 
     school_id: str
@@ -94,11 +94,11 @@ class GivenAnswer:
 
     @property
     def identity(self) -> tuple[str, DateRange, str, str, str]:
-        """What it says, and who said it when; without what has come of it."""
+        """The answer, who gave it and when; without its use."""
         return self.school_id, self.days, self.word, self.by, self.at
 
     def holds(self, day: str, key_id: str) -> bool:
-        """Whether it still speaks of this day; for a retry of the run that used it up it does."""
+        """Whether the answer still holds for this day; for a retry of the run that has used it, it does."""
         if date.fromisoformat(day) not in self.days:
             return False
         return not any(by != key_id and first <= day <= last for by, first, last in self.ended)
@@ -106,7 +106,7 @@ class GivenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """All that is asked and answered of one district.
+    """The questions and answers about one district.
 
     :param listed: the schools that the last list named that could be trusted, where pulls fetch the list themselves.
     """
@@ -117,18 +117,18 @@ class Answers:
     listed: tuple[str, ...] = ()
 
     def word(self, school_id: str, day: str, key_id: str) -> Word | None:
-        """What was last said about a school's day, if it still holds."""
+        """Give the last answer about a school's day, if it still holds."""
         said = (one for one in reversed(self.given) if one.school_id == school_id and one.word != "unshared")
         latest = next((one for one in said if date.fromisoformat(day) in one.days), None)
         return latest.word if latest is not None and latest.holds(day, key_id) else None
 
     def has_word(self, school_id: str, word: Word) -> bool:
-        """Whether this was ever said about any day of a school."""
+        """Whether this answer was ever given about any day of a school."""
         return any(one.school_id == school_id and one.word == word for one in self.given)
 
     @property
     def unshared(self) -> dict[str, str]:
-        """The schools of which a person has said that they are no longer shared, and when that was said last.
+        """Give the schools that are no longer shared according to a person, and the time of the last such answer.
 
         It holds until a list names the school again.
         """
@@ -136,12 +136,12 @@ class Answers:
 
 
 def answers_path(district_id: str) -> str:
-    """Where they are kept, relative to the destination."""
+    """Give the file's path, relative to the destination."""
     return layout.our_path(district_id, "answers.json")
 
 
 def read_answers(objects: Objects, district_id: str) -> Answers:
-    """What is asked and answered of a district.
+    """Read the questions and answers about a district.
 
     :raises CleverLandingError: it cannot be read.
     """
@@ -150,7 +150,7 @@ def read_answers(objects: Objects, district_id: str) -> Answers:
 
 
 def update_answers(objects: Objects, district_id: str, change: Callable[[Answers], Answers]) -> None:
-    """Read them, and write what ``change`` makes of them; again, if another writer came in between.
+    """Read the file, and write what ``change`` makes of it; again if another writer was faster.
 
     :raises CleverLandingError: they cannot be read or written.
     """
@@ -200,7 +200,7 @@ def _part_adapter() -> TypeAdapter[Withheld | OpenQuestion | GivenAnswer]:
 
 
 def to_json(one: Withheld | OpenQuestion | GivenAnswer) -> dict[str, Any]:
-    """Give it as values that JSON has a form for."""
+    """Give it as values that can be written as JSON."""
     document: dict[str, Any] = _part_adapter().dump_python(one, mode="json")
     return document
 

@@ -1,4 +1,4 @@
-"""The correction feed: per changed partition the rows before and after, for anyone who keeps a copy in step.
+"""Writes and reads the correction feed: the rows before and after each change of a partition, for keepers of copies.
 
 The record of a change is written before the partition itself, under a name made of the run, the partition and the
 content hashes before and after. So a try that is killed at any moment leaves no change of a partition without its
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EMPTY: Final = "0" * 16
-"""Stands for the content hash of a partition that did not exist."""
+"""Replaces the content hash of a partition that did not exist."""
 
 _NAME: Final = re.compile(
     r"(?P<date>[^/.]+)\.(?P<school>[^/.]+)\.(?P<before>[0-9a-f]{16})\.(?P<after>[0-9a-f]{16})\.json\.gz"
@@ -34,7 +34,7 @@ _NAME: Final = re.compile(
 
 
 class ChangeRecord(NamedTuple):
-    """Where the rows of one change of one partition are kept.
+    """The record of one change of one partition.
 
     :param path: relative to the destination.
     :param before: the first 16 digits of the content hash before, or :data:`EMPTY`.
@@ -49,12 +49,12 @@ class ChangeRecord(NamedTuple):
 
 
 def short_hash(content_hash: str | None) -> str:
-    """A content hash as it stands in the names of change records."""
+    """Shorten a content hash as in the names of change records."""
     return content_hash[:16] if content_hash else EMPTY
 
 
 def folder(district_id: str, idempotency_key: IdempotencyKey) -> str:
-    """The folder that holds the change records of one run, relative to the destination."""
+    """Give the folder of one run's change records, relative to the destination."""
     return our_path(district_id, "changes", idempotency_key.checked().month, idempotency_key.id)
 
 
@@ -65,11 +65,11 @@ def write_change(
     record: tuple[str, str, str, str],
     found: Iterable[merge.Change],
 ) -> ChangeRecord:
-    """Keep the rows of a change that is about to be made.
+    """Write the rows of a change that is about to be made.
 
     :param record: school id, attendance date, content hash before and after (short).
     :param found: the rows.
-    :raises CleverLandingError: if the destination does not take it.
+    :raises CleverLandingError: the destination cannot be written.
     """
     school_id, attendance_date, before, after = record
     path = f"{folder(district_id, idempotency_key)}/{attendance_date}.{school_id}.{before}.{after}.json.gz"
@@ -91,7 +91,7 @@ def write_change(
     data = gzipped_json(document)
     try:
         objects.write(path, data, ABSENT)
-    except PreconditionFailedError:  # an earlier try has written the very same: the name holds both hashes
+    except PreconditionFailedError:  # an earlier try has written the same: the name contains both hashes
         objects.update(path, lambda found: None if found and _is_whole(found) else data)
     return ChangeRecord(path, school_id, attendance_date, before, after)
 
@@ -105,7 +105,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def records(objects: Objects, district_id: str, idempotency_key: IdempotencyKey) -> list[ChangeRecord]:
-    """The change records that all tries of a run have written, those of a lost race among them."""
+    """List the change records that all tries of a run have written, including those of lost races."""
     found = []
     for path in objects.names(folder(district_id, idempotency_key)):
         name = _NAME.fullmatch(path.rpartition("/")[2])
@@ -115,7 +115,7 @@ def records(objects: Objects, district_id: str, idempotency_key: IdempotencyKey)
 
 
 def in_effect(found: Iterable[ChangeRecord], current: dict[tuple[str, str], str]) -> list[ChangeRecord]:
-    """Leave out the records of changes that were never made: their partition still stands where they start.
+    """Leave out the records of changes that were never made: their partition is still what it was before.
 
     :param current: content hash of each partition now, by school id and attendance date.
     """
@@ -130,7 +130,7 @@ def in_effect(found: Iterable[ChangeRecord], current: dict[tuple[str, str], str]
 def replay(
     before: "pa.RecordBatch", found: Iterable[dict[str, Any]], after: str, *, start: str | None = None
 ) -> "pa.RecordBatch":
-    """The rows of a partition after some of these changes: those that lead from its rows to a content hash.
+    """Apply those changes to a partition's rows that lead from them to a content hash.
 
     :param before: the rows to start from, sorted by key, in the columns of any schema version.
     :param found: change documents of this partition, in any order, of any schema version, lost races among them.
@@ -165,13 +165,13 @@ def _changed(document: dict[str, Any]) -> dict[Key, Row]:
 
 
 def _by_key(batch: "pa.RecordBatch", version: int) -> dict[Key, Row]:
-    """Rows in today's columns."""
+    """Give the rows in today's columns, by key."""
     batch = upgrade(batch, version)
     return dict(zip(keys(batch), rows_of(batch), strict=True))
 
 
 def read_change(objects: Objects, path: str) -> dict[str, Any]:
-    """One change document.
+    """Read one change document.
 
     :raises CleverLandingError: if it is not there or damaged.
     """

@@ -1,4 +1,4 @@
-"""Pulled rows without those of students who are forgotten: what a destination keeps out."""
+"""Keeps rows of forgotten students out of a destination."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DeniedRows:
-    """Keeps out rows of students who are forgotten, and counts them. Safe to use from several threads.
+    """Keeps out rows of forgotten students, and counts them. Safe to use from several threads.
 
     :param district_id: whose rows.
     """
@@ -28,7 +28,7 @@ class DeniedRows:
         self.count = 0
 
     def read(self, objects: Objects, forget_secret: str | None = None) -> Forgotten:
-        """Read what is forgotten at a destination, and keep it out.
+        """Read the requests to forget at a destination, and keep those rows out.
 
         :param forget_secret: as for :meth:`follow`.
         :raises CleverSettingsError: as :meth:`follow`.
@@ -39,9 +39,9 @@ class DeniedRows:
         return found
 
     def follow(self, forgotten: Forgotten, forget_secret: str | None = None) -> bool:
-        """Keep out what is forgotten now; whether that is more or less than before.
+        """Keep out what is forgotten now, and give whether that has changed.
 
-        :param forget_secret: tells students who are forgotten. Default: what the environment holds.
+        :param forget_secret: makes the keyed hashes of students. Default: what the environment holds.
         :raises CleverSettingsError: the district was forgotten, or students were and the key is missing.
         """
         forgotten.refuse_tombstone()
@@ -49,7 +49,7 @@ class DeniedRows:
         return self.denied != before
 
     def admitted(self, day: PulledDay) -> PulledDay:
-        """The day without rows of these students and without mentions of them."""
+        """Give the day without rows of these students and without mentions of them."""
         denied = self.denied
         if denied is None:
             return day
@@ -58,7 +58,7 @@ class DeniedRows:
         return day._replace(rows=rows)
 
     def admitted_rejects(self, rejected: Sequence[RejectedRow]) -> Sequence[RejectedRow]:
-        """The rows that cannot land and are not about one of these students."""
+        """Give the rows that cannot land and are not about one of these students."""
         denied = self.denied
         if denied is None:
             return rejected
@@ -67,7 +67,7 @@ class DeniedRows:
         return kept
 
     def unseen(self, keys: frozenset[Key]) -> frozenset[Key]:
-        """The keys of rows that did not come back, but for those that were not let in; they stand until a sweep."""
+        """Give the keys of rows that did not come back, without rows that were kept out; a sweep removes those."""
         denied = self.denied
         return keys if denied is None else frozenset(key for key in keys if not denied.is_student(key[0]))
 
@@ -77,7 +77,7 @@ class DeniedRows:
 
 
 def without_denied(batch: "pa.RecordBatch", denied: Denied) -> "pa.RecordBatch":
-    """The rows without those of these students and without mentions of them."""
+    """Give the rows without those of these students and without mentions of them."""
     import pyarrow as pa
 
     stays = [not denied.is_student(student) for student in batch["student_id"].to_pylist()]
@@ -85,7 +85,7 @@ def without_denied(batch: "pa.RecordBatch", denied: Denied) -> "pa.RecordBatch":
 
 
 def redacted(batch: "pa.RecordBatch", denied: Denied) -> "pa.RecordBatch":
-    """Rows of others without mentions of these students in the fields that have no column."""
+    """Give rows of others without mentions of these students in the fields that have no column."""
     place = batch.schema.get_field_index(EXTRA.name)
     extras = batch.column(place).to_pylist() if batch.column(place).null_count < batch.num_rows else []
     if not any(extra is not None and denied.mentions(extra) for extra in extras):

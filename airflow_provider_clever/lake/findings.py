@@ -1,4 +1,4 @@
-"""What verify can find, and what it has found."""
+"""The kinds of findings of verify, and the collection of findings."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -18,10 +18,10 @@ KINDS: Final = {
     "missing_at_clever": "rows that Clever no longer has",
     "in_two_schools": "student-days with a live daily row in two schools",
 }
-"""What verify looks for, in words."""
+"""The kinds of findings, in words."""
 
 HARMLESS: Final = frozenset({"stale_months", "missing_at_clever", "in_two_schools"})
-"""What the district did, or what the next update of the table sees to: nothing is wrong with the landed files."""
+"""Findings that the district causes or the next table update fixes: nothing is wrong with the landed files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """What was read, and what was found.
+    """What verify has read and found.
 
     :param districts: the districts that were read.
     :param partitions: how many partitions were read.
@@ -75,7 +75,7 @@ class Findings:
         self._details = details
 
     def add(self, finding: Finding) -> None:
-        """Count one finding; nothing was found if its count is zero."""
+        """Count one finding; a count of zero is no finding."""
         if finding.count:
             self.found[finding.kind] += finding.count
             if self._details:

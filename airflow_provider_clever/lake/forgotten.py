@@ -1,7 +1,7 @@
-"""What a district's lake has been told to forget: ``forgotten.json.gz``, read by every pull before it writes.
+"""Keeps the requests to forget in ``forgotten.json.gz``, which every pull reads before it writes.
 
-It names nobody. A student is a keyed hash, and the key lies elsewhere: in the Clever connection or the environment. So
-a reader of the lake cannot tell whom it has forgotten, and a pull can tell whose rows it must not land.
+It names nobody. A student is a keyed hash, and the key is elsewhere: in the Clever connection or the environment. So a
+reader of the lake cannot find out who was forgotten, but a pull can recognize the rows that it must not land.
 docs/explanation/decisions/0036-forgetting-is-asked-for-never-inferred.md.
 """
 
@@ -32,17 +32,17 @@ HOW_TO_GIVE_THE_KEY: Final = (
 _TOKEN: Final = re.compile(r"[0-9A-Za-z_-]+")
 _PART: Final = re.compile(r"[0-9A-Za-z]+")
 _JOINS: Final = frozenset("_-")
-"""What may stand in an id, and may also join it to something else."""
+"""Characters that an id may contain, and that may also join it to something else."""
 _STUDENT_DIGITS: Final = 32
 _ENTRY_DIGITS: Final = 16
 
 
 class ForgottenDistrictError(CleverSettingsError):
-    """A person had the district forgotten, so nothing of it is pulled, planned or recorded."""
+    """The district was forgotten, so nothing of it is pulled, planned or recorded."""
 
 
 class Key:
-    """The secret that turns an id into what may lie in the lake.
+    """The secret that turns an id into a hash that may be in the lake.
 
     :param secret: at least 32 characters.
     :param district_id: enters every hash, so that two districts' lists cannot be compared.
@@ -68,7 +68,7 @@ class Key:
         return self._hash("entry", school_id, sis_id)[:_ENTRY_DIGITS]
 
     def check(self) -> str:
-        """What tells another key from this one."""
+        """A hash that differs for every other key."""
         return self._hash("key")[:_STUDENT_DIGITS]
 
     def request(self, *identity: str) -> str:
@@ -85,12 +85,12 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One word of a person: what to forget.
+    """One request to forget.
 
     :param kind: ``students``, a whole ``district``, or the ``days`` before one.
     :param asked_at: when, UTC.
-    :param final_after: from when on a sweep is the last one, UTC: tasks that were running then have ended.
-    :param is_final: whether that sweep has been made.
+    :param final_after: a sweep after this instant, UTC, is the last one: tasks that were running have ended.
+    :param is_final: whether the last sweep has been made.
     :param students: the entries (:meth:`Key.entry`) of each student, by the student's hash.
     :param before: the first day that stays, for ``days``.
     """
@@ -105,9 +105,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """All that a district's lake has been told to forget.
+    """All requests to forget in a district's lake.
 
-    :param key_check: tells whether a key is the one that the hashes were made with; None: there are none.
+    :param key_check: shows whether a key is the one of the hashes; None: there are no hashes.
     :param requests: by their ids.
     :param lifted: ids of the requests for the whole district that were taken back.
     """
@@ -130,16 +130,16 @@ class Forgotten:
 
     @property
     def students(self) -> frozenset[str]:
-        """The hashes of all students that are forgotten."""
+        """The hashes of all forgotten students."""
         return frozenset(hash_ for one in self.requests.values() for hash_ in one.students)
 
     @property
     def pending_students(self) -> frozenset[str]:
-        """The hashes of students of whom rows may still stand somewhere: their last sweep is still to come."""
+        """The hashes of students of whom rows may still be somewhere: their last sweep is still to come."""
         return frozenset(hash_ for one in self.pending.values() for hash_ in one.students)
 
     def denied(self, key: Key | None) -> "Denied | None":
-        """What tells the rows that must not land; None: every row may.
+        """Give what recognizes the rows that must not land. None: every row may land.
 
         :raises CleverSettingsError: students are forgotten, and the key is missing or another one.
         """
@@ -173,7 +173,7 @@ class Forgotten:
 
 
 class Denied:
-    """Tells whose rows must not land. Nothing of it holds an id.
+    """Recognizes students whose rows must not land. It contains no id.
 
     :param key: makes the hashes.
     :param students: hashes of students.
@@ -187,7 +187,7 @@ class Denied:
         self._known: dict[str, bool] = {}
 
     def is_student(self, text: str) -> bool:
-        """Whether this is the id of a student who is forgotten."""
+        """Whether this is the id of a forgotten student."""
         found = self._known.get(text)
         if found is None:
             if len(self._known) >= self._MOST_REMEMBERED:
@@ -196,11 +196,11 @@ class Denied:
         return found
 
     def mentions(self, text: str) -> bool:
-        """Whether the id of such a student stands anywhere in a text."""
+        """Whether a text contains the id of such a student."""
         return self.redacted(text) != text
 
     def redacted(self, text: str) -> str:
-        """The text with each such id replaced."""
+        """Give the text with each such id replaced."""
 
         def shown(found: re.Match[str]) -> str:
             if self.is_student(found[0]):
@@ -218,7 +218,7 @@ class Denied:
         if self.mentions(text):
             return True
         if not isinstance(row, Mapping) or _is_id(row.get("student_id")):
-            return False  # it is another student's
+            return False  # it is about another student
         school_id = row.get("school_id")
         return isinstance(school_id, str) and any(
             self.key.entry(school_id, value) in self.entries for value in values(row)
@@ -242,7 +242,7 @@ def _is_id(value: object) -> bool:
 
 
 def values(document: object) -> Iterator[str]:
-    """Every text and number in a JSON document, as text."""
+    """Give every text and number in a JSON document, as text."""
     if isinstance(document, Mapping):
         for one in document.values():
             yield from values(one)
@@ -256,12 +256,12 @@ def values(document: object) -> Iterator[str]:
 
 
 def forgotten_path(district_id: str) -> str:
-    """Where it is kept, relative to the destination."""
+    """Give the file's path, relative to the destination."""
     return layout.our_path(district_id, "forgotten.json.gz")
 
 
 def read_forgotten(objects: Objects, district_id: str) -> Forgotten:
-    """What a district's lake has been told to forget.
+    """Read a district's requests to forget.
 
     :raises CleverLandingError: it cannot be read; then nothing may be written either.
     """
@@ -270,10 +270,10 @@ def read_forgotten(objects: Objects, district_id: str) -> Forgotten:
 
 
 def update_forgotten(objects: Objects, district_id: str, change: Callable[[Forgotten], Forgotten]) -> Forgotten:
-    """Write down what is forgotten since, by compare-and-swap.
+    """Change the requests to forget, by compare-and-swap.
 
-    :param change: from what is written there to what shall be.
-    :returns: what is written there now.
+    :param change: makes the new content from the present one.
+    :returns: the new content.
     :raises CleverLandingError: it cannot be read or written.
     """
     result: list[Forgotten] = []
@@ -297,7 +297,7 @@ def refuse_forgotten(objects: Objects, district_id: str) -> None:
 
 
 def key_of(secret: str | None, district_id: str) -> Key | None:
-    """The key, from a connection or else from the environment; None: neither has one.
+    """Give the key from a connection, else from the environment. None: neither has one.
 
     :param secret: the connection's ``forget_secret``.
     :raises CleverSettingsError: it is too short.
@@ -307,7 +307,7 @@ def key_of(secret: str | None, district_id: str) -> Key | None:
 
 
 def with_request(forgotten: Forgotten, id_: str, request: Request, key: Key | None) -> Forgotten:
-    """The same with a request; what is known of an earlier try of the same stays.
+    """Add a request; what is known of an earlier try of the same request stays.
 
     :raises CleverSettingsError: students were forgotten with another key.
     """
@@ -315,7 +315,7 @@ def with_request(forgotten: Forgotten, id_: str, request: Request, key: Key | No
         forgotten.denied(key)  # raises
     known = forgotten.requests.get(id_)
     same = known is not None and known.students.keys() == request.students.keys()
-    if known is not None:  # some were lifted since; what was learned of the others cannot be learned again
+    if known is not None:  # some were lifted since; what was learned about the others cannot be learned again
         request = replace(request, students={**request.students, **known.students})
     return replace(
         forgotten,

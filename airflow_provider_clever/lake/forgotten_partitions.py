@@ -1,4 +1,4 @@
-"""Which rows took the place of which when something was forgotten: so that verify takes it for no damage."""
+"""Reads from forget receipts which content replaced which, so that verify does not report it as damage."""
 
 from collections.abc import Callable
 from typing import Final
@@ -13,11 +13,11 @@ _MOST_LOOKS: Final = 20
 
 
 class Replaced:
-    """What the receipts of what was forgotten say of a district's partitions.
+    """The replaced partitions of a district, from its forget receipts.
 
     :param objects: the destination.
-    :param district_id: whose.
-    :param damaged: is given the path of each receipt that cannot be read, and why.
+    :param district_id: the district.
+    :param damaged: is called with the path of each receipt that cannot be read, and why.
     :raises CleverLandingError: the receipts cannot be listed.
     """
 
@@ -29,11 +29,11 @@ class Replaced:
         self._read(damaged)
 
     def lead(self, path: str, before: str, after: str) -> bool:
-        """Whether what has landed may be that by now.
+        """Whether forgetting explains the difference between what landed and what is there.
 
-        :param path: of the partition.
+        :param path: the partition's path.
         :param before: the content hash that was landed (short).
-        :param after: the content hash that stands there (short); EMPTY: nothing does.
+        :param after: the present content hash (short); EMPTY: there is no partition.
         """
         if self._leads(path, before, after):
             return True

@@ -1,7 +1,7 @@
-"""A partition's rows as bytes and back: Parquet or JSON lines, the same rows giving the same bytes.
+"""Writes and reads a partition as Parquet or JSON lines; the same rows give the same bytes.
 
-Both hold the same columns in the same order. Neither repeats a column that stands in the path, and neither depends on
-the rows for its schema: a column without a single value keeps its type.
+Both have the same columns in the same order. Neither repeats a column that is in the path, and the schema does not
+depend on the rows: a column without a value keeps its type.
 """
 
 import gzip
@@ -41,11 +41,11 @@ class NewerPartitionError(DamagedPartitionError):
 
 
 class Landed(NamedTuple):
-    """What stands in a partition.
+    """The content of a partition.
 
-    :param rows: in today's columns.
-    :param schema_version: the one that they were landed under.
-    :param content_hash: of the rows as they stand there.
+    :param rows: the rows in today's columns.
+    :param schema_version: the schema version of the file.
+    :param content_hash: the hash of the rows in the file.
     :param marked_hash: the content hash that was written with the rows; None: this format has no place for it.
     """
 
@@ -59,9 +59,9 @@ class Landed(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What can be said of a partition at the lowest cost.
+    """What can be read of a partition at the lowest cost.
 
-    :param content_hash: of its rows, as their writer said it.
+    :param content_hash: the hash of its rows, as their writer wrote it.
     :param rows: how many there are.
     """
 
@@ -70,21 +70,21 @@ class Mark(NamedTuple):
 
 
 class Format(Protocol):
-    """How rows become bytes."""
+    """A file format of partitions."""
 
     def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:
-        """The rows, sorted by key and in LANDED_COLUMNS, as bytes."""
+        """Write rows, sorted by key and in LANDED_COLUMNS, as bytes."""
         ...
 
     def read(self, data: bytes) -> Landed:
-        """The rows that :meth:`write` was given.
+        """Read the rows that :meth:`write` was given.
 
-        :raises DamagedPartitionError: if these bytes are none of ours, or not all of them.
+        :raises DamagedPartitionError: these bytes are not a whole partition of ours.
         """
         ...
 
     def read_mark(self, data: bytes) -> Mark:
-        """The content hash of the rows and their number, at the lowest cost.
+        """Read the content hash of the rows and their number, at the lowest cost.
 
         :raises DamagedPartitionError: as :meth:`read`.
         """
@@ -95,7 +95,7 @@ class Parquet:
     """One row group with one fixed schema, zstd, statistics, and our marks in the file's own metadata."""
 
     def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:
-        """The rows as a Parquet file."""
+        """Write the rows as a Parquet file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -115,7 +115,7 @@ class Parquet:
         return data
 
     def read(self, data: bytes) -> Landed:
-        """The rows of a Parquet file of ours."""
+        """Read the rows of a Parquet file of ours."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -131,7 +131,7 @@ class Parquet:
             raise DamagedPartitionError(f"not a whole Parquet file ({type(error).__name__})") from None
 
     def read_mark(self, data: bytes) -> Mark:
-        """The mark that was written with the rows, and their number; only the file's footer is read.
+        """Read the mark that was written with the rows, and their number, from the file's footer alone.
 
         A file that is rewritten with pyarrow keeps our mark, so the number must be compared too.
         """
@@ -151,12 +151,12 @@ class Parquet:
 class JsonLines:
     """One object a line with the columns as keys in a fixed order, nulls written, gzipped."""
 
-    def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:  # noqa: ARG002 - the rows themselves tell the hash
-        """The rows as gzipped JSON lines."""
+    def write(self, landed: "pa.RecordBatch", content_hash: str) -> bytes:  # noqa: ARG002 - JSON lines have no place for the hash
+        """Write the rows as gzipped JSON lines."""
         return gzipped(_json_lines(landed), _LEVEL)
 
     def read(self, data: bytes) -> Landed:
-        """The rows of gzipped JSON lines of ours."""
+        """Read the rows of gzipped JSON lines of ours."""
         import pyarrow as pa
 
         try:
@@ -180,7 +180,7 @@ class JsonLines:
             raise DamagedPartitionError("a value of it is none that its column can hold") from None
 
     def read_mark(self, data: bytes) -> Mark:
-        """Computed from the rows: JSON lines have no place for a mark."""
+        """Compute the mark from the rows: JSON lines have no place for one."""
         landed = self.read(data)
         return Mark(landed.content_hash, landed.rows.num_rows)
 
@@ -227,7 +227,7 @@ def _version_with(found: tuple[str, ...]) -> int:
 
 
 def _landed(landed: "pa.RecordBatch", version: int, marked_hash: str | None) -> Landed:
-    """What was read, if every row of it can be merged into.
+    """Give what was read, if every row can be merged with pulled ones.
 
     :raises DamagedPartitionError: a value is null that never is.
     """
@@ -241,7 +241,7 @@ def _landed(landed: "pa.RecordBatch", version: int, marked_hash: str | None) -> 
 
 
 def _json_lines(landed: "pa.RecordBatch") -> bytes:
-    """The rows as lines of JSON, every column in every line."""
+    """Write the rows as lines of JSON, every column in every line."""
     import pyarrow.compute as pc
 
     if not landed.num_rows:
@@ -266,13 +266,13 @@ def _json_lines(landed: "pa.RecordBatch") -> bytes:
 
 
 _FREE_TEXT: Final = frozenset(names(lambda column: column.kind in ("text", "json")))
-"""What may hold something that JSON escapes; ids, dates and instants never do."""
+"""Columns that may contain characters that JSON escapes; ids, dates and instants never do."""
 _ESCAPED: Final = bytes(range(32)) + b'"\\'
 """What JSON escapes in a text."""
 
 
 def _escaped(name: str, column: "pa.StringArray") -> "pa.StringArray":
-    """A column as it stands between the quotes of JSON."""
+    """Escape a column's text for JSON."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Saying what has become of rows that did not come back."""
+"""Records a person's answer about rows that did not come back."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -24,21 +24,21 @@ def give_answer(
     once: bool = False,
     asked_before: str | None = None,
 ) -> list[GivenAnswer]:
-    """Say what has become of rows that did not come back. The command line, runs and pages call this.
+    """Record a person's answer about rows that did not come back. The command line, runs and pages call this.
 
     :param objects: the destination.
-    :param school_ids: of which schools; empty: of all that wait for an answer.
+    :param school_ids: the schools; empty: all that wait for an answer.
     :param word: ``deleted``, ``kept`` or ``unshared``.
-    :param by: who says so.
+    :param by: who answers.
     :param at: when, UTC.
     :param first: the first day. Default: the first of those that wait for an answer; for ``kept``, any day before too.
     :param last: the last day, included. Default: the last of those that wait for an answer.
-    :param once: write nothing down of a school of which the same has said the same already: a run has several tasks,
-        and each may be tried again. Default False.
-    :param asked_before: of all that wait for an answer mean those alone that waited before this instant, UTC: a run's
-        answer is not about what its own tasks find missing. Default: all.
-    :returns: what was written down.
-    :raises CleverSettingsError: the word is none, or it is not clear which days are meant.
+    :param once: record nothing for a school with the same answer by the same person: a run has several tasks, and each
+        may be tried again. Default False.
+    :param asked_before: answer only questions from before this instant, UTC: a run's answer is not about what its own
+        tasks find missing. Default: all.
+    :returns: what was recorded.
+    :raises CleverSettingsError: there is no such answer, or it is not clear which days are meant.
     :raises CleverLandingError: the destination cannot be read or written.
     """
     if word not in WORDS:

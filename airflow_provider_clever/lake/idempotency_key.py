@@ -1,4 +1,4 @@
-"""An idempotency key: every try of one run has the same, so that what a retry writes joins what earlier tries wrote."""
+"""Makes the idempotency key of a run. All its tries share it, so a retry continues what earlier tries wrote."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class TaskInstanceName(NamedTuple):
 
 
 class IdempotencyKey(NamedTuple):
-    """What the tries of one run share, and nothing else has. Receipts call it ``work``.
+    """The key that the tries of one run share. Receipts call it ``work``.
 
     :param id: 16 to 64 hex digits (see :meth:`of`).
     :param month: ``YYYY-MM`` under which the receipt and the changes are filed; the run's own, never the clock's, so
@@ -45,7 +45,7 @@ class IdempotencyKey(NamedTuple):
         return cls(digest[:32], month, task)
 
     def checked(self) -> "IdempotencyKey":
-        """The key itself, if it may stand in a path.
+        """Give the key itself, if it may be part of a path.
 
         :raises CleverSettingsError: if it may not.
         """

@@ -1,12 +1,12 @@
-"""What is known of partitions before they are read: which exist, and what rows the version holds that each has now.
+"""Finds out about partitions without reading them: which exist, and which rows the present version of each holds.
 
 A listing gives a thousand names and versions (ETags, generations) in one request. What rows each version held when it
 was last read or written is noted in ``partitions/YYYY-MM.json.gz``. So a day without a file is not asked for, and a
 partition that still has the noted version need not be read to know that a pull brings the same rows.
 
-Nothing depends on the notes: they say of a version what it held, which cannot change. A partition whose version is not
-noted is read. One that came since the listing is found by the write's condition; where nothing is written, by listing
-once more at the end. Lost notes cost requests, no rows.
+Correctness does not depend on the notes: what a version held cannot change. A partition whose version is not noted is
+read. One that was written after the listing is noticed by the write's condition or, if nothing is written, by a second
+listing at the end. Lost notes cost requests, but no rows.
 """
 
 import calendar
@@ -37,21 +37,21 @@ HASH_DIGITS: Final = 32
 """How much of a content hash is noted."""
 
 BySchool: TypeAlias = dict[str, dict[str, str | None]]
-"""Something of each partition, by attendance date and school: its version, or the note about it."""
+"""One value for each partition, by attendance date and school: its version, or the note about it."""
 
 
 class Known(NamedTuple):
     """What is known of a partition.
 
-    :param version: that it has now; :data:`ABSENT`: there is none.
-    :param mark: the rows that this version holds, the hash cut short; None: that is not known.
+    :param version: its present version; :data:`ABSENT`: there is no partition.
+    :param mark: the mark of the rows in this version, with a shortened hash; None: not known.
     """
 
     version: Version
     mark: Mark | None = None
 
     def holds(self, mark: Mark) -> bool:
-        """Whether it is known to hold just these rows; or none, where there is no partition."""
+        """Whether it is known to hold exactly these rows; no rows if there is no partition."""
         if self.version == ABSENT:
             return not mark.rows
         return self.mark == mark._replace(content_hash=mark.content_hash[:HASH_DIGITS])
@@ -80,9 +80,9 @@ class KnownPartitions:
     def look_up(self, days: DateRange, school_ids: Collection[str] | None) -> None:
         """List the partitions of these days and read the notes about them, while the caller does other things.
 
-        Where listings say no versions, as on a file system, nothing becomes known.
+        If listings have no versions, as on a file system, nothing becomes known.
 
-        :param school_ids: the schools that are meant; None: all.
+        :param school_ids: the schools; None: all.
         """
         pool = DaemonPool()
         for prefix, listed in listed_together(days):
@@ -95,7 +95,7 @@ class KnownPartitions:
         pool.close()
 
     def of(self, path: str) -> Known | None:
-        """What is known of a partition; None: nothing, so that it has to be read.
+        """Give what is known of a partition. None: nothing, so it has to be read.
 
         :param path: relative to the destination.
         """
@@ -114,9 +114,9 @@ class KnownPartitions:
         return Known(Version(version), Mark(content_hash, int(rows)) if noted == version else None)
 
     def note(self, path: str, version: Version | None, mark: Mark) -> None:
-        """Take in what a version holds that was read or written just now.
+        """Note what a version holds that was just read or written.
 
-        :param version: None: the store does not say which it has written.
+        :param version: None: the store does not say which version it has written.
         """
         found = self._about(path)
         if found is None:
@@ -130,7 +130,7 @@ class KnownPartitions:
                 self._news[day[:7]][day][school_id] = note
 
     def rely_on(self, path: str, mark: Mark) -> bool:
-        """Whether a partition is known to hold just these rows, so that it is left alone: see :meth:`changed`."""
+        """Whether a partition is known to hold exactly these rows, so that it need not be read: see :meth:`changed`."""
         known, name = self.of(path), layout.parse_partition_path(path)
         if known is None or name is None or not known.holds(mark):
             return False
@@ -139,7 +139,7 @@ class KnownPartitions:
         return True
 
     def changed(self) -> set[tuple[str, str]]:
-        """School and day of each partition that was relied on, and that another writer has changed meanwhile.
+        """Give school and day of each partition that was relied on, and that another writer has changed meanwhile.
 
         No write's condition notices that, so the days are listed once more. If they cannot be, all count as changed.
         """
@@ -160,7 +160,7 @@ class KnownPartitions:
         return found
 
     def keep(self) -> None:
-        """Write down what was noted. If the store does not take it, later runs read more than they had to."""
+        """Write the notes. If that fails, later runs read more than necessary."""
         with self._lock:
             news = [(month, self._news.pop(month)) for month in sorted(self._news)]
         try:
@@ -170,7 +170,7 @@ class KnownPartitions:
             log.warning("Which versions hold which rows was not noted, so the next run reads more: %s", error)
 
     def _about(self, path: str) -> tuple[str, str, BySchool, BySchool] | None:
-        """The day and school of a path, and the versions and notes of its month; None: its day was not listed."""
+        """Give day and school of a path, and the versions and notes of its month. None: its day was not listed."""
         name = layout.parse_partition_path(path)
         if name is None or (listing := self._listings.get(date.fromisoformat(name.attendance_date))) is None:
             return None
@@ -214,7 +214,7 @@ class KnownPartitions:
 
 
 def read_notes(objects: Objects, district_id: str, month: str) -> BySchool:
-    """The notes about the partitions of a month; none if they cannot be used."""
+    """Read the notes about the partitions of a month; empty if they cannot be used."""
     path = notes_path(district_id, month)
     try:
         found = objects.read(path)
@@ -225,9 +225,9 @@ def read_notes(objects: Objects, district_id: str, month: str) -> BySchool:
 
 
 def write_notes(objects: Objects, district_id: str, month: str, news: BySchool) -> None:
-    """Join these notes with those about the month that stand there, unless a newer version wrote those.
+    """Add these notes to those about the month, unless a newer version wrote those.
 
-    :raises CleverLandingError: the store does not take them.
+    :raises CleverLandingError: they cannot be written.
     """
 
     def next_data(data: bytes | None) -> bytes | None:
@@ -245,23 +245,23 @@ def write_notes(objects: Objects, district_id: str, month: str, news: BySchool) 
 
 
 def note_of(version: Version, mark: Mark) -> str:
-    """What is noted of a version: what it holds."""
+    """Make the note about what a version holds."""
     return f"{version.mark} {mark.content_hash[:HASH_DIGITS]} {mark.rows}"
 
 
 def noted_hash(note: str | None, version: Version) -> str | None:
-    """The content hash, cut short, that is noted of this version; None: nothing is."""
+    """Give the shortened content hash that is noted for this version. None: there is no note."""
     noted, content_hash, _ = note.split() if note else ("", "", "")
     return content_hash if noted == version.mark else None
 
 
 def notes_path(district_id: str, month: str) -> str:
-    """Where the notes about the partitions of a month are kept, relative to the destination."""
+    """Give the path of the notes about a month, relative to the destination."""
     return layout.our_path(district_id, "partitions", f"{month}.json.gz")
 
 
 def listed_together(days: DateRange) -> Iterator[tuple[str, tuple[date, ...]]]:
-    """What to list: the beginnings of dates, and the days that each is listed for.
+    """Decide what to list: the beginnings of dates, with the days that each is listed for.
 
     A month is listed whole, or ten days of one (``2026-04-1``), if at least half of its days are wanted.
     """

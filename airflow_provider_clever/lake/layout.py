@@ -1,4 +1,4 @@
-"""Where everything lives at a destination: landed partitions under one prefix, our own bookkeeping under another."""
+"""Defines the paths at a destination: landed partitions under one prefix, our own bookkeeping under another."""
 
 import re
 from datetime import date
@@ -30,9 +30,9 @@ class PartitionName(NamedTuple):
 
 
 def checked_id(value: str, what: str) -> str:
-    """The id itself, if it may stand in a path.
+    """Give the id itself, if it may be part of a path.
 
-    :raises CleverDataError: if it may not. The message does not quote it.
+    :raises CleverDataError: it may not. The message does not quote it.
     """
     if not _ID.fullmatch(value):
         msg = f"a {what} holds characters that may not enter a path; ids are 1 to 64 of 0-9, A-Z, a-z, _ and -"
@@ -41,7 +41,7 @@ def checked_id(value: str, what: str) -> str:
 
 
 def checked_date(value: str) -> str:
-    """The date itself, if it is written ``YYYY-MM-DD``.
+    """Give the date itself, if it is written ``YYYY-MM-DD``.
 
     :raises CleverDataError: if it is not.
     """
@@ -56,7 +56,7 @@ def checked_date(value: str) -> str:
 
 
 def checked_format(file_format: str) -> str:
-    """The format itself, if we can write it.
+    """Give the format itself, if we can write it.
 
     :raises CleverSettingsError: if we cannot.
     """
@@ -83,7 +83,7 @@ def schools_path(district_id: str) -> str:
 
 
 def parse_partition_path(path: str) -> PartitionName | None:
-    """What a path relative to the destination names, or None if no partition of ours can be called that."""
+    """Give what a path, relative to the destination, names. None: it is no path of a partition of ours."""
     found = _PARTITION.fullmatch(path)
     if found is None:
         return None
@@ -111,7 +111,7 @@ def objects_at(fs: "AbstractFileSystem", root: str, *, single_writer: bool = Fal
 
     :param fs: any fsspec file system.
     :param root: the destination's path on it.
-    :param single_writer: True if the user answers for it that no other task writes here: then a store without
-        conditional writes is accepted. Default False.
+    :param single_writer: the user promises that no other task writes here, so a store without conditional writes is
+        accepted. Default False.
     """
     return Objects(fs, root, lock_folder=lock_folder, single_writer=single_writer)

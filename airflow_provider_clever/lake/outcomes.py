@@ -1,4 +1,4 @@
-"""What landing a run's days has done, summed up: for each school's part of the receipt, and for the run's totals."""
+"""Sums up the outcomes of landing a run's days, for each school's part of the receipt and for the run's totals."""
 
 from collections.abc import Iterable, Sequence
 

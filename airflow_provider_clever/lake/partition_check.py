@@ -1,4 +1,4 @@
-"""One partition read again: whether its rows are those that were written, and where they belong."""
+"""Checks one partition: whether its rows are those that were written, and belong there."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPartition:
-    """What a partition holds, as far as the others of its day have to know.
+    """A checked partition, with what the check of its day needs.
 
-    :param findings: what is wrong with it by itself.
+    :param findings: what is wrong with the partition itself.
     :param rows: how many rows it holds.
     :param content_hash: of the rows; None: it cannot be read.
     :param students: those with a live daily row, each once.
@@ -35,7 +35,7 @@ class CheckedPartition:
     students: "pa.StringArray | None" = field(default=None, repr=False)
 
     def finding(self, kind: str, *, student_id: str | None = None, words: str = "") -> Finding:
-        """A finding about this partition."""
+        """Make a finding about this partition."""
         return _about(self.path, self.name, kind, student_id=student_id, words=words)
 
 
@@ -79,7 +79,7 @@ def _about(
 
 
 def _misplaced(rows: "pa.RecordBatch", name: PartitionName) -> int:
-    """How many rows belong to another district, school or day."""
+    """Count the rows that belong to another district, school or day."""
     import pyarrow.compute as pc
 
     here = (name.district_id, name.school_id, date.fromisoformat(name.attendance_date))

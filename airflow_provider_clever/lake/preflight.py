@@ -1,4 +1,4 @@
-"""Whether a destination can be landed in, found out before any request is spent."""
+"""Checks that a destination can be landed in, before any request to Clever."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 FIRST_LAYOUT: Final = 1
 LAYOUT_VERSION: Final = 2
-"""The newest that is known here. From 2 on a pull has to know what is forgotten, so older versions refuse to land."""
+"""The newest version of the marker. From 2 on a pull must read requests to forget, so older packages refuse to land."""
 
 
 def marker_path(district_id: str) -> str:

@@ -1,7 +1,7 @@
-"""Which days of which schools a complete pull has covered, and at which sync. Pure.
+"""Keeps which days of which schools a complete pull has covered, and at which sync. No I/O.
 
-Coverage is a sum of what receipts say: per day it keeps the best pull. So it does not matter in which order receipts
-come, or whether one comes twice.
+Coverage is computed from receipts: for each day it keeps the best pull. So the order of receipts does not matter, nor
+whether one is added twice.
 """
 
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ class SchoolCoverage:
     :param bare_since: when a pull first found nothing at all.
     :param rows_since: when a pull first found rows.
     :param withheld: the last pull whose rows did not all come back.
-    :param landed_at: when the last pull ended that went well.
-    :param failed_at: when the last one ended that did not.
-    :param failure: what went wrong then.
+    :param landed_at: when the last successful pull ended.
+    :param failed_at: when the last failed pull ended.
+    :param failure: why it failed.
     :param rows_per_weekday: as last measured; None: not yet.
     :param measured_at: when that was.
     :param days: the best pull of each day that counts; :meth:`prove` makes it of ``proven`` and ``bare``.
@@ -59,12 +59,12 @@ class SchoolCoverage:
 
     @property
     def is_failing(self) -> bool:
-        """Whether its last pull went wrong."""
+        """Whether its last pull failed."""
         return self.failed_at > self.landed_at
 
     @property
     def open_withheld(self) -> WithheldDays | None:
-        """What is withheld still: not all of these days have been covered since."""
+        """What is still withheld: not all of these days have been covered since."""
         found = self.withheld
         if found is None or all(
             cover is not None and cover.pulled_at > found.at
@@ -164,7 +164,7 @@ class Coverage:
     """What is known of one district.
 
     :param district_id: the district.
-    :param timezone: IANA name of the zone that its days are reckoned in.
+    :param timezone: IANA name of the zone of its days.
     :param schools: by id.
     :param listed_on: the last date on which we asked which schools it shares, and could trust the answer.
     :param newest_day: the newest attendance date that any pull has seen.
@@ -202,7 +202,7 @@ class Coverage:
         return {id_ for id_, school in self.schools.items() if school.listed_on and school.unlisted_on is None}
 
     def list_schools(self, names: Mapping[str, str], today: date, *, is_trusted: bool = True) -> None:
-        """Take in the district's list of schools.
+        """Record the district's list of schools.
 
         :param names: the schools' names by id.
         :param today: the date of the list.
@@ -225,7 +225,7 @@ class Coverage:
         self.prove()
 
     def prove(self) -> None:
-        """Decide of every school which pulls count that found nothing (:meth:`SchoolCoverage.prove`)."""
+        """Decide for every school which pulls count that found nothing (:meth:`SchoolCoverage.prove`)."""
         having_rows = {school_id for school_id, school in self.schools.items() if school.rows_since}
         for school_id, school in self.schools.items():
             school.prove(others_have_rows=len(having_rows) > (school_id in having_rows))

@@ -1,4 +1,4 @@
-"""coverage.json: what is known of one district as text, compact and always the same for the same knowledge. Pure."""
+"""Writes and reads coverage.json: compact, and the same text for the same coverage. No I/O."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -27,9 +27,9 @@ class NewerCoverageError(CoverageFormatError):
 
 @dataclass(frozen=True, slots=True)
 class FoldedMonth:
-    """The receipts of one month's folder that have been taken in.
+    """The receipts of one month's folder that coverage includes.
 
-    :param names: by name what each of them counted; None once the month is old and only sums are kept.
+    :param names: what each of them counted, by name; None once the month is old and only sums are kept.
     :param count: how many there are.
     :param counts: what they counted.
     """
@@ -46,9 +46,9 @@ class FoldedMonth:
 
 @dataclass(slots=True)
 class CoverageFile:
-    """All that coverage.json holds.
+    """The content of coverage.json.
 
-    :param receipts: what has been taken in, by month.
+    :param receipts: the receipts that are included, by month.
     """
 
     coverage: Coverage
@@ -61,7 +61,7 @@ class CoverageFile:
 
 
 def to_json(file: CoverageFile) -> bytes:
-    """Write it down."""
+    """Write the file's text."""
     coverage = file.coverage
     histories = _histories(coverage)
     covers = sorted({one.cover for history in histories for one in history})
@@ -83,7 +83,7 @@ def to_json(file: CoverageFile) -> bytes:
 
 
 def from_json(data: bytes) -> CoverageFile:
-    """Read it.
+    """Read the file's text.
 
     :raises NewerCoverageError: a newer version of this package wrote it.
     :raises CoverageFormatError: it is damaged.
@@ -185,7 +185,7 @@ def _read_school(facts: Mapping[str, Any], histories: "_Histories", listed_on: d
 
 
 class _Histories:
-    """Reads histories: by their number, or as they stand in a file of schema version 1.
+    """Reads histories: by their number, or written out in a file of schema version 1.
 
     :param covers: the pulls that they name by number.
     """
@@ -264,4 +264,4 @@ def _words(text: object) -> str:
 
 
 _YEARS: Final = range(1970, 2200)
-"""What lies outside was written by no pull, and cannot be reckoned with."""
+"""No pull has written a day outside of these years, and calendars end there."""

@@ -1,7 +1,7 @@
-"""One ``coverage.json`` per district: read by the planner and the sensor, written by one reducer, made of receipts.
+"""Keeps one ``coverage.json`` per district: computed from receipts, read by the planner and the sensor.
 
-Receipts are the truth and coverage is what they add up to. It remembers which receipts it has taken in, so a night
-reads that night's alone; and if it is lost, one call makes it again.
+Receipts are the source. Coverage remembers which receipts it includes, so a night reads only its own; if coverage is
+lost, one call computes it again.
 """
 
 import logging
@@ -31,10 +31,10 @@ from airflow_provider_clever.storage.objects import Objects
 log = logging.getLogger(__name__)
 
 _NAMED_MONTHS: Final = 2
-"""For how many of the newest months coverage keeps receipts by name; of older ones it keeps sums."""
+"""For how many of the newest months coverage keeps receipts by name; for older ones it keeps sums."""
 
 _WATCHED_DAYS: Final = 250
-"""No run looks for new receipts in older months: they are about days that Clever has long forgotten.
+"""No run lists receipts of older months: they are about days that Clever has long deleted.
 
 A run of such a month that is cleared names its own receipts, and those are read."""
 
@@ -42,12 +42,12 @@ _REBUILD: Final = "make it again from the receipts with `clever-attendance statu
 
 
 FactsByMonth: TypeAlias = dict[str, dict[str, PullFacts]]
-"""What receipts say, by the month of their folder and their name in it."""
+"""Facts of receipts, by the month of their folder and their name in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What the reducer knows besides the receipts.
+    """What coverage is computed from besides receipts.
 
     :param today: the date in the district.
     :param timezone: IANA name of the district's zone; empty: as recorded before.
@@ -65,14 +65,14 @@ class Listing:
 
 
 def coverage_path(district_id: str) -> str:
-    """Where a district's coverage is kept, relative to the destination."""
+    """Give the path of a district's coverage, relative to the destination."""
     return layout.our_path(district_id, "coverage.json")
 
 
 def read_coverage(objects: Objects, district_id: str) -> CoverageFile:
-    """What is known of a district; nothing, if nothing has been recorded yet.
+    """Read a district's coverage; it is empty if nothing has been recorded yet.
 
-    Where the file is damaged, what all receipts say; the next :func:`record_coverage` writes it down again.
+    If the file is damaged, coverage is computed from all receipts; the next :func:`record_coverage` writes it again.
 
     :raises CleverLandingError: it cannot be read, a newer version wrote it, or it is that of another district.
     """
@@ -87,11 +87,11 @@ def read_coverage(objects: Objects, district_id: str) -> CoverageFile:
 def record_coverage(
     objects: Objects, district_id: str, listing: Listing, *, receipts: Iterable[str] = ()
 ) -> CoverageFile:
-    """Take in the receipts that are new, and write down what is covered now.
+    """Add the new receipts to coverage, and write it.
 
     :param objects: the destination.
-    :param receipts: paths, relative to the destination, of receipts to read although they were taken in before: those
-        of a task that was cleared have been written again.
+    :param receipts: paths, relative to the destination, of receipts to read again: a task that was cleared has written
+        its receipt again.
     :raises CleverLandingError: the destination, or its coverage, cannot be read or written.
     """
     again = set(receipts)
@@ -99,7 +99,7 @@ def record_coverage(
 
 
 def current_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
-    """What :func:`record_coverage` would write down, without writing it.
+    """Give what :func:`record_coverage` would write, without writing it.
 
     :raises CleverLandingError: the destination, or its coverage, cannot be read.
     """
@@ -109,7 +109,7 @@ def current_coverage(objects: Objects, district_id: str, listing: Listing) -> Co
 def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> CoverageFile:
     """Rebuild coverage from all receipts, after it was lost or damaged, or to check it.
 
-    Of receipts that were removed since, as a store's lifecycle rule does, coverage keeps what it knew.
+    Coverage keeps what it knew from receipts that were removed since, for example by a lifecycle rule of the store.
 
     :raises CleverLandingError: the destination cannot be read or written; a newer version wrote the coverage; or no
         receipt can be read although coverage has taken some in, so that all it knows would be gone.
@@ -118,7 +118,7 @@ def rebuild_coverage(objects: Objects, district_id: str, listing: Listing) -> Co
 
 
 def receipts_at(objects: Objects, district_id: str, paths: Iterable[str]) -> list[Receipt]:
-    """The receipts at these paths, without those that cannot be used.
+    """Read the receipts at these paths, without those that cannot be used.
 
     :param paths: relative to the destination.
     :raises CleverLandingError: the destination cannot be read.
@@ -132,7 +132,7 @@ def _data(objects: Objects, district_id: str) -> bytes | None:
 
 
 def _updated(objects: Objects, district_id: str, next_file: Callable[[bytes | None], CoverageFile]) -> CoverageFile:
-    """Write what is made of the bytes that stand there; again, if another process came in between."""
+    """Write what is made of the present bytes; again if another process has written in between."""
     written: list[CoverageFile] = []
 
     def next_data(data: bytes | None) -> bytes | None:
@@ -180,7 +180,7 @@ class _DamagedCoverageError(CleverLandingError):
 
 
 class _ForeignCoverageError(CleverLandingError):
-    """It is that of another district, and says nothing of this one."""
+    """The file is about another district."""
 
 
 def _all_receipts(objects: Objects, district_id: str, today: date) -> FactsByMonth:
@@ -212,7 +212,7 @@ def _parsed(data: bytes | None, district_id: str) -> CoverageFile:
 
 
 def _new_receipts(objects: Objects, file: CoverageFile, today: date, again: set[str]) -> FactsByMonth:
-    """The receipts to take in, by month and name."""
+    """Read the receipts to add, by month and name."""
     district_id = file.coverage.district_id
     oldest = (today - timedelta(days=_WATCHED_DAYS)).strftime("%Y-%m")
     months_again = {path.rsplit("/", 2)[-2] for path in again}

@@ -1,4 +1,4 @@
-"""Which pull covers each day of a school best, kept as stretches of days with the same pull. Pure."""
+"""Keeps the best pull of each day of a school, as stretches of days with the same pull. No I/O."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -45,9 +45,9 @@ class Stretch(NamedTuple):
 
 
 class DayCovers:
-    """Which pull covers each day best. It never changes, so that schools with the same history can share it.
+    """The best pull of each day. It is immutable, so that schools with the same history can share it.
 
-    :param stretches: what is known already, in any order.
+    :param stretches: the known stretches, in any order.
     """
 
     __slots__ = ("_stretches",)
@@ -80,14 +80,14 @@ class DayCovers:
         return self._stretches[start].cover if start < end else None
 
     def covered(self, days: DateRange, cover: Cover) -> "DayCovers":
-        """Let a pull cover these days, except where a better one does."""
+        """Give a copy in which a pull covers these days, except where a better one does."""
         result = DayCovers()
         result._stretches = self._stretches.copy()
         result._add(days, cover)
         return result
 
     def pieces(self, days: DateRange) -> Iterator[tuple[DateRange, Cover | None]]:
-        """Cut days where the pull changes that covers them best; None: no pull does."""
+        """Split days where their best pull changes; None: no pull covers them."""
         start, end = self._overlapping(days)
         following = days.first
         for first, last, cover in self._stretches[start:end]:
@@ -99,7 +99,7 @@ class DayCovers:
             yield DateRange(following, days.last), None
 
     def not_settled(self, days: DateRange) -> tuple[DateRange, ...]:
-        """Those of these days that no settled pull covers."""
+        """Give those of these days that no settled pull covers."""
         return joined(piece for piece, cover in self.pieces(days) if cover is None or not cover.is_settled)
 
     def before(self, day: date) -> "DayCovers":
@@ -110,7 +110,7 @@ class DayCovers:
     def forgetting(
         self, before: date, *, kept: Iterable[DateRange] = (), forgotten: Callable[[Cover], Cover] = lambda _: FORGOTTEN
     ) -> "DayCovers":
-        """The same, without what no longer matters of days that Clever has forgotten.
+        """Give the same without what no longer matters about days that Clever has deleted.
 
         :param before: the first day that Clever still has.
         :param kept: days of which everything still matters.
@@ -148,13 +148,13 @@ class DayCovers:
         self._stretches[max(0, start - 1) : end + 1] = _coalesced(pieces)
 
     def _overlapping(self, days: DateRange) -> tuple[int, int]:
-        """From which to which index stretches share a day with these days."""
+        """Give the range of indexes of the stretches that share a day with these days."""
         start = bisect_left(self._stretches, days.first, key=attrgetter("last"))
         return start, bisect_right(self._stretches, days.last, lo=start, key=attrgetter("first"))
 
 
 class Sharing:
-    """Changes equal histories once: schools that are always pulled together keep sharing one."""
+    """Changes equal histories once, so that schools that are always pulled together keep sharing one."""
 
     def __init__(self) -> None:
         self._done: dict[tuple[int, object], tuple[DayCovers, object]] = {}

@@ -1,7 +1,7 @@
-"""Which days of a school are due, and why. Pure.
+"""Decides which days of a school are due, and why. No I/O.
 
-Nothing here looks at which runs have been: a day is due because of what is known of the day. So whatever kept days from
-being pulled - an outage of ours, of the district's, a school shared late - heals itself while Clever still has them.
+Past runs do not matter here: a day is due because of what is known of that day. So if an outage or a school that was
+shared late kept days from being pulled, they are due by themselves while Clever still has them.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from airflow_provider_clever.dates import (
 from airflow_provider_clever.ledger.day_covers import NEVER_SYNCED, Cover, DayCovers
 from airflow_provider_clever.ledger.watermark import CorrectionRules
 
-LATELY_DAYS: Final = 7
-"""A day that was pulled within so many days was pulled recently enough to let Clever forget it."""
+RECENT_DAYS: Final = 7
+"""A day that is about to expire and was pulled within this many days is not pulled once more."""
 
 
 class Reason(StrEnum):
@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
 
 DueDays: TypeAlias = list[tuple[DateRange, Reason]]
-"""Days that are due, and why; no day stands in it twice."""
+"""Days that are due, and why; no day is in it twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class DueRules:
         """Give the days of a school that are due, and why.
 
         :param history: which pull covers each of its days best.
-        :param among: the days to look at.
+        :param among: the days to consider.
         """
         leaving = self._leaving(history)
         retained = DateRange(max(among.first, first_retained(self.today)), min(among.last, self.today))
@@ -109,18 +109,18 @@ class DueRules:
         return self._pulled_on(cover) < swept_on
 
     def _leaving(self, history: DayCovers) -> tuple[DateRange, ...]:
-        """The days that Clever forgets soon and that were not pulled lately; none until one of them has a week left."""
+        """Give the expiring days that were not pulled recently; none until one of them has a week left."""
         stale = [
             (days, cover)
             for days, cover in history.pieces(expiring(self.today, LAST_CHANCE_DAYS))
-            if cover is None or not cover.is_settled or not self._was_lately(cover)
+            if cover is None or not cover.is_settled or not self._was_recent(cover)
         ]
-        urgent = expiring(self.today, LATELY_DAYS)
+        urgent = expiring(self.today, RECENT_DAYS)
         is_urgent = any(cover is None or not cover.is_settled or days.first <= urgent.last for days, cover in stale)
         return joined(days for days, _ in stale) if is_urgent else ()
 
-    def _was_lately(self, cover: Cover) -> bool:
-        return self._pulled_on(cover) > self.today - timedelta(days=LATELY_DAYS)
+    def _was_recent(self, cover: Cover) -> bool:
+        return self._pulled_on(cover) > self.today - timedelta(days=RECENT_DAYS)
 
     def _pulled_on(self, cover: Cover) -> date:
         return self.corrections.local_date(cover.pulled_at)

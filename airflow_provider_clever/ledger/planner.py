@@ -1,4 +1,4 @@
-"""The plan of a district: what is due of each school, and in which tasks to pull it. Pure."""
+"""Plans a district: which days of each school are due, and in which tasks to pull them. No I/O."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ BUDGET_PER_MINUTE: Final = 1200
 """Requests that a token may make in a minute (clever-api.md 4)."""
 
 _WORTH_ASKING_ROWS: Final = 500
-"""Rows of days not due that are asked for rather than to ask twice: a second question costs half a page more."""
+"""How many rows of days that are not due may be asked for to save a question, which costs half a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +47,9 @@ class PlanSettings:
 
 @dataclass(frozen=True, slots=True)
 class SchoolPlan:
-    """What is due of one school.
+    """The plan of one school.
 
-    :param retained: days that Clever still has, among those looked at.
+    :param retained: days that Clever still has, among those considered.
     :param covered: how many of them a settled pull has covered.
     :param expiring: how many of them Clever forgets within 14 days.
     :param reasons: how many days are due, by reason.
@@ -87,13 +87,13 @@ class SchoolPlan:
 
 @dataclass(frozen=True, slots=True)
 class DistrictPlan:
-    """What is due of a district.
+    """The plan of a district.
 
-    :param span: the days looked at; those before ``first_retained`` are gone.
+    :param span: the days considered; those before ``first_retained`` are gone.
     :param schools: by school, in the order of their ids.
-    :param tasks: what to pull, the days that Clever forgets first in front.
+    :param tasks: what to pull, the days that Clever deletes first in front.
     :param sampled_schools: how many schools were asked for one day, because nothing was known of their rows.
-    :param estimated_schools: for how many other schools the mean of those stands in.
+    :param estimated_schools: for how many other schools their mean is used.
     """
 
     today: date
@@ -157,7 +157,7 @@ def plan(
     asked: DateRange | None = None,
     within: DateRange | None = None,
 ) -> DistrictPlan:
-    """Give what is due.
+    """Plan what to pull.
 
     :param coverage: what has been covered.
     :param schools: the names of the schools that the district shares now, by id.
@@ -166,7 +166,7 @@ def plan(
     :param settings: how the district is to be pulled.
     :param rows_per_weekday: of schools that coverage cannot tell it for, by id.
     :param asked: days that a person asked for, as a backfill does: these and no others are due, covered or not.
-    :param within: look at these days only. Default: everything that Clever still has.
+    :param within: consider these days only. Default: everything that Clever still has.
     """
     looked_at = asked or within or DateRange(first_retained(today), today)
     measured = rows_per_weekday or {}

@@ -1,4 +1,4 @@
-"""What one receipt says about coverage: which days a pull covered, when, at which sync, and how it went. Pure."""
+"""Reads from a receipt which days a pull covered, when, at which sync, and how it ended. No I/O."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class WithheldDays(NamedTuple):
     :param rows: how many rows did not come back.
     :param of: of how many.
     :param since: when a pull first found it.
-    :param days: the days of these rows. They stand in the lake.
+    :param days: the days of these rows, which are still in the lake.
     """
 
     at: str

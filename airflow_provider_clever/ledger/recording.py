@@ -1,4 +1,4 @@
-"""The end of a run: take in what its pulls have left, and say what of it a person has to know."""
+"""Ends a run: adds its pulls' receipts to coverage, and judges the run by them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ from airflow_provider_clever.storage.objects import Objects
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """What became of a run.
+    """The outcome of a run.
 
-    :param report: how the district stands since.
+    :param report: the state of the district after it.
     :param unpulled: what was planned and was not pulled.
     :param problems: what makes the run a failure, each with the next step.
-    :param coverage: which days are covered since.
-    :param receipts: those that its pulls have left.
+    :param coverage: which days are covered after it.
+    :param receipts: the receipts of its pulls.
     """
 
     report: DistrictReport
@@ -56,16 +56,16 @@ def record_run(
     is_whole: bool,
     left_out: Sequence[str] | None = None,
 ) -> RecordedRun:
-    """Record what is covered since a run, and judge it by what its own pulls have left.
+    """Record what a run has covered, and judge the run by its own receipts.
 
     :param objects: the destination.
     :param today: the date in the district.
     :param zone: the district's zone.
     :param rules: how long a day may still change.
-    :param schools: the names of the schools that the district lists now, by id; None: Clever does not say.
+    :param schools: the names of the schools that the district lists now, by id; None: Clever did not answer.
     :param planned: what the run was to pull.
-    :param receipts: where its pulls have left their receipts, relative to the destination.
-    :param is_whole: whether the run was to pull all that is due.
+    :param receipts: the paths of its pulls' receipts, relative to the destination.
+    :param is_whole: whether the run was to pull everything that is due.
     :param left_out: the schools that the plan's own list left out so that it could not be trusted. Default: it could.
     :raises CleverLandingError: the destination cannot be read or written.
     """

@@ -1,4 +1,4 @@
-"""What a run has done and left, and how a district stands: as figures, and as words that say what to do. Pure."""
+"""Reports what a run has done, and the state of a district, in figures and in words with the next step. No I/O."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ def lost_days(plan: DistrictPlan) -> list[SchoolDays]:
 
 
 def estimate_note(plan: DistrictPlan) -> str:
-    """Say of how many schools a plan estimates the rows; empty: of none."""
+    """Say for how many schools a plan estimates the rows; empty: for none."""
     if not plan.estimated_schools:
         return ""
     return (
@@ -78,13 +78,13 @@ class PlannedPull:
 
 @dataclass(frozen=True, slots=True)
 class DistrictReport:
-    """How a district stands.
+    """The state of a district.
 
     :param gaps: days of schools that Clever still has and that no settled pull has covered, yesterday the last.
     :param days_to_expiry: until Clever forgets the oldest of them; None: there are none.
     :param about_to_be_lost: those that Clever forgets within 14 days.
     :param lost: days that Clever has forgotten and that were never covered.
-    :param failing: schools whose last pull went wrong.
+    :param failing: schools whose last pull failed.
     :param gone: schools that the district no longer shares.
     :param withheld: schools of which landed rows did not come back, and nothing was concluded.
     :param missing: landed rows that Clever no longer has.
@@ -126,7 +126,7 @@ class DistrictReport:
 
 
 def standing(report: DistrictReport) -> tuple[str, str]:
-    """How a district stands, in two lines: what is covered, and what is not."""
+    """Describe a district's state in two lines: what is covered, and what is not."""
     covered = (
         f"{report.schools} schools, covered up to the sync of {report.watermark or 'none yet'} (the district's last: "
         f"{report.last_sync or 'none'}); newest day {report.newest_day or 'none'}"
@@ -137,7 +137,7 @@ def standing(report: DistrictReport) -> tuple[str, str]:
 
 
 def district_report(file: CoverageFile, today: date) -> DistrictReport:
-    """How a district stands on a date in its zone."""
+    """Give the state of a district on a date in its zone."""
     coverage, counts = file.coverage, file.counts
     shared = coverage.shared_schools()
     retained = DateRange(first_retained(today), today - ONE_DAY)
@@ -213,7 +213,8 @@ def not_pulled(
 ) -> tuple[SchoolDays, ...]:
     """What was planned for a run and was not pulled by it: by school, with the reason if it is known.
 
-    The run's own receipts tell, and no clock: a day that another sync landed on was pulled, though it is due again.
+    The run's own receipts decide, not the clock: a day that a sync has changed since was pulled, although it is due
+    again.
 
     :param receipts: those that the run's pulls have left.
     :param today: the date in the district.
@@ -291,7 +292,7 @@ def empty_schools(planned: Sequence[PlannedPull], summaries: Sequence[Mapping[st
 
 
 def named(days: Sequence[SchoolDays]) -> str:
-    """Schools and their days in words; the first ten by name, the others by number."""
+    """Name schools and their days in words; the first ten by name, the others are counted."""
     more = f"; and {len(days) - _NAMED_SCHOOLS} more schools" if len(days) > _NAMED_SCHOOLS else ""
     return "; ".join(map(str, days[:_NAMED_SCHOOLS])) + more
 

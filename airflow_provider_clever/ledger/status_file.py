@@ -1,4 +1,4 @@
-"""How a district stands, in a few hundred bytes beside its coverage: what a page reads to show hundreds of them."""
+"""Writes a district's state in a few hundred bytes, so that a page can show hundreds of districts."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -70,7 +70,7 @@ class DistrictStatus:
 
     @property
     def urgency(self) -> tuple[int, ...]:
-        """What to sort districts by: the greater, the more urgent."""
+        """The sort key of districts: the greater, the more urgent."""
         left = -self.days_to_expiry if self.days_to_expiry is not None else -10_000
         return (self.expiring, self.withheld, self.failing, self.gaps, left, self.lost, self.quarantined)
 
@@ -98,23 +98,23 @@ _JSON: Final = TypeAdapter(DistrictStatus)
 
 
 def status_path(district_id: str) -> str:
-    """Where it is kept, relative to the destination."""
+    """Give the file's path, relative to the destination."""
     return layout.our_path(district_id, "status.json")
 
 
 def write_status(objects: Objects, status: DistrictStatus) -> None:
-    """Keep it; whatever stood there is older.
+    """Write the file; the present one is older.
 
-    :raises CleverLandingError: the destination does not take it.
+    :raises CleverLandingError: it cannot be written.
     """
     data = json.dumps(asdict(status), sort_keys=True).encode()
     objects.update(status_path(status.district_id), lambda found: None if found == data else data)
 
 
 def read_status(objects: Objects, district_id: str) -> DistrictStatus | None:
-    """Read it.
+    """Read the file.
 
-    :returns: None if there is none that this version can read: then coverage says the same, at greater length.
+    :returns: None if there is none that this version can read; then coverage has the same facts.
     :raises CleverLandingError: the destination cannot be read.
     """
     found = objects.read(status_path(district_id))

@@ -1,4 +1,4 @@
-"""What a plan needs to know of a district, asked of Clever and read from its coverage; then the plan."""
+"""Gathers what a plan needs from Clever and from coverage, and makes the plan."""
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +31,7 @@ _SIDE_BY_SIDE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A district as it is now, and what is due of it.
+    """A district as it is now, and its plan.
 
     :param schools: names of the schools that it shares, by id.
     :param left_out: the schools that its list leaves out so that it cannot be trusted; None: it can.
@@ -67,7 +67,7 @@ def survey(
     :param objects: the destination.
     :param today: the date in the district.
     :param asked: days that are due whatever is covered, and no others.
-    :param within: look at these days only.
+    :param within: consider these days only.
     :raises CleverError: Clever or the destination does not answer.
     """
     district = client.get_district()

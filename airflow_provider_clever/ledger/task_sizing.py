@@ -1,4 +1,4 @@
-"""Cuts what is to be asked of Clever into tasks: few, none too long, the days that Clever forgets first in front. Pure.
+"""Cuts what to pull into tasks: few, none too long, the days that Clever deletes first in front. No I/O.
 
 A task can ask for one range of days, of any number of schools. Every question ends on a page that is only partly full,
 so what is cut must be long enough for that not to matter.
@@ -61,7 +61,7 @@ def batches_of(ids: Sequence[str], batch_size: int, most_batches: int) -> list[l
 class SchoolSpan(NamedTuple):
     """Days to ask for of one school.
 
-    :param rows_per_weekday: how many rows are expected; 0 if nobody knows.
+    :param rows_per_weekday: how many rows are expected; 0 if not known.
     """
 
     school_id: str
@@ -135,7 +135,7 @@ class _Group:
         return cls(one.span, {one.school_id: one.rows_per_weekday}, requests, requests)
 
     def take(self, one: SchoolSpan, allowance: float) -> bool:
-        """Take in another school if asking for the same days is cheap enough."""
+        """Add another school if asking for the same days is cheap enough."""
         union = DateRange(min(self.span.first, one.span.first), max(self.span.last, one.span.last))
         requests = self.requests if union == self.span else _requests(union, self.rows.values())
         if one.school_id not in self.rows:

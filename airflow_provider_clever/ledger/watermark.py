@@ -1,4 +1,4 @@
-"""Up to which sync a district is covered, and which of its days are about to be lost. Pure."""
+"""Computes up to which sync a district is covered, and which of its days are about to be lost. No I/O."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
@@ -29,8 +29,8 @@ class CorrectionRules:
     def done_until(self, cover: Cover) -> date:
         """The last day that a later sync is no longer expected to change, if this pull covered it.
 
-        It is the sync that counts, not the calendar: while a district's uploads fail, or ours do, no day gets old. A
-        sync cannot be younger than the pull that saw it, so a stamp from the future counts as the pull's own moment.
+        The sync counts, not the calendar: no day is done while a district's uploads or our pulls fail. A sync cannot be
+        later than the pull that saw it, so a stamp from the future counts as the time of the pull.
         """
         if cover.sync == NEVER_SYNCED:
             return date.min

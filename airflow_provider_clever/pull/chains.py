@@ -1,4 +1,4 @@
-"""Schools and dates -> chains: few requests, yet enough of them side by side.
+"""Splits schools and dates into chains: few requests, yet enough chains side by side.
 
 One chain is one walk along Clever's cursor. The budget counts requests (clever-api.md 4), and every chain ends on a
 page that is only partly full, so a school's range is cut only where too few schools would leave threads idle; and where
@@ -18,7 +18,7 @@ _ENOUGH_BUSY = 0.8
 
 
 class Scope(StrEnum):
-    """Whose attendance a chain walks."""
+    """Whether a chain walks a school or a section."""
 
     SCHOOL = "school"
     SECTION = "section"
@@ -28,7 +28,7 @@ class Scope(StrEnum):
 class Chain:
     """One walk: the attendance of one school or section, over whole days.
 
-    :param query: what is asked of Clever.
+    :param query: the query to Clever.
     :param whole: True if the walk covers its days completely: a whole school with no filter.
     :param most_pieces: into how many chains it may be cut if its first page is not its last. Default 1: it is not cut.
     """
@@ -48,7 +48,7 @@ class Chain:
         return DateRange(date.fromisoformat(self.query.start), date.fromisoformat(self.query.end))
 
     def cut(self, reached: date) -> "list[Chain]":
-        """The chains that walk the same days side by side; none if walking on takes as few requests.
+        """Give the chains that walk the same days side by side; none if continuing takes as few requests.
 
         :param reached: the last day on the first page, from which follows about how many pages there are.
         """
@@ -73,7 +73,7 @@ def plan_chains(
     attendance_status: str | None = None,
     most_pieces: int | None = None,
 ) -> list[Chain]:
-    """The chains that cover every id and every day once, the days that expire first in front.
+    """Give the chains that cover every id and every day once, the days that expire first in front.
 
     :param scope: whether the ids are schools or sections.
     :param scope_ids: the Clever ids.
@@ -107,7 +107,7 @@ def plan_chains(
 def _pieces_each(ids: int, concurrency: int) -> int:
     """The fewest pieces per id with which chains of equal length keep the threads busy to the end.
 
-    As many more as then run at the same time cost no time, and make each chain shorter.
+    More pieces that run at the same time cost no time, and make each chain shorter.
     """
     if not ids or ids >= 2 * concurrency:
         return 1

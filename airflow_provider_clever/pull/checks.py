@@ -1,4 +1,4 @@
-"""Does a page belong to its walk? What does not is set aside; what cannot be trusted ends the pull."""
+"""Checks that pages belong to their walk. Other rows are set aside; a page that cannot be trusted ends the pull."""
 
 from collections import Counter
 
@@ -28,7 +28,7 @@ class WalkCheck:
         self.unknown_values: Counter[str] = Counter()
 
     def check(self, page: AttendancePage) -> AttendancePage:
-        """The page with only the rows that belong to this walk; the others are among its rejected ones.
+        """Give the page with only the rows that belong to this walk; its other rows become rejected ones.
 
         :raises CleverDataError: a row names another district.
         :raises CleverProtocolError: the page does not come after the one before it.
@@ -70,7 +70,7 @@ class WalkCheck:
         )
 
     def _misfits(self, page: AttendancePage) -> dict[int, str]:
-        """Why some of the rows do not belong to this walk, by their place."""
+        """Say why rows do not belong to this walk, by their position."""
         own_school = self._chain.query.school_id
         misfits = {}
         for place, row in enumerate(page.rows):

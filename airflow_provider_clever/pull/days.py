@@ -1,4 +1,4 @@
-"""The rows of one walk, in the order in which they come -> complete days, as soon as they are complete."""
+"""Assembles the rows of one walk into days, and gives each day as soon as it is complete."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -20,11 +20,11 @@ _NEVER = "9999-12-32"
 
 
 class DayAssembler:
-    """One walk's rows in, its days out.
+    """Assembles one walk's rows into days.
 
     A day is complete once a later date was seen or the walk has ended; never because of an error. A row that comes
-    after its day was closed reopens the day: it comes out again, as an addition that marks nothing. Nor does a day
-    mark anything that a rejected row may belong to: Clever still has that row, we only cannot read it.
+    after its day was closed reopens the day: it is given again, as an addition that marks nothing. A day to which a
+    rejected row may belong marks nothing either: Clever still has that row, although we cannot read it.
 
     :param chain: the walk.
     """
@@ -41,7 +41,7 @@ class DayAssembler:
         """When the walk's first page was asked for, canonical UTC text; empty: not known."""
 
     def add(self, rows: "pa.RecordBatch", *, has_rejected: bool = False) -> Iterator[PulledDay]:
-        """The days that these rows complete.
+        """Add a page's rows, and give the days that they complete.
 
         :param rows: a page's rows.
         :param has_rejected: True if the page had rows besides that were rejected. Default False.
@@ -60,21 +60,21 @@ class DayAssembler:
             self._parts.append(part)
 
     def doubt(self) -> None:
-        """Conclude nothing from what this walk does not bring: a page of it may answer another question."""
+        """Conclude nothing from rows that this walk does not bring: one of its pages may answer another question."""
         self._doubtful_until = _NEVER
 
     @property
     def is_doubted(self) -> bool:
-        """Whether nothing is concluded from what this walk does not bring."""
+        """Whether nothing is concluded from rows that this walk does not bring."""
         return self._doubtful_until == _NEVER
 
     def finish(self) -> Iterator[PulledDay]:
-        """The days that the end of the walk completes: the open one and the empty ones behind it."""
+        """End the walk, and give the days that this completes: the open one and the empty ones after it."""
         return self._close_until(_next_day(self._last))
 
     @property
     def complete_days(self) -> DateRange | None:
-        """The days that have come out complete so far; None before the first."""
+        """The days that were complete so far; None before the first."""
         if self._open <= self._first:
             return None
         return DateRange(date.fromisoformat(self._first), date.fromisoformat(self._open) - ONE_DAY)

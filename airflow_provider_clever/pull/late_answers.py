@@ -1,4 +1,4 @@
-"""A question that is asked in a thread of its own, while the caller still has other work."""
+"""Asks a question in a thread of its own, while the caller does other work."""
 
 import threading
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class LateAnswer(Generic[T]):
         self._answer: Future[T] = Future()
 
     def ask(self) -> None:
-        """Ask, once, in a daemon thread: nobody ever waits for one that sits in a read."""
+        """Ask once, in a daemon thread, so that a hanging read keeps no process alive."""
         threading.Thread(target=self._ask, name="clever-ask", daemon=True).start()
 
     def _ask(self) -> None:

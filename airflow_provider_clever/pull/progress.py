@@ -1,4 +1,4 @@
-"""One log line every ten seconds, so that a long pull can be watched."""
+"""Logs one line every ten seconds, so that a long pull can be watched."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ EVERY_SECONDS: Final = 10.0
 
 @dataclass(slots=True)
 class Progress:
-    """Counts what has come and says so now and then.
+    """Counts what has arrived, and logs it from time to time.
 
     :param walks: how many there are in all.
     :param scopes: how many schools or sections they make up.
@@ -35,7 +35,7 @@ class Progress:
     _said: float = -1.0
 
     def tell(self) -> None:
-        """Log where the pull stands, if the last line is ten seconds old."""
+        """Log the progress, if the last line is ten seconds old."""
         now = self.clock()
         if self._started < 0:
             self._started = self._said = now
@@ -44,7 +44,7 @@ class Progress:
             log.info("%s", self.line())
 
     def line(self) -> str:
-        """Where the pull stands, in one line."""
+        """The progress in one line."""
         seconds = max(self.clock() - self._started, 1e-9)
         budget = self.budget_left()
         parts = [

@@ -1,4 +1,4 @@
-"""What is asked of Clever: whose attendance, and of which days."""
+"""The question of a pull: whose attendance, and which days."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from airflow_provider_clever.pull.chains import Chain, Scope, plan_chains
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Whose attendance of which days. Checked when it is made, before anything is sent.
+    """Whose attendance to ask for, and which days. It is checked when it is made, before anything is sent.
 
     :param first_day: first attendance date, inclusive.
     :param last_day: last attendance date, inclusive.
@@ -53,12 +53,12 @@ class Question:
 
     @property
     def named(self) -> str:
-        """What it names: one school or section by its id, several by their number; empty: every school."""
+        """Describe its scope: one school or section by its id, several by their number; empty: every school."""
         kind, ids = ("section", self.section_ids) if self.section_ids else ("school", self.school_ids or ())
         return f"{kind} {ids[0]}" if len(ids) == 1 else f"{len(ids)} {kind}s" if ids else ""
 
     def chains(self, shared_school_ids: Sequence[str], *, max_concurrency: int) -> list[Chain]:
-        """The walks that answer it.
+        """Give the chains that answer it.
 
         :param shared_school_ids: the schools to ask for if the question names none.
         :param max_concurrency: walks side by side.

@@ -1,4 +1,4 @@
-"""Rows that cannot land, on their way to quarantine: many at a time, and a flood of them not whole.
+"""Collects rows that cannot land, and sends them to quarantine many at a time.
 
 An object of the quarantine is written again as a whole for each addition. So rows are held until there are many, and of
 a school of which most rows cannot land only the first are kept.
@@ -27,7 +27,7 @@ SetAside: TypeAlias = Callable[[Mapping[str, Sequence[RejectedRow]]], object]
 
 @dataclass(slots=True)
 class _Scope:
-    """What came of one school or section.
+    """The counts of one school or section.
 
     :param received: rows that Clever sent.
     :param rejected: how many of them cannot land.
@@ -88,7 +88,7 @@ class RejectedRows:
             try:
                 self._set_aside(held)
             except CleverLandingError:
-                for scope_id, rows in held.items():  # to know whose could not be kept
+                for scope_id, rows in held.items():  # to know for which school rows could not be kept
                     self._try_again(scope_id, rows)
 
     def _try_again(self, scope_id: str, rows: Sequence[RejectedRow]) -> None:

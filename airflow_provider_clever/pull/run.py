@@ -1,8 +1,8 @@
-"""From chains to rows or landed days: each thread fetches, decodes and lands what its chain brings.
+"""Runs a pull: each thread fetches, decodes and lands the rows of its chain.
 
-While a thread works on a page, Clever answers its request for the next one, which was sent ahead. So nothing is handed
-from thread to thread, and memory is bounded by the number of threads: each has one page and its open day. Why it is cut
-in this way, with figures: docs/explanation/decisions/0022-one-thread-does-all-of-a-walk.md.
+While a thread works on a page, Clever answers its request for the next one, which was sent ahead. So no thread hands
+work to another, and memory is bounded by the number of threads: each has one page and its open day. The reasons, with
+figures: docs/explanation/decisions/0022-one-thread-does-all-of-a-walk.md.
 """
 
 import logging
@@ -36,11 +36,11 @@ from airflow_provider_clever.pull.threads import WalkingThreads
 from airflow_provider_clever.syncs import moment_text
 
 ENDS_THE_PULL: Final = (CleverDataError, CleverSettingsError, CleverStoppedError)
-"""Errors that no other school can escape. Any other one ends its own school's walk alone."""
+"""Errors that affect every school. Any other error ends only its own school's walk."""
 
 
 def ends_the_pull(error: CleverError) -> bool:
-    """Whether no other school can escape this.
+    """Whether an error affects every school.
 
     A 401 is about the token, if it is confirmed and in Clever's own words; a 403 may be about one school.
     """
@@ -49,16 +49,16 @@ def ends_the_pull(error: CleverError) -> bool:
 
 
 _LANDING_THREADS: Final = 8
-"""How many may land at once. An object store is waited for, so it takes more of them than decoding does."""
+"""How many threads may land at once. They wait for an object store, so there can be more of them than for decoding."""
 
 REFUSALS_IN_A_ROW: Final = 8
-"""After so many refused days, and none taken in between, the store is the cause and not the days."""
+"""After this many refused days without a landed one, the store is the cause, not the days."""
 
 log = logging.getLogger(__name__)
 
 
 class _Walk:
-    """One chain on its way: its checks, its open day, and whether it broke, or was cut into others."""
+    """A chain that is being walked: its checks, its open day, and whether it broke or was cut into others."""
 
     def __init__(self, chain: Chain, district_id: str) -> None:
         self.check = WalkCheck(chain, district_id)
@@ -69,7 +69,7 @@ class _Walk:
         self._is_begun = False
 
     def take(self, response: Response) -> None:
-        """Note what an answer tells besides its rows."""
+        """Note what an answer says besides its rows."""
         if not self._is_begun:
             self.days.asked_at = moment_text(response.instant) if response.instant else ""
             self._is_begun = True
@@ -117,7 +117,7 @@ class Pull:
         :param limit: stop as soon as there are more.
         :raises CleverSettingsError: there are more rows than the limit.
         :raises CleverStoppedError: the stop flag was set.
-        :raises CleverError: what no other school could escape.
+        :raises CleverError: an error that affects every school.
         """
         self._rejected.are_landed = False
         rows: dict[Chain, list[dict[str, Any]]] = {}
@@ -140,16 +140,16 @@ class Pull:
     def land(
         self, land: Callable[[PulledDay], object], *, when_fetched: Callable[[], object] = lambda: None
     ) -> PullResult:
-        """Hand every complete day over, and say what came of each school.
+        """Land every complete day, and give the result of each school.
 
-        A day that cannot be landed spoils only itself: its school's other days land, and so do all other schools.
+        A day that cannot land affects no other: its school's other days land, and so do all other schools.
 
         :param land: called with each day, from any of the threads, several at once.
         :param when_fetched: called once all pages have come, from any thread, while the last of them still land. It
             must return at once, and not raise.
         :raises CleverStoppedError: the stop flag was set.
         :raises CleverLandingError: the store has refused several days and taken none in between.
-        :raises CleverError: what no other school could escape.
+        :raises CleverError: an error that affects every school.
         """
 
         def land_walk(chain: Chain, fetcher: PageFetcher) -> None:
@@ -245,7 +245,7 @@ class Pull:
             self.result.scopes[chain.scope_id].rejected += len(page.rejected)
 
     def _run(self, walk: Callable[[Chain, PageFetcher], object]) -> None:
-        """Walk all chains, keep the rows that cannot land, and say what all of it is worth."""
+        """Walk all chains, keep the rows that cannot land, and judge the walks."""
         try:
             self._threads.run(walk, self._progress.tell)
         except CleverStoppedError:
@@ -261,7 +261,7 @@ class Pull:
         self._judge_doubts()
 
     def _note_refusal(self, chain: Chain, day: PulledDay, error: CleverLandingError) -> None:
-        """Go on without a day that did not land.
+        """Continue without a day that did not land.
 
         :raises CleverLandingError: the store has refused too many.
         """
@@ -294,10 +294,10 @@ class Pull:
             scope.is_doubted = scope.is_doubted or walk.days.is_doubted
 
     def _judge_doubts(self) -> None:
-        """Say what the walks are worth whose answers name another question than was asked, however often.
+        """Judge the walks with answers whose links name another question than was asked.
 
-        Where every answer does so, Clever writes its links differently: what has landed counts, and nothing is marked.
-        Where some do, those are not what was asked for.
+        If all answers do, Clever writes its links differently: what has landed counts, and nothing is marked. If only
+        some do, those are not what was asked for.
         """
         doubted = [scope for scope in self.result.scopes.values() if scope.is_doubted]
         if not doubted:

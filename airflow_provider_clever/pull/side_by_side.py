@@ -1,4 +1,4 @@
-"""Small tasks that run side by side, and end at once when the stop flag is set."""
+"""Runs small jobs side by side, and ends at once when the stop flag is set."""
 
 import threading
 from collections import deque
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 def side_by_side(act: Callable[[T], object], jobs: Iterable[T], *, most: int, stop: threading.Event) -> None:
-    """Do all of this, from several daemon threads: nobody ever waits for one that sits in a store.
+    """Run all jobs in several daemon threads, so that a hanging store keeps no process alive.
 
-    :param act: does one of them; called from several threads at once.
-    :param jobs: taken in this order.
-    :param most: how many at once.
+    :param act: runs one job; called from several threads at once.
+    :param jobs: the jobs, in order.
+    :param most: how many run at once.
     :param stop: set it to end everything.
     :raises CleverStoppedError: the stop flag was set first.
-    :raises BaseException: what the first call raised that raised anything.
+    :raises BaseException: the first error of a job.
     """
     threads = _Threads(act, deque(jobs), stop)
     started = threads.start(most)

@@ -1,11 +1,11 @@
-"""How whatever waits in a pull sees that it should stop, and what it then says."""
+"""How soon waiting threads of a pull notice the stop flag, and the error for a stopped pull."""
 
 from typing import Final
 
 from airflow_provider_clever.exceptions import CleverStoppedError
 
 LOOK_SECONDS: Final = 0.2
-"""How soon a waiting thread sees that it should stop."""
+"""How soon a waiting thread notices the stop flag."""
 
 
 def stopped() -> CleverStoppedError:

@@ -1,4 +1,4 @@
-"""Threads that walk one chain after another, as few of them as keep Clever and the processor busy."""
+"""Walks chains in threads, in as few as keep Clever and the processor busy."""
 
 import threading
 from collections import deque
@@ -16,18 +16,18 @@ _FIRST_THREADS: Final = 2
 _LONG_WAIT_SECONDS: Final = 0.01
 """How long answers may be waited for before all threads are started."""
 _SOON_SECONDS: Final = 0.01
-"""How soon it is seen that they are waited for."""
+"""How often it is checked whether answers are waited for."""
 _NO_TURN: Final = nullcontext()
 
 
 class WalkingThreads:
     """Threads that walk chains, each over a connection of its own, under the client's one token and throttle.
 
-    They make no call to Airflow. They are daemons: nobody ever waits for one that sits in a read or in a store.
+    They make no call to Airflow. They are daemon threads, so that a hanging read or store keeps no process alive.
 
     :param client: the API client.
-    :param chains: taken in this order.
-    :param most: threads at most.
+    :param chains: the chains, in order.
+    :param most: the most threads.
     :param stop: set it to end everything.
     """
 
@@ -47,11 +47,11 @@ class WalkingThreads:
     def run(self, walk: Callable[[Chain, PageFetcher], object], look: Callable[[], object]) -> None:
         """Walk all chains to their end.
 
-        :param walk: walks one chain to its end, from any of the threads, several at once. What it raises ends
-            everything.
-        :param look: called now and then from this thread.
+        :param walk: walks one chain to its end, from any of the threads, several at once. An error of it
+            ends everything.
+        :param look: called from time to time from this thread.
         :raises CleverStoppedError: the stop flag was set.
-        :raises BaseException: what the first walk raised that raised anything.
+        :raises BaseException: the first error of a walk.
         """
         look()
         try:
@@ -84,7 +84,7 @@ class WalkingThreads:
         return self._turn if self._started > _FIRST_THREADS else _NO_TURN
 
     def check(self) -> None:
-        """Make sure that what a thread has done so far is still wanted.
+        """Make sure that the pull has not been stopped.
 
         :raises CleverStoppedError: the stop flag was set, or another walk has ended everything.
         """

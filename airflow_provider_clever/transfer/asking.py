@@ -1,4 +1,4 @@
-"""One question put to one district of Clever: what rows and landed days are both made from."""
+"""Asks one district of Clever one question; rows and landed days are both made from the answer."""
 
 import threading
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ class Asking:
         return not (self.question.school_ids or self.question.section_ids)
 
     def school_names(self) -> dict[str, str]:
-        """The shared schools by id; nothing is requested if the question names its schools or sections."""
+        """Give the shared schools by id; nothing is requested if the question names its schools or sections."""
         return self.list_schools() if self.lists_schools else {}
 
     def list_schools(self) -> dict[str, str]:
-        """The shared schools by id, as Clever lists them now."""
+        """Fetch the shared schools by id."""
         return {school.id: school.name for school in self.client.iter_schools()}
 
     def pull(
@@ -44,7 +44,7 @@ class Asking:
         school_ids: Sequence[str],
         set_aside: SetAside,
     ) -> Pull:
-        """The pull that answers the question; it has not begun.
+        """Make the pull that answers the question, without starting it.
 
         :param school_ids: the schools, if the question names none.
         :param set_aside: is given the rows that cannot land.

@@ -1,4 +1,4 @@
-"""Why schools failed, counted by cause: in a log, 25 schools with one cause are one statement, not 25."""
+"""Groups failed schools by cause, so that 25 schools with one cause are one line of a log, not 25."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""One question answered as landed days: land, mark what is missing, write down what is withheld, leave a receipt."""
+"""Answers one question as landed days: lands, marks missing rows, records what is withheld, and leaves a receipt."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -36,13 +36,13 @@ from airflow_provider_clever.transfer.run_receipt import run_receipt, school_rec
 log = logging.getLogger(__name__)
 
 _LIST_HOLDS: Final = timedelta(hours=6)
-"""For how long the list of schools that a run has fetched is good for marking; a task that was cleared comes later."""
+"""How long a run's list of schools can be used for marking; a task that was cleared may run much later."""
 
 
 class LandedDays:
-    """The answer to one question as landed days.
+    """Answers one question as landed days.
 
-    :param before: the district as it stood before the first page was asked for.
+    :param before: the district before the first page was requested.
     :param destination: where to land; it has been checked.
     :param context: what the pull knows.
     :param rules: how many rows may be gone before that is doubted.
@@ -80,7 +80,7 @@ class LandedDays:
         listed_at: datetime | None,
         try_number: int,
     ) -> TransferResult:
-        """Do it (the parameters are those of ``Transfer.land``)."""
+        """Land the days (the parameters are those of ``Transfer.land``)."""
         asking, landing, answers = self._asking, self._landing, self._answers
         names: Mapping[str, str] = asking.school_names()
         listed = tuple(names) if asking.lists_schools else None
@@ -96,7 +96,7 @@ class LandedDays:
             _leave_open(result, landing, self._unreadable)
         missing = MissingRows(_ended_whole(landing.evidence, result), self._rules, answers, idempotency_key.id)
         names = self._listed(missing, names, listed_at)
-        while missing.to_confirm:  # what came back of some schools may let the run doubt others
+        while missing.to_confirm:  # rows that came back for some schools may make others doubtful
             self._walk_again(missing, result)
             district_after = LateAnswer(asking.client.get_district, asking.stop)
             district_after.ask()
@@ -141,18 +141,18 @@ class LandedDays:
         return TransferResult(summary, problem=problem or self._unreadable)
 
     def _listed(self, missing: MissingRows, names: Mapping[str, str], listed_at: datetime | None) -> Mapping[str, str]:
-        """The names of the schools, as far as this run knows them; nothing is marked of one that is not listed."""
+        """Give the names of the listed schools; rows of a school that is not listed are not marked."""
         if names:
             missing.leave_unlisted(names)
             return names
         is_recent = listed_at is not None and self._clock() - listed_at < _LIST_HOLDS
         if missing.has_to_mark and (missing.to_confirm or not is_recent):
             names = self._asking.list_schools()
-            missing.leave_unlisted(names)  # an empty list names no school, so nothing is marked of any
+            missing.leave_unlisted(names)  # an empty list names no school, so no rows are marked
         return names
 
     def _walk_again(self, missing: MissingRows, result: PullResult) -> None:
-        """Ask once more, over fresh connections and after a pause, of the schools of which too much did not come."""
+        """Walk the schools with too many missing rows again, after a pause and over new connections."""
         schools, seconds = missing.to_confirm, self._rules.confirm_seconds
         log.warning(
             "Much of what had landed did not come back, of %d schools; asking again in %.0f seconds before anything is "
@@ -183,7 +183,7 @@ class LandedDays:
         now: str,
         listed: Collection[str] | None,
     ) -> dict[str, Withheld]:
-        """Write down what is withheld and what has been answered. Gives what is withheld."""
+        """Record what is withheld and what has been answered, and give what is withheld."""
         unmarked = {(school_id, day) for school_id, day, _ in self._landing.unmarked}
         outcomes = missing.outcomes(self._window, names, now, unmarked)
         withheld: dict[str, Withheld] = {}
@@ -194,12 +194,12 @@ class LandedDays:
 
 
 def _ended_whole(evidence: Mapping[str, SchoolEvidence], result: PullResult) -> dict[str, SchoolEvidence]:
-    """What is known of the schools that were walked to their end."""
+    """Give the evidence about schools that were walked to their end."""
     return {id_: one for id_, one in evidence.items() if id_ in result.scopes and not result.scopes[id_].errors}
 
 
 def _answers(destination: Destination, district_id: str) -> tuple[Answers, CleverLandingError | None]:
-    """What was said of rows that did not come back; if that cannot be read, nothing and why."""
+    """Read the answers about rows that did not come back; if that fails, give none, and the error."""
     try:
         return read_answers(destination.objects, district_id), None
     except CleverLandingError as error:
@@ -208,7 +208,7 @@ def _answers(destination: Destination, district_id: str) -> tuple[Answers, Cleve
 
 
 def _leave_open(result: PullResult, landing: Landing, error: CleverLandingError) -> None:
-    """Have the schools fail whose rows did not all come back: what was said of them cannot be read."""
+    """Let the schools fail whose rows did not all come back, because the answers about them cannot be read."""
     for school_id, found in landing.evidence.items():
         if any(day.fresh for day in found.days.values()):
             result.scopes[school_id].errors.append(error)

@@ -1,4 +1,4 @@
-"""Landing the days of a pull, from several threads, and what came of it."""
+"""Lands the days of a pull from several threads, and collects the outcomes."""
 
 import logging
 import threading
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 class Landing:
-    """Lands days from several threads, and remembers what came of them.
+    """Lands days from several threads, and keeps the outcomes.
 
-    :param destination: where.
+    :param destination: where to land.
     :param context: what the pull knows.
-    :param answers: what was said about rows that did not come back.
+    :param answers: the answers about rows that did not come back.
     """
 
     def __init__(self, destination: Destination, context: PullContext, answers: Answers) -> None:
@@ -38,11 +38,11 @@ class Landing:
         self.newly_quarantined = 0
 
     def again(self) -> "Landing":
-        """For a second walk: it counts in the same place, and gathers evidence of its own."""
+        """Make the landing of a second walk, with the same counts and evidence of its own."""
         return Landing(self._destination, self._context, self._answers)
 
     def take_in(self, again: "Landing") -> None:
-        """Count what a second walk has landed: only rows that the first one had not brought count once more."""
+        """Add what a second walk has landed; only rows that the first one did not bring are counted."""
         received: Counter[str] = Counter()
         for outcome in self.outcomes:
             received[outcome.path] += outcome.received
@@ -67,14 +67,14 @@ class Landing:
             self.newly_quarantined += new
 
     def mark(self, school_id: str, day: str, found: DayEvidence) -> None:
-        """Mark one day's rows. A day that cannot be marked spoils only itself.
+        """Mark one day's rows. A day that cannot be marked affects no other.
 
         :raises CleverLandingError: the destination has refused several of them.
         """
         try:
             outcome = self._destination.mark(school_id, day, found, context=self._context)
         except CleverLandingError as error:
-            log.error("The day %s of school %s was not marked: %s", day, school_id, error)  # noqa: TRY400 - it says all
+            log.error("The day %s of school %s was not marked: %s", day, school_id, error)  # noqa: TRY400 - the message is enough
             with self._lock:
                 self.unmarked.append((school_id, day, error))
             if len(self.unmarked) >= REFUSALS_IN_A_ROW:
@@ -84,7 +84,7 @@ class Landing:
             self.later.append(outcome)
 
     def set_aside(self, rejected: Mapping[str, Sequence[RejectedRow]]) -> None:
-        """Quarantine rows that cannot land, by their school or section, but for those of students who are forgotten.
+        """Quarantine rows that cannot land, by school or section, without those of forgotten students.
 
         :raises CleverLandingError: the destination does not take them all.
         """
@@ -100,7 +100,7 @@ class Landing:
         log.warning("%d rows were quarantined, %d of them for the first time: %s", len(rows), new, schools)
 
     def take_outcomes(self, without: Collection[tuple[str, str]] = ()) -> dict[str, list[PartitionOutcome]]:
-        """Hand over what came of the partitions of each school, in order; nothing of it is kept here.
+        """Hand over the outcomes of each school's partitions, in order, and drop them here.
 
         :param without: schools and days to leave out. Default: none.
         """

@@ -1,6 +1,6 @@
-"""Rows that did not come back: which are marked as missing, which are withheld, and which are asked for again first.
+"""Decides about rows that did not come back: mark them as missing, withhold them, or ask for them again first.
 
-Days have landed by then, without marks (lake/store.py). Here each school's whole window is judged
+Their days have landed before, without marks (lake/store.py). Each school's whole window is judged
 (attendance/absence.py).
 """
 
@@ -32,11 +32,11 @@ _UNCONFIRMED: Final = "the second walk did not end"
 
 
 class MissingRows:
-    """What to conclude from the rows of each school that did not come back: marked, withheld, or asked for again.
+    """Decides about the rows of each school that did not come back.
 
-    :param evidence: what a first walk says, of the schools that were walked to their end.
-    :param rules: how much may be gone before it is doubted.
-    :param answers: what a person has said of days of these schools.
+    :param evidence: the evidence of a first walk, for the schools that were walked to their end.
+    :param rules: how many rows may be gone before that is doubted.
+    :param answers: a person's answers about days of these schools.
     :param key_id: the id of the run's idempotency key.
     """
 
@@ -54,7 +54,7 @@ class MissingRows:
 
     @property
     def has_to_mark(self) -> bool:
-        """Whether rows of any school did not come back that are not marked yet."""
+        """Whether any school has unmarked rows that did not come back."""
         return any(verdict is not Verdict.NOTHING for verdict in self.verdicts.values())
 
     @property
@@ -72,10 +72,10 @@ class MissingRows:
         self._judge()
 
     def confirm(self, again: Mapping[str, SchoolEvidence], *, ended: Collection[str]) -> None:
-        """Take in what a second walk says.
+        """Add the evidence of a second walk.
 
-        :param again: what it says, by school.
-        :param ended: the schools that it has walked to their end.
+        :param again: the evidence, by school.
+        :param ended: the schools that the walk has walked to their end.
         """
         for school_id in self.to_confirm:
             if school_id in ended:
@@ -87,7 +87,7 @@ class MissingRows:
         self._judge()
 
     def marks(self) -> Iterator[tuple[str, str, DayEvidence]]:
-        """School, day and rows of everything that is to be marked."""
+        """Give school, day and rows of everything to mark."""
         for school_id, verdict in self.verdicts.items():
             if school_id in self._reasons:
                 continue
@@ -112,7 +112,7 @@ class MissingRows:
         now: str,
         unmarked: Collection[tuple[str, str]] = (),
     ) -> dict[str, SchoolOutcome]:
-        """What to write down about each school (lake/answers.py).
+        """Give what to record about each school (lake/answers.py).
 
         :param window: the days that were walked.
         :param now: the present instant, UTC.
@@ -131,7 +131,7 @@ class MissingRows:
         }
 
     def unsettled(self, now: str) -> dict[str, Withheld]:
-        """What too little is known of to judge."""
+        """Give the schools of which too little is known to judge."""
         return {id_: self._withheld(id_, now) for id_, state in self.states().items() if state == "unsettled"}
 
     def _withheld(self, school_id: str, now: str) -> Withheld:
@@ -170,9 +170,9 @@ class MissingRows:
 
 
 def mark_all(landing: Landing, missing: MissingRows, stop: threading.Event) -> None:
-    """Mark what is clear, several days at once.
+    """Mark the rows that were decided to be missing, several days at once.
 
     :raises CleverStoppedError: the stop flag was set. What was not marked is live, and its days are due.
-    :raises CleverLandingError: the destination does not take it.
+    :raises CleverLandingError: the destination cannot be written.
     """
     side_by_side(lambda one: landing.mark(*one), missing.marks(), most=_MARKING_THREADS, stop=stop)

@@ -1,4 +1,4 @@
-"""What came of a question: counts for the summary, the state of each school, and what makes the run a failure."""
+"""Makes the result of a question: counts for the summary, the state of each school, and why the run is a failure."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ _NAMED_SCHOOLS: Final = 10
 
 @dataclass(slots=True)
 class TransferResult:
-    """What came of a question.
+    """The result of a question.
 
     :param summary: counts and names of schools, as plain JSON values; no student data.
     :param rows: the rows as Clever sent them, if they were not landed.
-    :param problem: what makes the run a failure although everything else has been kept; None: nothing.
+    :param problem: the error that makes the run a failure after everything that could land has landed; None: none.
     """
 
     summary: dict[str, Any]
@@ -38,9 +38,9 @@ class TransferResult:
 def summary_of(
     question: Question, before: District, result: PullResult, schools: Mapping[str, SchoolState]
 ) -> dict[str, Any]:
-    """The part of a summary that any question has.
+    """Make the part of a summary that any question has.
 
-    :param before: the district as it stood before the first page was asked for.
+    :param before: the district before the first page was requested.
     :param schools: the state of each school or section.
     """
     newest = [scope.newest_date for scope in result.scopes.values() if scope.newest_date]
@@ -64,7 +64,7 @@ def summary_of(
 
 
 def changes_of(receipt: Receipt) -> dict[str, Any]:
-    """The part of a summary that says what all tries of the run have changed, and where that is written in full."""
+    """Make the part of a summary that says what all tries of the run have changed, and the receipt's path."""
     return {
         "changed_days": [one.to_json() for one in receipt.changed_days],
         "changed_rows": sum(receipt.totals.get(name, 0) for name in ("added", "changed", "missing", "returned")),
@@ -73,12 +73,12 @@ def changes_of(receipt: Receipt) -> dict[str, Any]:
 
 
 def withheld_json(school_id: str, names: Mapping[str, str], withheld: Withheld) -> dict[str, Any]:
-    """What is withheld of a school, as a summary shows it."""
+    """Describe what is withheld of a school, for a summary."""
     return {"school_id": school_id, "name": names.get(school_id, ""), "words": str(withheld), **to_json(withheld)}
 
 
 def state_of(scope: ScopeResult, *, is_gone: bool = False) -> SchoolState:
-    """The state of a school or section after its walks.
+    """Give the state of a school or section after its walks.
 
     :param is_gone: whether the district is known to share it no more. Default False.
     """
@@ -108,7 +108,7 @@ def problem_of(
         bad = list(schools)
     errors = [error for scope_id in bad for error in result.scopes[scope_id].errors]
     if errors:
-        # One that another try may fix goes first, so that there is another try.
+        # An error that another try may fix comes first, so that there is another try.
         first = min(errors, key=lambda error: error.permanent)
         if len(schools) == 1:
             return first

@@ -1,4 +1,4 @@
-"""The receipt of a run: what it asked, covered and changed."""
+"""Makes the receipt of a run: what it asked, covered and changed."""
 
 import platform
 from collections.abc import Collection, Mapping
@@ -32,7 +32,7 @@ def run_receipt(
     try_number: int,
     changed: Collection[tuple[str, str]],
 ) -> Receipt:
-    """The receipt of one try.
+    """Make the receipt of one try.
 
     :param syncs: the district's last sync before the first page and after the last one.
     :param summary: of the run; its figures are the receipt's totals.
@@ -73,7 +73,7 @@ def school_receipts(
     names: Mapping[str, str],
     withheld: Mapping[str, Withheld],
 ) -> dict[str, SchoolReceipt]:
-    """What the receipt says of each school.
+    """Make the receipt's entry of each school.
 
     :param outcomes: of the partitions of each school, in order. It is emptied: a long pull has thousands.
     :param states: of each school; of each section, if the question is about sections.

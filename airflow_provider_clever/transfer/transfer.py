@@ -1,6 +1,6 @@
-"""One question to Clever, answered as a list of rows or landed at a destination. Without Airflow.
+"""Answers one question to Clever as a list of rows, or lands the answer at a destination. It needs no Airflow.
 
-This is what the operator does, for code without Airflow: a test, a notebook, a command line.
+The operator uses it, and so can a test, a notebook or a command line.
 """
 
 import logging
@@ -52,11 +52,11 @@ class Transfer:
         self._clock = clock
 
     def rows(self, *, limit: int) -> TransferResult:
-        """The rows themselves, values as Clever's text.
+        """Give the rows themselves, values as Clever's text.
 
         :param limit: most rows; the pull ends as soon as there are more.
         :raises CleverSettingsError: there are more rows than the limit.
-        :raises CleverError: what no school could escape.
+        :raises CleverError: an error that affects every school.
         """
         asking, rejected = self._asking, 0
 
@@ -102,7 +102,7 @@ class Transfer:
             has not; then the list is fetched if there is anything to mark.
         :param try_number: which try of the run this is, so that what a killed one changed counts as changed. Default 1.
         :raises CleverLandingError: the destination cannot be used; what had landed is intact.
-        :raises CleverError: what no school could escape.
+        :raises CleverError: an error that affects every school.
         """
         if self._asking.question.attendance_status is not None:
             raise CleverSettingsError(
