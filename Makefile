@@ -28,14 +28,18 @@ STORIES := tests/sandbox $(addprefix tests/,airflow/test_told_in_time.py airflow
   table/test_crash.py)
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12 lowest
 # What `make coverage` runs: whatever needs neither Airflow's services nor minutes.
-UNIT_ROOMS := $(addprefix tests/unit/,api attendance lake ledger pull storage transfer ui test_settings.py test_dates.py test_syncs.py)
+UNIT_ROOMS := $(addprefix tests/unit/,alerts api attendance lake ledger pull storage table transfer ui test_settings.py test_dates.py \
+  test_syncs.py)
 LAKE_TESTS := $(addprefix tests/lake/test_,verify.py failures.py destination.py store_calls.py forget.py)
+TABLE_TESTS := $(addprefix tests/table/test_,command.py crash.py forget.py iceberg.py iceberg_catalogs.py iceberg_forget.py \
+  iceberg_schools.py month_rows.py monthly_parquet.py schools.py verify.py)
 TRUST_TESTS := $(addprefix tests/trust/test_,absence.py absence_answers.py absence_ledger.py answers.py \
   answers_of_people.py damaged_objects.py destinations.py ledger.py local_disks.py network.py privacy_of_answers.py \
   recording.py sizes.py)
 FAST_TESTS := $(UNIT_ROOMS) tests/integration/api tests/integration/transfer tests/integration/ledger/test_plan_command.py \
-  $(LAKE_TESTS) $(TRUST_TESTS) -k "not (real_airflow or six_months or killed or large_district or no_value_in or sizing_table)"
-ROOMS := */attendance/*,*/storage/*,*/pull/*,*/lake/*,*/transfer/*,*/ledger/*
+  $(LAKE_TESTS) $(TABLE_TESTS) $(TRUST_TESTS) -k "not (real_airflow or six_months or killed or large_district or no_value_in or \
+  sizing_table or fifty_nights or whatever_has_happened)"
+ROOMS := */alerts/*,*/attendance/*,*/forget/*,*/storage/*,*/pull/*,*/lake/*,*/table/*,*/transfer/*,*/ledger/*
 CHROMIUM ?=
 WHEEL ?=
 # One set of versions for every supported Python; no index is named, so that any mirror will do.

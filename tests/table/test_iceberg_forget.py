@@ -16,7 +16,7 @@ from pyiceberg.table.update import SetSnapshotRefUpdate
 from airflow_provider_clever.forget.requests import Forgetting
 from airflow_provider_clever.hooks.destinations import open_destination
 from airflow_provider_clever.hooks.tables import open_registered
-from airflow_provider_clever.table.registry import register
+from airflow_provider_clever.table.registry import register, registry_path
 from tests.lake.builders import DISTRICT
 from tests.lake.emulators import Store
 from tests.table.iceberg_lakes import bring_up_to_date, embedded, folder, in_catalog, landed, read
@@ -181,3 +181,18 @@ def test_a_catalog_that_cannot_be_reached_makes_the_receipt_incomplete(
 def test_a_table_that_was_never_made_has_nothing_to_forget(local: Store) -> None:
     assert embedded(local).forget_past(DISTRICT) == []
     assert not Path(local.root, "iceberg").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"), [(b"{", "it is damaged"), (b'{"version": 99, "tables": []}', "a newer version")]
+)
+def test_a_list_of_tables_that_cannot_be_read_makes_the_receipt_incomplete(
+    local: Store, data: bytes, says: str
+) -> None:
+    fill(local)
+    bring_up_to_date(local, embedded(local))
+    at(local).update(registry_path(DISTRICT), lambda _: data)
+    receipt = forgetting(local).students([WANTED])
+    (left,) = receipt.unreached
+    assert says in left.what
+    assert not receipt.is_complete

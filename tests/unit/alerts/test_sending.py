@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_clever.alerts.alerts_file import alerts_path, read_sent_alerts
 from airflow_provider_clever.alerts.decision import Cause
 from airflow_provider_clever.alerts.sending import AlertInput, claim_messages, note_sent
+from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.dates import ONE_DAY, DateRange
 from airflow_provider_clever.exceptions import CleverLandingError
 from airflow_provider_clever.lake import layout
+from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
+from airflow_provider_clever.lake.quarantine import quarantine
+from airflow_provider_clever.lake.receipts import Asked, Receipt
 from airflow_provider_clever.ledger.coverage import Coverage, SchoolCoverage
 from airflow_provider_clever.ledger.day_covers import Cover, DayCovers
 from airflow_provider_clever.ledger.receipt_facts import WithheldDays
@@ -99,3 +104,52 @@ def test_a_quiet_night_writes_nothing(objects: Objects) -> None:
     before = objects.read(alerts_path(DISTRICT))
     tell(objects, district("elm", now=NOW + timedelta(days=1)), "mail", by="the next run")
     assert objects.read(alerts_path(DISTRICT)) == before
+
+
+def recorded(*, quarantined: int) -> Receipt:
+    """What a run that has just ended left."""
+    return Receipt(
+        district_id=DISTRICT,
+        idempotency_key=IdempotencyKey.of("a run", month="2026-03"),
+        asked=Asked(date_range_start="2026-03-09", date_range_end="2026-03-11"),
+        file_format="parquet",
+        finished_at="2026-03-12T04:00:00.000000Z",
+        sync_before=None,
+        sync_after=None,
+        settled=True,
+        schools={},
+        totals={"quarantined": quarantined},
+    )
+
+
+def test_rows_in_quarantine_are_told_of_when_more_came_and_not_while_they_stay(objects: Objects) -> None:
+    def set_aside(day: str, *rows: str) -> None:
+        found = [RejectedRow("no student_id", 1, number, row) for number, row in enumerate(rows, 1)]
+        quarantine(objects, DISTRICT, found, today=date.fromisoformat(day))
+
+    def night(quarantined: int, day: int = 0) -> list[Cause]:
+        told = replace(district(now=NOW + timedelta(days=day)), receipts=(recorded(quarantined=quarantined),))
+        return tell(objects, told, "mail", by=f"night {day}")["mail"]
+
+    set_aside("2026-03-01", "{}")
+    assert night(1) == []  # it lay there before anybody was told of anything
+    set_aside("2026-03-13", '{"a": 1}')
+    assert night(2, day=1) == [Cause.QUARANTINE]
+    assert night(2, day=2) == [Cause.QUARANTINE]  # it has stopped growing
+    assert night(0, day=3) == []
+
+
+def test_a_school_whose_pulls_fail_is_told_of_once_school_days_are_left_open(objects: Objects) -> None:
+    days = [NOW.date() - timedelta(days=back) for back in range(1, 60)]
+    for day in (one for one in days if one.weekday() < 5):
+        objects.update(layout.partition_path(DISTRICT, day.isoformat(), "elm", "parquet"), lambda _: b"rows")
+    objects.update(f"{layout.landed_prefix(DISTRICT)}/date=yesterday/school-elm.parquet", lambda _: b"of another hand")
+    pull = Cover(is_settled=True, pulled_at="2026-03-05T03:00:00.000000Z", sync="2026-03-04T22:00:00.000000Z")
+    elm = SchoolCoverage(proven=DayCovers().covered(DateRange(date(2025, 8, 1), date(2026, 3, 4)), pull))
+    fallen = replace(district(), coverage=Coverage(DISTRICT, schools={"elm": elm}))
+    assert tell(objects, fallen, "mail")["mail"] == [Cause.FALLING]
+    assert tell(objects, fallen, "mail", by="the next run")["mail"] == []
+    later = pull._replace(pulled_at="2026-03-12T03:00:00.000000Z", sync="2026-03-11T22:00:00.000000Z")
+    whole = SchoolCoverage(proven=elm.proven.covered(DateRange(date(2026, 3, 4), NOW.date()), later))
+    healed = replace(district(), coverage=Coverage(DISTRICT, schools={"elm": whole}))
+    assert tell(objects, healed, "mail", by="a run after that")["mail"] == [Cause.FALLING]  # that it is over
