@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks``: measure, write docs/explanation/performance.md, and say which promises hold.
 
 ``--quick`` is the short form: fewer days, one run, loose bounds, nothing written. ``limits`` measures the rate limit,
-which takes three times three minutes; ``growth`` how cost grows with size; ``table`` what a table saves its readers.
+which takes three times three minutes; ``growth`` how cost grows with size; ``table`` what a table saves its readers;
+``table-night`` what a table costs beside the pull that changed it.
 """
 
 import argparse
@@ -10,8 +11,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
-from tests.benchmarks import growth, growth_curves, growth_lakes, month_tables, scenarios
+from tests.benchmarks import growth, growth_curves, growth_lakes, month_tables, scenarios, table_nights
 from tests.benchmarks.page import write_page
 from tests.benchmarks.promises import broken, table
 from tests.benchmarks.results import Results
@@ -49,7 +51,7 @@ def main() -> int:
     parser.add_argument(
         "parts",
         nargs="*",
-        help=f"of {', '.join(PLANS)}, growth alone or table alone; default all but limits",
+        help=f"of {', '.join(PLANS)}, growth alone, table alone or table-night alone; default all but limits",
     )
     parser.add_argument("--quick", action="store_true", help="fewer days, one run, loose bounds, nothing written")
     parser.add_argument("--only", nargs="+", metavar="CONTENDER", help="only these contenders, nothing written")
@@ -57,8 +59,8 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.parts == ["growth"]:
         return _growth(is_quick=asked.quick)
-    if asked.parts == ["table"]:
-        return _table(is_quick=asked.quick)
+    if asked.parts in (["table"], ["table-night"]):
+        return _table(month_tables if asked.parts == ["table"] else table_nights, is_quick=asked.quick)
     parts = asked.parts or [part for part in PLANS if part != "limits"]
     plan = QUICK if asked.quick else [step for part in parts for step in PLANS[part]]
     plan = [(_only(scenario, asked.only), asked.times or times) for scenario, times in plan]
@@ -72,7 +74,9 @@ def main() -> int:
     if is_kept:
         write_page(results)
     sys.stdout.write(table(results, is_loose=asked.quick))
-    failed = asked.quick and (broken(results, is_loose=True) or _growth(is_quick=True) or _table(is_quick=True))
+    failed = asked.quick and (
+        broken(results, is_loose=True) or _growth(is_quick=True) or _table(month_tables, is_quick=True)
+    )
     return 1 if failed else 0
 
 
@@ -89,10 +93,10 @@ def _growth(*, is_quick: bool) -> int:
     return 1 if problems else 0
 
 
-def _table(*, is_quick: bool) -> int:
-    """Measure what a table saves its readers; 1 if it is less than promised."""
+def _table(what: ModuleType, *, is_quick: bool) -> int:
+    """Measure what a table saves or costs; 1 if that is not as promised."""
     with tempfile.TemporaryDirectory(prefix="clever-table-") as folder:
-        found = list(month_tables.measured(Path(folder), is_quick=is_quick))
+        found = list(what.measured(Path(folder), is_quick=is_quick))
     sys.stdout.write(month_tables.table(found))
     problems = month_tables.broken(found, is_loose=is_quick)
     sys.stdout.writelines(f"{problem}\n" for problem in problems)

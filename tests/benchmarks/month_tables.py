@@ -35,8 +35,10 @@ BOUNDS: Final = {
     "all: share of the files": (1 / 100, False),
     "one month: times as fast": (3.0, True),
     "build: peak MB": (300.0, False),
+    "night: parquet, times the pull": (1.5, False),
+    "night: iceberg, times the pull": (1.5, False),
 }
-"""What is promised of 40 schools and 120 days; True: at least that, False: at most."""
+"""What is promised of 40 schools and 120 days, and of nights; True: at least that, False: at most."""
 
 
 class CountingFileSystem(LocalFileSystem):
