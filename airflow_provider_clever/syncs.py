@@ -1,4 +1,4 @@
-"""What a district says of its syncs, compared with the sync that was known before."""
+"""Compares a district's last sync with the sync that was known before."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from airflow_provider_clever.models import District
 
 
 class SyncCondition(StrEnum):
-    """How ``last_attendance_sync`` stands against a baseline."""
+    """How ``last_attendance_sync`` compares with a baseline."""
 
     NEVER_SYNCED = "never_synced"
     UNCHANGED = "unchanged"
@@ -26,7 +26,7 @@ class SyncObservation:
     """What one poll of a district found.
 
     :param district_id: the district.
-    :param condition: how its sync stands against the baseline.
+    :param condition: how its sync compares with the baseline.
     :param baseline: the sync that it was compared with; None: any sync at all is an advance.
     :param found: the district's ``last_attendance_sync``.
     :param paused: whether the district's uploads are paused, so that no sync is to be expected.
@@ -47,15 +47,15 @@ class SyncObservation:
 
     @property
     def name(self) -> str:
-        """Name what is worth a line in a log when it changes."""
+        """The condition that is logged when it changes."""
         return f"{self.condition}, paused" if self.paused and not self.advanced else self.condition
 
     @property
     def next_baseline(self) -> datetime | None:
         """What the next poll is to be compared with.
 
-        A value that went back is the new baseline, or an advance from there would go unseen. A value that went away
-        leaves the baseline: the same value coming back is not news.
+        A value that went back becomes the baseline, or an advance from there would be missed. If the value is gone, the
+        baseline stays: the same value coming back is no news.
         """
         return self.baseline if self.found is None or not self.stands else self.found
 
@@ -139,7 +139,7 @@ def sync_moment(text: object) -> datetime | None:
 
 
 def ends_the_wait(error: CleverError) -> bool:
-    """Tell whether waiting on is pointless until a person fixes something."""
+    """Tell whether waiting longer is pointless until a person fixes something."""
     return error.permanent
 
 
@@ -153,7 +153,7 @@ class WaitMemory:
     """What a wait remembers from poll to poll, besides its baseline.
 
     Clever answers from several machines, of which one may be behind: then its stamp alternates between two values. So a
-    value that went back becomes the baseline only once it has stood for several polls, and none is reported twice.
+    value that went back becomes the baseline only after several polls have found it, and none is reported twice.
 
     :param reported: the stamps that were reported or known before, the newest last.
     :param lower: the stamp that the last polls went back to.
@@ -167,7 +167,7 @@ class WaitMemory:
     troubled_polls: int = 0
 
     def settled(self, observed: SyncObservation) -> SyncObservation:
-        """Give an observation as it counts: what was reported before is no advance, and what went back has to stand."""
+        """Correct an observation: a reported stamp is no advance, and one that went back must be seen several times."""
         self.troubled_polls = 0
         if observed.baseline is not None:
             self._remember(observed.baseline)
@@ -183,11 +183,11 @@ class WaitMemory:
         return observed
 
     def forget(self, moment: datetime | None) -> None:
-        """Let a stamp be reported once more, because its event did not arrive."""
+        """Allow a stamp to be reported again, because its event did not arrive."""
         self.reported = tuple(known for known in self.reported if known != moment)
 
     def ends(self, error: CleverError) -> bool:
-        """Tell whether waiting on is pointless after a poll that failed with this error."""
+        """Tell whether waiting longer is pointless after a poll that failed with this error."""
         if isinstance(error, CleverTransportError) and error.needs_person:
             self.troubled_polls += 1
             return self.troubled_polls >= _STANDS_AFTER_POLLS

@@ -1,4 +1,4 @@
-"""Which attendance dates a run is about. Pure: it reads a run's facts, never the clock."""
+"""Decides which attendance dates a run is about, from the run's facts and never from the clock. No I/O."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ BACKFILL: Final = "backfill"
 LONGEST_LOOKBACK_DAYS: Final = 366
 
 YEARS: Final = range(2000, 2200)
-"""What lies outside is a slip, such as an end at 9999-12-31, and calendars end there too."""
+"""A year outside is a mistake, such as an end at 9999-12-31, and calendars end there, too."""
 
 _NOT_GIVEN: Final = frozenset({"", "None"})
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -25,7 +25,7 @@ _DATED_KEY: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}:\d{2})?", re.A
 
 
 class WindowSource(StrEnum):
-    """What told a run its dates."""
+    """Where a run's dates come from."""
 
     ARGUMENTS = "arguments"
     PARAMS = "params"
@@ -68,7 +68,7 @@ class DateWindow:
 
     :param start: the first date, with the lookback.
     :param end: the last date.
-    :param source: what told the run these dates.
+    :param source: where these dates come from.
     :param lookback_days: by how many days ``start`` was moved back for late uploads and corrections.
     """
 

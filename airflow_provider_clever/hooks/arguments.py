@@ -1,4 +1,4 @@
-"""What each argument may be. It is checked before it is used, because templates give other types than expected.
+"""Checks arguments before they are used, because templates give other types than expected.
 
 A template that is rendered to native objects (``render_template_as_native_obj``) turns the id 65000 into a number, and
 an empty place in a list into None. Python's own errors about them name no argument, and Airflow would retry the task.
@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from airflow_provider_clever.exceptions import CleverSettingsError
 
 Rule: TypeAlias = Callable[[object], str | None]
-"""Gives what is wrong with a value, in words that follow its name; None: nothing is."""
+"""Says what is wrong with a value, in words that follow its name. None: nothing is wrong."""
 
 
 def check(holder: object, rules: Mapping[str, Rule]) -> None:
@@ -89,7 +89,7 @@ def ids(value: object) -> str | None:
     """One id, several, or None. An empty result of a template must not mean every school."""
     if value is None or isinstance(value, str):
         return _EMPTY_ID if value in _NO_ID else None
-    # A generator, which a native template gives for `ids | select`, would be used up here and come out empty later.
+    # A generator, which a native template gives for `ids | select`, would be consumed here and be empty later.
     if isinstance(value, bytes | Mapping) or not isinstance(value, Collection):
         return _no_text(value, "an id or a list of ids")
     found = list(value)
@@ -100,7 +100,7 @@ def ids(value: object) -> str | None:
 
 
 WHOSE: Final[dict[str, Rule]] = {"district_id": optional_text, "clever_conn_id": text}
-"""The rules of what every operator and the sensor take."""
+"""The rules of the arguments that every operator and the sensor have."""
 
 _NO_ID: Final = ("", "None")
 _EMPTY_ID: Final = (
@@ -118,7 +118,7 @@ def _no_text(value: object, wanted: str = "text") -> str:
 
 
 def _shown(value: object) -> str:
-    """The value if it is short and plain, else its type: an argument may hold anything."""
+    """Show the value if it is short and plain, else its type: an argument may be anything."""
     if value is None or isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 128):
         return repr(value)
     return f"of type {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""From an Airflow connection to Clever."""
+"""The hook: reads from Clever over an Airflow connection."""
 
 import asyncio
 import json

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class OpenDestination(NamedTuple):
     """A destination that can be read and written.
 
-    :param url: what names it.
-    :param objects: what is there.
+    :param url: its URL.
+    :param objects: its objects.
     """
 
     url: DestinationUrl
@@ -32,7 +32,7 @@ def open_destination(given: object, *, single_writer: bool = False) -> OpenDesti
     """Check and open a destination; nothing of it is read yet.
 
     :param given: its text, such as ``s3://aws_default@bucket/prefix`` or ``file:///data/clever``; templates rendered.
-    :param single_writer: True: kinds of stores that cannot compare and swap will do. Default False.
+    :param single_writer: True: stores that cannot compare and swap are accepted. Default False.
     :raises CleverSettingsError: it does not name one place, its connection is missing, or what reaches it is not
         installed.
     :raises CleverLandingError: the store's library could not be set up; trying again may help.
@@ -87,7 +87,7 @@ def _file_system(url: DestinationUrl) -> "AbstractFileSystem":
             return get_fs(url.scheme, url.conn_id)
     except ImportError:
         pass
-    except (ValueError, TypeError, LookupError, AttributeError) as error:  # useless fields of a connection
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # fields of a connection that cannot be used
         raise CleverSettingsError(
             f"destination {url}: {_user(url)} cannot be used for {url.kind.name} ({type(error).__name__}). Look at "
             "its fields."

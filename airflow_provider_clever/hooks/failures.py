@@ -1,4 +1,4 @@
-"""What an error of ours means to Airflow, and the line with which a failed task's log ends."""
+"""Tells Airflow which errors a retry cannot fix, and ends a failed task's log with the reason."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,8 @@ from airflow_provider_clever.exceptions import CleverError
 log = logging.getLogger(__name__)
 
 _failed: Final[dict[tuple[str, str], tuple[BaseOperator, Exception]]] = {}
-"""What this process has executed that failed, until it is logged, and why: Airflow 3.1.0 executes a copy of the task
-that its callbacks are given, and up to 3.1 the callbacks of ``dag.test()`` are given no error."""
+"""The failed operators of this process and their errors, until they are logged: Airflow 3.1.0 executes a copy of the
+task that its callbacks get, and up to 3.1 the callbacks of ``dag.test()`` get no error."""
 
 
 @contextmanager
@@ -26,10 +26,10 @@ def failing_for_good(operator: BaseOperator) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # whatever it is, the log's last line names it; every one is raised again
+    except Exception as error:  # the log's last line names any error; every one is raised again
         _failed[operator.dag_id, operator.task_id] = operator, error
         if isinstance(error, CleverError) and error.permanent:
-            # One traceback, and it leads to where the error came from: Airflow logs it, and those of causes too.
+            # One traceback, that of the original error: Airflow logs it, and those of causes too.
             raise AirflowFailException(str(error)).with_traceback(error.__traceback__) from None
         raise
 
@@ -70,9 +70,9 @@ def _district(task: Any) -> str | None:
 
 
 def _text(error: object) -> str:
-    """The error's words if they are made for people: ours, and Airflow's; of any other its kind."""
+    """Give the message of an error of ours or Airflow's; for any other only its class, as its text may hold data."""
     home = type(error).__module__.partition(".")[0]
-    if error is None:  # the DAG processor speaks for a worker that was lost
+    if error is None:  # the DAG processor runs callbacks for a worker that was lost
         return "the reason is unknown. What has landed is as it was; look at the log of the worker."
     if home not in ("airflow", "airflow_provider_clever"):
         return (

@@ -1,4 +1,4 @@
-"""Which Iceberg catalog an Airflow connection leads to."""
+"""Finds the Iceberg catalog of an Airflow connection."""
 
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.storage.destination_url import DestinationUrl
@@ -6,11 +6,11 @@ from airflow_provider_clever.table.iceberg.catalogs import DEFAULT_TABLE, EMBEDD
 
 
 def iceberg_catalog(url: DestinationUrl, conn_id: str | None, table: str | None = None) -> CatalogSettings:
-    """The catalog of a connection; without one, the embedded catalog beside the destination.
+    """Give the catalog of a connection; without one, the embedded catalog beside the destination.
 
     The fields are those of the connection type ``iceberg``, of ``apache-airflow-providers-apache-iceberg``: the host is
     the catalog's URI, login and password are the credential of a REST catalog, the extra field holds everything else
-    that pyiceberg takes. A connection of another type with the same fields will do.
+    that pyiceberg takes. A connection of another type with the same fields works, too.
 
     :param url: the destination.
     :param conn_id: the connection. None: the embedded catalog.

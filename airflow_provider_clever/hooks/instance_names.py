@@ -1,4 +1,4 @@
-"""What a mapped task instance is called in Airflow's UI."""
+"""Names mapped task instances in Airflow's UI."""
 
 from airflow.sdk import Context
 

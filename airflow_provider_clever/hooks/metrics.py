@@ -1,4 +1,4 @@
-"""Sends metrics through Airflow's own statistics, to whatever it is set up for: StatsD, Datadog or OpenTelemetry."""
+"""Sends metrics through Airflow's own statistics, to StatsD, Datadog or OpenTelemetry, as it is configured."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def send_metrics(task: Task, summary: Mapping[str, Any]) -> None:
-    """Send a task's metrics, tagged with its district. Trouble with them is logged, and never fails the task.
+    """Send a task's metrics, tagged with its district. An error is logged, and never fails the task.
 
     Plain StatsD has no tags, and districts would overwrite each other's gauges: there the district's id ends the name.
 

@@ -1,4 +1,4 @@
-"""When a task is tried again, where Airflow lets the task decide (Airflow 3.3)."""
+"""Decides when a task is tried again, where Airflow lets the task decide (Airflow 3.3)."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -13,9 +13,9 @@ _WINDOW: Final = timedelta(seconds=60)
 
 
 class CleverRetryPolicy(RetryPolicy):
-    """Tries again as soon as a spent budget is whole again; everything else keeps the task's ``retry_delay``.
+    """Tries again as soon as a spent budget is reset; every other error keeps the task's ``retry_delay``.
 
-    A refused token is tried again by no Airflow: like every permanent error it fails the task for good.
+    A refused token is not tried again in any Airflow version: like every permanent error it fails the task for good.
     """
 
     def evaluate(self, exception: BaseException, *_: Any, **__: Any) -> Any:

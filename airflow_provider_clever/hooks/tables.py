@@ -1,4 +1,4 @@
-"""Opens a table that is made of what landed, for operators and command line alike."""
+"""Opens tables, for operators and command line alike."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias

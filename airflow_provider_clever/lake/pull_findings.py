@@ -1,4 +1,4 @@
-"""Writing down what a pull has found out: rows that wait for an answer, and answers that have been used up."""
+"""Records what a pull has found: rows that wait for an answer, and answers that have been used."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ from airflow_provider_clever.storage.objects import Objects
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolOutcome:
-    """What a pull has found out about one school.
+    """What a pull has found about one school.
 
     :param window: the days that it walked.
-    :param withheld: what it concluded nothing from; None: nothing was withheld.
-    :param ended: days on which an answer has done what it was given for.
+    :param withheld: the rows from which it concluded nothing; None: nothing was withheld.
+    :param ended: days for which an answer has been used.
     """
 
     name: str
@@ -48,9 +48,9 @@ def note_findings(
     found: Mapping[str, SchoolOutcome],
     listed: Collection[str] | None = None,
 ) -> dict[str, Withheld]:
-    """Write down what a pull has found out: questions that are new, and those that have settled themselves.
+    """Record what a pull has found: new questions, and those that no longer need an answer.
 
-    :param answers: as they were read before the pull; if nothing of them changes, nothing is read or written.
+    :param answers: the answers before the pull; if nothing changes, nothing is read or written.
     :param key_id: the id of the run's idempotency key.
     :param found: by school.
     :param listed: the schools that a list names that can be trusted; None: there was none.
@@ -84,7 +84,7 @@ def note_findings(
         )
         return replace(now, questions=questions, given=given, listed=now.listed if newly is None else newly)
 
-    heeded = {one.identity for one in answers.given}  # what was said since then, the pull did not know
+    heeded = {one.identity for one in answers.given}  # the pull did not know answers that were given since
     newly = None if listed is None else tuple(sorted(listed))
     if newly not in (None, answers.listed) or any(
         one.withheld or one.ended or school_id in answers.questions for school_id, one in found.items()

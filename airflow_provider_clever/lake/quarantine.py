@@ -1,4 +1,4 @@
-"""Rows that cannot land are kept, each once, so that a person can look at them and they are reported only once."""
+"""Keeps rows that cannot land, each once, so that a person can inspect them and they are reported only once."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ Entries: TypeAlias = dict[str, dict[str, object]]
 
 
 def quarantine(objects: Objects, district_id: str, rejected: Sequence[RejectedRow], *, today: date) -> int:
-    """Keep rows, and give back how many of them are new.
+    """Keep rows, and give how many of them are new.
 
     They are spread over at most sixteen objects by the first digit of their hash: one request to find out that a row
-    is known, two to add one, however many there are. An object that cannot be read or written spoils only itself: the
-    others take their rows, then its error is raised.
+    is known, two to add one, however many there are. If an object cannot be read or written, the others are
+    still written; then its error is raised.
     """
     shards: dict[str, Entries] = {}
     for row in rejected:
@@ -43,7 +43,7 @@ def quarantine(objects: Objects, district_id: str, rejected: Sequence[RejectedRo
 
 
 def shard_path(district_id: str, digit: str) -> str:
-    """The object that keeps the rows whose hash begins with this digit."""
+    """Give the path of the object for rows whose hash begins with this digit."""
     return layout.our_path(district_id, "quarantine", f"{digit}.json.gz")
 
 

@@ -1,4 +1,4 @@
-"""Receipts at a destination: kept, joined with those of earlier tries, and read again."""
+"""Writes receipts to a destination, joined with those of earlier tries, and reads them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -13,14 +13,14 @@ from airflow_provider_clever.storage.objects import Objects
 
 
 def write_receipt(objects: Objects, receipt: Receipt) -> Receipt:
-    """Keep a receipt, joined with that of an earlier try of the same run if there is one.
+    """Write a receipt, joined with that of an earlier try of the same run if there is one.
 
     With a correction feed (``receipt.changes`` is not None) it lists the change records of all tries, those of a try
     that was killed before its receipt among them.
 
     :param objects: the destination.
-    :returns: what now stands.
-    :raises CleverLandingError: if the destination does not take it.
+    :returns: the receipt as it was written.
+    :raises CleverLandingError: the destination cannot be written.
     """
     stands = receipt
     if receipt.changes is not None:
@@ -53,7 +53,7 @@ def _all_changes(objects: Objects, receipt: Receipt) -> tuple[str, ...]:
 
 
 def receipt_paths(objects: Objects, district_id: str) -> Iterator[str]:
-    """The paths of all receipts of a district, month by month.
+    """List the paths of all receipts of a district, month by month.
 
     :raises CleverLandingError: if the destination cannot be read.
     """
@@ -68,10 +68,10 @@ def read_receipts(
     *,
     damaged: Callable[[str, Exception], object] | None = None,
 ) -> Iterator[Receipt]:
-    """The receipts of a district, one at a time; a few are read ahead, side by side.
+    """Read the receipts of a district, one at a time; a few are read ahead.
 
     :param objects: the destination.
-    :param paths: relative to the destination; one where nothing stands is left out. Default: all of the district's.
+    :param paths: relative to the destination; a path without an object is left out. Default: all of the district's.
     :param damaged: is given the path of each receipt that cannot be used, and why. Default: the first one raises.
     :raises CleverLandingError: if a receipt cannot be used.
     """
@@ -93,7 +93,7 @@ def read_receipts(
 
 
 def _parsed(path: str, data: bytes, district_id: str) -> Receipt:
-    """The receipt that stands at a path, if it speaks of the district and the run that its path does.
+    """Parse the receipt at a path, if it is about the district and the run that the path names.
 
     :raises ValueError: it cannot be used.
     """

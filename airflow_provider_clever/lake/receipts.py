@@ -1,4 +1,4 @@
-"""Receipts: what one task run asked, covered and changed. Written last, so what a receipt says has happened.
+"""Defines receipts: what one task run asked, covered and changed. A receipt is written last, so it is always true.
 
 docs/reference/receipt.md documents every field. A receipt holds no student data.
 """
@@ -25,7 +25,7 @@ Count: TypeAlias = Annotated[int, Field(ge=0, le=2**53)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The question that a run has put to Clever.
+    """The question of a run to Clever.
 
     :param school_ids: the schools that were asked for; None: every school the district shares.
     :param section_ids: the sections that were asked for, instead of schools.
@@ -52,7 +52,7 @@ class WrittenPartition:
     """A partition that the run has changed.
 
     :param path: relative to the destination.
-    :param rows: how many rows it holds since, marked ones among them.
+    :param rows: how many rows it holds now, with marked ones.
     :param content_hash: of these rows.
     :param counts: what changed, zeros left out.
     """
@@ -65,7 +65,7 @@ class WrittenPartition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolReceipt:
-    """What became of one school.
+    """The result for one school.
 
     :param state: ``landed``; ``empty``: covered, but Clever has no attendance in the range; ``failed``: see ``error``;
         ``gone``: refused, and the ledger knows that the district no longer shares it; ``withheld`` and ``unsettled``:
@@ -74,7 +74,7 @@ class SchoolReceipt:
     :param covered: the days that a complete, unfiltered walk of the whole school has covered and landed, as ranges.
     :param written: changed partitions by attendance date.
     :param unchanged: the other partitions that were compared, by attendance date: first 16 digits of the content hash.
-    :param error: what went wrong, without student data.
+    :param error: why it failed, without student data.
     :param withheld: the rows that did not come back.
     """
 
@@ -87,7 +87,7 @@ class SchoolReceipt:
     withheld: Withheld | None = None
 
     def then(self, later: "SchoolReceipt") -> "SchoolReceipt":
-        """This one with the partitions that were written or compared later."""
+        """Add the partitions that were written or compared later."""
         # A day that one try wrote and a later one found unchanged counts as written. If its hash differs, another
         # writer wrote it in between, and the later try counts.
         kept = {
@@ -152,13 +152,13 @@ class Receipt:
 
     @property
     def path(self) -> str:
-        """Where it is kept, relative to the destination; the same for every try of the same run."""
+        """The receipt's path, relative to the destination; every try of a run has the same one."""
         return receipt_path(self.district_id, self.idempotency_key)
 
     def check(self) -> None:
-        """See that its moments and days can be read.
+        """Check that its instants and days can be read.
 
-        :raises ValueError: one cannot.
+        :raises ValueError: one of them cannot.
         """
         syncs = (self.sync_before, self.sync_after, *(one.sync_before for one in self.tries))
         for moment in (self.finished_at, *(one.finished_at for one in self.tries), *filter(None, syncs)):
@@ -174,7 +174,7 @@ class Receipt:
             raise ValueError(msg)
 
     def to_json(self) -> dict[str, Any]:
-        """The receipt as values that JSON has a form for."""
+        """Give the receipt as values that can be written as JSON."""
         document: dict[str, Any] = _adapter().dump_python(self, mode="json", warnings=False)
         del document["idempotency_key"]
         key = self.idempotency_key
@@ -183,9 +183,9 @@ class Receipt:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Receipt":
-        """The receipt that :meth:`to_json` gave.
+        """Read what :meth:`to_json` gave.
 
-        :raises ValueError: if this is none, or a newer version's.
+        :raises ValueError: it is no receipt, or that of a newer version.
         """
         try:
             if document["schema_version"] > SCHEMA_VERSION:
@@ -203,7 +203,7 @@ class Receipt:
 
 _NO_RECEIPT: Final = "it is not a receipt"
 _FIRST_YEAR: Final = 1970
-"""What a machine without a clock takes the year for; what lies before it was written by no pull."""
+"""The year on a machine without a clock; no pull has written an earlier one."""
 
 
 @cache
@@ -212,6 +212,6 @@ def _adapter() -> TypeAdapter[Receipt]:
 
 
 def receipt_path(district_id: str, idempotency_key: IdempotencyKey) -> str:
-    """Where the receipt of a run is kept, relative to the destination."""
+    """Give the path of a run's receipt, relative to the destination."""
     key = idempotency_key.checked()
     return layout.our_path(district_id, "receipts", key.month, f"{key.id}.json.gz")

@@ -1,4 +1,4 @@
-"""A destination: pulled days land in it, partition by partition, each whole or not at all."""
+"""Lands pulled days at a destination, partition by partition, each whole or not at all."""
 
 import re
 import time
@@ -47,9 +47,9 @@ CONFLICT_REASON: Final = "another row of the same pull has the same key and is n
 class PullContext:
     """What a pull knows that its days do not say.
 
-    :param today: the date (UTC) that the retention edge is reckoned from.
-    :param sync_before: the district's last attendance sync as it stood before the first page was asked for, canonical
-        UTC text; None if the district has never synced.
+    :param today: the date (UTC) from which the retention edge is computed.
+    :param sync_before: the district's last attendance sync before the first page was requested, canonical UTC text;
+        None if the district has never synced.
     :param idempotency_key: of the run; None: no correction feed is written.
     :param write_changes: whether to write the correction feed.
     :raises ValueError: if ``sync_before`` is not canonical.
@@ -67,22 +67,22 @@ class PullContext:
 
     @property
     def missing_since(self) -> str:
-        """What rows that Clever no longer has are marked with: the sync; without one, the first instant of today."""
+        """The mark of rows that Clever no longer has: the sync; without one, the first instant of today."""
         return self.sync_before or f"{self.today.isoformat()}T00:00:00.000000Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionOutcome:
-    """What landing one school's day has done.
+    """The outcome of landing one school's day.
 
-    :param path: of the partition, relative to the destination.
-    :param outcome: ``written``; ``unchanged``: the rows stood there already; ``absent``: nothing pulled, nothing there.
-    :param rows: how many rows the partition holds now, marked ones among them.
+    :param path: the partition's path, relative to the destination.
+    :param outcome: ``written``; ``unchanged``: the rows were there already; ``absent``: nothing pulled, nothing there.
+    :param rows: how many rows the partition holds now, with marked ones.
     :param received: how many rows the pull brought.
-    :param content_hash: of the rows that stand there now; None if there is no partition.
+    :param content_hash: of the present rows; None if there is no partition.
     :param rejected: rows set aside for a newer one of the same key; they belong in quarantine.
     :param change: where the rows before and after were kept, if they were.
-    :param evidence: how many of the rows that stood there came back; None: nothing follows from those that did not.
+    :param evidence: how many of the landed rows came back; None: nothing follows from those that did not.
     """
 
     path: str
@@ -99,7 +99,7 @@ class PartitionOutcome:
 
 
 class _Decision(NamedTuple):
-    """What to do about a partition: the outcome; and, if something changes, the rows that shall stand there."""
+    """What to do about a partition: the outcome and, if something changes, its new rows."""
 
     outcome: PartitionOutcome
     rows: "pa.RecordBatch | None" = None
@@ -117,10 +117,10 @@ class Destination:
     :param root: the destination's path on it; ``open_destination(url).root``.
     :param district_id: whose attendance. Rows of another district are refused.
     :param file_format: ``"parquet"`` or ``"jsonl"``.
-    :param single_writer: True if the user answers for it that never more than one task writes here; it admits stores
-        without compare-and-swap.
-    :raises CleverSettingsError: for another format.
-    :raises CleverDataError: if the district id may not stand in a path.
+    :param single_writer: the user promises that never more than one task writes here, so stores without
+        compare-and-swap are accepted.
+    :raises CleverSettingsError: there is no such format.
+    :raises CleverDataError: the district id may not be part of a path.
     """
 
     def __init__(
@@ -140,10 +140,9 @@ class Destination:
         self.forgotten = DeniedRows(self.district_id)
 
     def check(self, forget_secret: str | None = None) -> None:
-        """Make sure that this can be landed in, before any request is spent: a handful of small calls.
+        """Make sure that the destination can be landed in, before any request to Clever. It takes a few small calls.
 
-        :param forget_secret: tells students who are forgotten. Default: what the environment holds.
-
+        :param forget_secret: makes the keyed hashes of forgotten students. Default: what the environment holds.
         :raises CleverSettingsError: if another format is landed here, a library is missing, or the store cannot compare
             and swap.
         :raises CleverSettingsError: if the district was forgotten, or students were and the key is missing.
@@ -158,9 +157,9 @@ class Destination:
 
         :param day: what was pulled.
         :param context: what the pull knows besides.
-        :raises CleverDataError: if an id or the date may not stand in a path, or a row belongs to another partition.
-        :raises CleverPartitionError: if what stands there cannot be read; it is left as it is.
-        :raises CleverLandingError: if the destination does not take it; then the partition is as it was.
+        :raises CleverDataError: an id or the date may not be part of a path, or a row belongs to another partition.
+        :raises CleverPartitionError: the present partition cannot be read; it is left as it is.
+        :raises CleverLandingError: the destination cannot be written; the partition is unchanged.
         """
         path = layout.partition_path(self.district_id, day.attendance_date, day.school_id, self.file_format)
         self._refuse_strangers(day)
@@ -182,7 +181,7 @@ class Destination:
 
         :param found: which rows.
         :param context: as when the day was landed.
-        :raises CleverLandingError: if the destination does not take it; then the partition is as it was.
+        :raises CleverLandingError: the destination cannot be written; the partition is unchanged.
         """
         path = layout.partition_path(self.district_id, attendance_date, school_id, self.file_format)
         outcome = PartitionOutcome(
@@ -211,9 +210,9 @@ class Destination:
         context: PullContext,
         known: Known | None = None,
     ) -> PartitionOutcome:
-        """Read a partition, write what is decided of it if nobody has written it since; otherwise again.
+        """Read a partition, decide, and write it if no other process has written it since; otherwise start again.
 
-        :param known: of the partition; one that is known to be absent is not read. Default: nothing.
+        :param known: what is known of the partition; one that is known to be absent is not read. Default: nothing.
         """
         made: dict[str | None, PartitionOutcome] = {}
         for wait_seconds in swap_waits():
@@ -223,7 +222,7 @@ class Destination:
             if decision.rows is None:
                 if found and decision.outcome.content_hash is not None:
                     self.known.note(path, found[1], Mark(decision.outcome.content_hash, decision.outcome.rows))
-                # Our own write may have arrived although the store's answer to it got lost.
+                # Our own write may have succeeded although the store's answer was lost.
                 return made.get(decision.outcome.content_hash, decision.outcome)
             outcome = self._keep_changes(decision, context)
             made[outcome.content_hash] = outcome
@@ -243,7 +242,7 @@ class Destination:
         :param rejected: the rows.
         :param today: the date (UTC) noted beside rows that are new.
         :returns: how many of them had not been quarantined before.
-        :raises CleverLandingError: if the destination does not take them.
+        :raises CleverLandingError: the destination cannot be written.
         """
         return quarantine.quarantine(self.objects, self.district_id, rejected, today=today)
 
@@ -315,7 +314,7 @@ class Destination:
 
 
 def _outcome(path: str, day: PulledDay, pulled: Prepared) -> PartitionOutcome:
-    """What is known of a day before it is compared."""
+    """Make the outcome of a day before it is compared."""
     return PartitionOutcome(
         path=path,
         school_id=day.school_id,
@@ -330,7 +329,7 @@ def _outcome(path: str, day: PulledDay, pulled: Prepared) -> PartitionOutcome:
 
 
 def _merged(outcome: PartitionOutcome, merged: merge.Merged, landed: Landed) -> _Decision:
-    """What to do about a partition that stood there before."""
+    """Decide about a partition that exists."""
     outcome = replace(outcome, rows=merged.rows.num_rows, counts=merged.counts)
     # The rows decide, in today's columns: a newer schema or another hash of the same rows is no reason to write.
     if merged.rows.equals(landed.rows):
@@ -340,12 +339,12 @@ def _merged(outcome: PartitionOutcome, merged: merge.Merged, landed: Landed) -> 
 
 
 def _is_telling(day: PulledDay, context: PullContext) -> bool:
-    """Whether anything follows from rows that did not come: past the retention edge Clever may have forgotten them."""
+    """Whether anything follows from rows that did not come: past the retention edge Clever may have deleted them."""
     return day.whole and not merge.is_past_edge(date.fromisoformat(day.attendance_date), context.today)
 
 
 def _same(outcome: PartitionOutcome, day: PulledDay, mark: Mark, context: PullContext) -> PartitionOutcome:
-    """What came of a day whose rows stand there already; or that has none, where there is no partition."""
+    """Make the outcome of a day whose rows are there already; or that has none and no partition."""
     if not mark.rows:
         return outcome
     evidence = DayEvidence(live=mark.rows, asked_at=day.asked_at) if _is_telling(day, context) else None
@@ -353,7 +352,7 @@ def _same(outcome: PartitionOutcome, day: PulledDay, mark: Mark, context: PullCo
 
 
 def _first(outcome: PartitionOutcome, pulled: Prepared, mark: Mark, context: PullContext) -> _Decision:
-    """What to do about a partition of which nothing stood there before."""
+    """Decide about a partition that does not exist yet."""
     if not mark.rows:
         return _Decision(outcome)
     outcome = replace(

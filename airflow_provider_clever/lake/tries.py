@@ -1,4 +1,4 @@
-"""Two tries of one run, joined into one receipt."""
+"""Joins the tries of one run into one receipt."""
 
 from dataclasses import replace
 from datetime import date
@@ -10,14 +10,14 @@ from airflow_provider_clever.lake.receipts import Receipt, SchoolReceipt, Try
 _EFFECTS: Final = frozenset({"added", "changed", "missing", "returned", "quarantined"})
 _COSTS: Final = frozenset({"requests", "refused", "seconds", "wait_seconds"})
 _SUMMED: Final = _EFFECTS | _COSTS
-"""Totals that are effects or costs of a try, so that those of two tries add up; the others describe what was found."""
+"""Totals that are effects or costs of a try, and so add up over tries; the others describe what was found."""
 
 
 def unite(earlier: Receipt, later: Receipt) -> Receipt:
-    """One receipt for two tries of the same run.
+    """Join the receipts of two tries of the same run.
 
-    The later try decides, except that what the earlier one changed is not forgotten; and where it covered a day that
-    the later one did not, the day stays covered and the older of the two syncs counts.
+    The later try decides, but what the earlier one changed is kept. A day that only the earlier one covered stays
+    covered, and the older of the two syncs counts.
     """
     schools = {
         school_id: _united_school(earlier.schools.get(school_id), later.schools.get(school_id))
@@ -41,13 +41,13 @@ def unite(earlier: Receipt, later: Receipt) -> Receipt:
 
 
 def changed_days(earlier: Receipt | None, later: Receipt) -> tuple[DateRange, ...]:
-    """The days that the tries of one run have changed; all that the later one compared, if one in between was killed.
+    """Give the days that the tries of one run have changed; all that the later one compared, if one was killed.
 
-    What a try wrote that left no receipt, the next one finds unchanged. To name a day too many costs a reader a second
-    look; a day that no try names is never looked at.
+    If a killed try has written a day without leaving a receipt, the next one finds that day unchanged. A day too many
+    costs a reader one more read; a day that is not named is never read.
 
-    :param earlier: the receipt that stands; None: there is none.
-    :param later: that of this try alone.
+    :param earlier: the present receipt; None: there is none.
+    :param later: the receipt of this try alone.
     """
     tries = [one for one in (earlier, later) if one]
     texts = {day for one in tries for school in one.schools.values() for day in school.written}
@@ -58,10 +58,10 @@ def changed_days(earlier: Receipt | None, later: Receipt) -> tuple[DateRange, ..
 
 
 def _united_tries(earlier: Receipt, later: Receipt) -> tuple[Try, ...]:
-    """What each try covered, but for tries that a later one has outdone; none if that leaves the later one alone.
+    """Give what each try covered, without tries that a later one covers completely; none if only the later one is left.
 
-    A task may be cleared months later: what its first try covered, its last one can no longer see at Clever, and days
-    that a try did not cover itself must not count as covered at its sync.
+    A task may be cleared months later. Then Clever no longer has what its first try covered, and days that a try did
+    not cover itself must not count as covered at its sync.
     """
     last = _one_try(later)
     kept = tuple(one for one in earlier.tries or (_one_try(earlier),) if any(one.covered.values()))
@@ -81,7 +81,7 @@ def _one_try(receipt: Receipt) -> Try:
 
 
 def _outdoes(later: Try, earlier: Try) -> bool:
-    # Of one date, for Clever forgets a day with each: what the earlier try still saw, the later one might not.
+    # Only on the same date: Clever deletes a day every day, so the later try may miss what the earlier one saw.
     return (
         later.settled
         and later.finished_at[:10] == earlier.finished_at[:10]

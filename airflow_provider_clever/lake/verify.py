@@ -1,4 +1,4 @@
-"""Check that what landed is unchanged: read everything again, and compare it with itself and with the receipts.
+"""Verifies that what landed is unchanged: reads everything again, and compares it with itself and with receipts.
 
 Partitions are read and checked side by side, across days, so that the processor is the bound and not a store that takes
 long to answer. Their results come in order, so that a day's schools can be compared with each other.
@@ -33,11 +33,11 @@ READERS: Final = 8
 
 
 class Choice(NamedTuple):
-    """Which partitions are read again.
+    """The choice of partitions to read again.
 
     :param since: the first attendance date; None: all.
-    :param share: which part of them, 0 to 1. Default: all.
-    :param seed: another one takes others.
+    :param share: the share of them, 0 to 1. Default: all.
+    :param seed: another seed chooses other partitions.
     """
 
     since: date | None = None
@@ -59,7 +59,7 @@ class Choice(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """What the newest receipt says of a partition."""
+    """The entry of a partition in its newest receipt."""
 
     finished_at: str
     content_hash: str
@@ -67,7 +67,7 @@ class _Entry(NamedTuple):
 
 
 _Spoken = dict[str, dict[str, _Entry]]
-"""What receipts say, by attendance date and school."""
+"""The entries of receipts, by attendance date and school."""
 
 
 def verify(
@@ -80,16 +80,16 @@ def verify(
     details: Callable[[Finding], None] | None = None,
     also: Callable[[Objects, str], Iterable[Finding]] = lambda *_: (),
 ) -> VerifyReport:
-    """Read everything at a destination again, and say what is wrong.
+    """Read everything at a destination again, and report what is wrong.
 
-    Run it while no pull is running: what a pull has written, but not yet put into its receipt, counts as wrong. A few
-    partitions are in memory at a time, and what the receipts say of one district.
+    Run it while no pull is running: what a pull has written before its receipt counts as wrong. In memory are a few
+    partitions at a time, and one district's entries of receipts.
 
-    :param districts: whose; None: every district that has landed anything.
-    :param choice: which partitions. Default: all.
-    :param progress: is called with how many days are done, and of how many.
-    :param details: is given every finding, with ids.
-    :param also: gives more findings of a district, about what is made of its partitions. Default: none.
+    :param districts: the districts; None: every district that has landed anything.
+    :param choice: which partitions to read. Default: all.
+    :param progress: is called with the number of days that are done, and of all days.
+    :param details: is called with every finding, with ids.
+    :param also: gives more findings about a district, such as those of its tables. Default: none.
     :raises CleverLandingError: if the destination cannot be read.
     """
     objects = layout.objects_at(fs, root, single_writer=True)
@@ -97,7 +97,7 @@ def verify(
     there = districts_at(objects)
     chosen = tuple(sorted(districts)) if districts is not None else there
     found = Findings(details)
-    if not {*there} - {*chosen}:  # a question about one district is not about folders of none
+    if not {*there} - {*chosen}:  # if districts were named, folders without one do not matter
         for name in _district_folders(objects):
             if not is_clever_id(name.rpartition("/district=")[2]):
                 found.add(Finding(kind="strange", district_id="", path=name, words="a folder of no district"))
@@ -132,7 +132,7 @@ def verify(
 
 
 def districts_at(objects: Objects) -> tuple[str, ...]:
-    """The districts that have a folder at a destination.
+    """List the districts that have a folder at a destination.
 
     :raises CleverLandingError: it cannot be listed.
     """
@@ -197,7 +197,7 @@ def _report_lost(district: str, spoken: _Spoken, replaced: Replaced, found: Find
 
 
 def _check_ours(objects: Objects, district: str, found: Findings) -> None:
-    """Read the correction feed, the quarantine and the notes; only whether they can be read."""
+    """Check that the correction feed, the quarantine and the notes can be read."""
 
     def problem(path: str) -> tuple[str, str | None]:
         try:
@@ -231,7 +231,7 @@ def _day_folders(objects: Objects, district: str, choice: Choice) -> list[str]:
 def _checked_days(
     objects: Objects, district: str, folders: list[str], choice: Choice, found: Findings
 ) -> Iterator[list[CheckedPartition]]:
-    """The checked partitions of each folder; later ones are read meanwhile."""
+    """Give the checked partitions of each folder; later folders are read meanwhile."""
 
     def check(job: tuple[int, str, layout.PartitionName | None]) -> tuple[int, CheckedPartition | None]:
         number, path, name = job
@@ -239,7 +239,7 @@ def _checked_days(
 
     def jobs() -> Iterator[tuple[int, str, layout.PartitionName | None]]:
         for number, paths in enumerate(in_order(objects.names, folders)):
-            yield number, "", None  # a folder that holds nothing is done, too
+            yield number, "", None  # an empty folder is done, too
             for path in paths:
                 name = layout.parse_partition_path(path)
                 if name is None:

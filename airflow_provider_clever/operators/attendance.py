@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from airflow_provider_clever.transfer.transfer import Transfer
 
 LONGEST_SPAN_DAYS: Final = 3660
-"""Twenty times what Clever keeps; a longer one is a slip, and calendars end."""
+"""Twenty times what Clever keeps; a longer span is a mistake, and calendars end."""
 MOST_CONCURRENCY: Final = 256
-"""Each request side by side has a thread and a connection; the rate limit is reached with a dozen."""
+"""Each concurrent request has a thread and a connection; a dozen reach the rate limit."""
 
 
 class CleverAttendanceOperator(DistrictOperator):
@@ -296,7 +296,7 @@ class CleverAttendanceOperator(DistrictOperator):
         return answer
 
     def _gone_schools(self, district_id: str, place: OpenDestination) -> "Collection[str]":
-        """The schools that are shared no more, by the destination's coverage; none if it has no coverage."""
+        """Give the schools that are no longer shared, from the destination's coverage; none if it has no coverage."""
         coverage = readable_coverage(place.objects, district_id)
         return [school_id for school_id in coverage.schools if coverage.is_gone(school_id)] if coverage else ()
 
@@ -316,18 +316,18 @@ class CleverAttendanceOperator(DistrictOperator):
 
 
 def _ids(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """The ids as a tuple; None if none were given."""
+    """Give the ids as a tuple; None if there are none."""
     return None if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _is_planned(context: Context) -> bool:
-    """Whether a plan chose the task's days; another task then sees to what is left out."""
+    """Whether a plan chose the task's days; the plan then also handles other due days."""
     task = context.get("task")
     return any(isinstance(one, CleverAttendancePlanOperator) for one in getattr(task, "upstream_list", ()))
 
 
 def _unanswerable(question: "Question") -> CleverError | None:
-    """The error for a question to which no row can be the answer, because all its days are out of reach; else None."""
+    """Give the error for a question without any day that Clever can have. None: there is such a day."""
     from airflow_provider_clever.dates import DateRange
     from airflow_provider_clever.ledger.reporting import out_of_reach
 
@@ -338,7 +338,7 @@ def _unanswerable(question: "Question") -> CleverError | None:
 
 
 def _moment(name: str, given: str | datetime | None) -> datetime | None:
-    """The instant that was given; None if none was."""
+    """Parse an instant. None: none was given."""
     try:
         return sync_moment(given)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What all operators share: whose attendance it is, how to ask Clever, and what an error means to Airflow."""
+"""What all operators share: the district, the Clever client, and how errors reach Airflow."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,12 +39,12 @@ class ConnectedOperator(BaseOperator):
     found_district: "District | None" = None
     found_place: OpenDestination | None = None
     found_receipt: str | None = None
-    """Where the receipt of what the task did is, relative to the destination."""
+    """The path of the task's receipt, relative to the destination."""
     found_origin: str | None = None
     """Of the API that was asked."""
     found_summary: dict[str, Any] | None = None
     found_table: Mapping[str, str] | None = None
-    """What the table that was written is called: its kind, and in which catalog."""
+    """The table that was written: its kind, and its catalog."""
     as_written: tuple[str | None, str | None] | None = None
     """The district and the destination before their templates were rendered."""
 
@@ -66,7 +66,7 @@ class ConnectedOperator(BaseOperator):
             return self._run(context)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Fill in the templates, and keep what stood there: the page *Attendance* knows districts by that alone."""
+        """Render the templates, and keep what was there before: the page *Attendance* finds districts by that."""
         self.as_written = self.as_written or (self.district_id, self.destination)
         super().render_template_fields(context, jinja_env)
 
@@ -96,7 +96,7 @@ class ConnectedOperator(BaseOperator):
             send_metrics(self.metrics_of, summary)
 
     def _forget_secret(self, district_id: str | None = None) -> str | None:
-        """The key that tells students who are forgotten: the connection's, unless the environment has one."""
+        """Give the key of forgotten students' hashes: the connection's, unless the environment has one."""
         from airflow_provider_clever.lake.forgotten import KEY_VARIABLE
 
         if os.environ.get(KEY_VARIABLE):

@@ -24,8 +24,8 @@ class CleverAttendanceForgetOperator(DistrictOperator):
 
     What is forgotten stays so: later pulls drop the rows of forgotten students and refuse a forgotten district. A
     request is *pending* until it is run once more after ``longest_task_hours``, because a task that was running may
-    have written what it did not know to be forgotten. An operator with none of the three choices does that for all
-    that is pending: let a daily DAG have one.
+    have written rows before it knew of the request. An operator with none of the three choices does that for all
+    pending requests: let a daily DAG have one.
 
     Returned, and under the XCom key ``summary``: for each district what was asked, whether it is pending or final and
     complete or incomplete, counts, what could not be reached, and where the receipt is. No id of a student.

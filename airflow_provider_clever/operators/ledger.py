@@ -1,4 +1,4 @@
-"""What the operators of a district's coverage ledger share: where it lies, and what today is there."""
+"""What the operators of a district's coverage ledger share: the destination, and the present date in the district."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, tzinfo

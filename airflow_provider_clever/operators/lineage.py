@@ -1,6 +1,6 @@
-"""Where a task's rows come from and go to, for OpenLineage. Its provider asks, and brings what is imported here.
+"""Tells OpenLineage where a task's rows come from and go to. Its provider calls this, and has what is imported here.
 
-Datasets are named as https://openlineage.io/docs/spec/naming says. They speak of districts, columns and counts alone.
+Datasets are named as https://openlineage.io/docs/spec/naming says. They contain districts, columns and counts only.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def lineage_of(operator: Any) -> "OperatorLineage":
 
 
 def _at_clever(operator: Any, district_id: str | None) -> Any:
-    """The district's attendance at Clever, with what could not be used of it."""
+    """Give the dataset of the district's attendance at Clever, with rows that could not be used."""
     from openlineage.client.event_v2 import InputDataset
 
     if operator.found_origin is None or district_id is None:
@@ -48,7 +48,7 @@ def _at_clever(operator: Any, district_id: str | None) -> Any:
 
 
 def _read_at_destination(operator: Any, district_id: str | None) -> Any:
-    """A district's partitions, as they were judged; without a district those of all."""
+    """Give the dataset of a district's partitions with assertions; without a district, that of all."""
     from openlineage.client.event_v2 import InputDataset
 
     if operator.found_place is None:
@@ -59,7 +59,7 @@ def _read_at_destination(operator: Any, district_id: str | None) -> Any:
 
 
 def _written_at_destination(operator: Any, district_id: str | None) -> Any:
-    """The district's partitions, with how many rows were landed in how many files."""
+    """Give the dataset of the district's partitions, with how many rows landed in how many files."""
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import output_statistics_output_dataset
 
@@ -76,7 +76,7 @@ def _written_at_destination(operator: Any, district_id: str | None) -> Any:
 
 
 def _table(operator: Any, _: str | None) -> Any:
-    """The table that is made of all districts' partitions, with the rows that were written."""
+    """Give the dataset of the table, with the rows that were written."""
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import output_statistics_output_dataset
 
@@ -99,11 +99,11 @@ _DATASETS: Final[dict[str, Callable[[Any, str | None], Any]]] = {
     "landed": _written_at_destination,
     "table": _table,
 }
-"""What an operator may name in ``lineage_inputs`` and ``lineage_outputs``."""
+"""The names that an operator may use in ``lineage_inputs`` and ``lineage_outputs``."""
 
 
 def _place(place: OpenDestination, path: str) -> tuple[str, str]:
-    """The namespace and name of what stands at a path below a destination."""
+    """Give the namespace and name of a path below a destination."""
     url = place.url
     if url.scheme == "file":
         return "file", f"{url.root}/{path}"
@@ -116,7 +116,7 @@ def _place(place: OpenDestination, path: str) -> tuple[str, str]:
 
 
 def _schema(columns: tuple[Column, ...]) -> dict[str, Any]:
-    """The columns, each marked as personal or not."""
+    """Describe the columns, each marked as personal or not."""
     from openlineage.client.facet_v2 import schema_dataset
 
     facets: dict[str, Any] = {
@@ -156,11 +156,11 @@ _OF_A_DISTRICT: Final = {
     "no_schools_failing": "failing",
     "no_days_about_to_be_lost": "about_to_be_lost",
 }
-"""Assertions, each with the figure or list of the summary that is 0 or empty where it holds."""
+"""Assertions, each with the figure or list of the summary that is 0 or empty if it holds."""
 
 
 def _quality(summary: dict[str, Any], promises: dict[str, str], rows: str = "") -> dict[str, Any]:
-    """What a task's summary says of quality: which assertions hold, and how many rows there were."""
+    """Give the quality facets of a summary: which assertions hold, and how many rows there were."""
     from openlineage.client.facet_v2 import data_quality_assertions_dataset as assertions
     from openlineage.client.facet_v2 import data_quality_metrics_input_dataset as metrics
 

@@ -1,4 +1,4 @@
-"""The operator that works out what is due of a district."""
+"""The operator that plans which days of a district to pull."""
 
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class CleverAttendancePlanOperator(LedgerOperator):
-    """Works out which days of which schools are due, and gives them as arguments for the pulling task.
+    """Finds out which days of which schools are due, and gives them as arguments for the pulling task.
 
     ``CleverAttendanceOperator.partial(...).expand_kwargs(plan.output)`` then pulls them: schools that need the same
-    days together, in tasks of a few hundred requests, the days that Clever forgets first in front. If nothing is due,
+    days together, in tasks of a few hundred requests, the days that Clever deletes first in front. If nothing is due,
     the list is empty and the pulling task is skipped.
 
-    Due is, school by school: what was never covered, what a sync landed on top of, the days that may have been
-    corrected since, days that Clever forgets within 14 days, and weekly everything that Clever still has. A backfill
-    run, or one whose params name ``date_range_start`` and ``date_range_end``, plans exactly its own days instead.
+    Due are, for each school: days that were never covered, days during whose pull a sync came, days that may have
+    been corrected since, days that Clever deletes within 14 days and, once a week, everything that Clever still has. A
+    backfill run, or one whose params name ``date_range_start`` and ``date_range_end``, plans exactly its own days.
 
     Under the XCom key ``summary``: counts of days by reason, requests, minutes, and the days that are lost.
 
@@ -101,7 +101,7 @@ class CleverAttendancePlanOperator(LedgerOperator):
         return tasks
 
     def _check_asked(self, asked: "DateRange", found: "Survey", today: date) -> None:
-        """See that something can come of the days that were asked for; a run that can land none of them is not green.
+        """Check that some of the requested days can be pulled; a run that can land none of them is not green.
 
         :raises CleverSettingsError: all of them lie in the future, or Clever has forgotten them and they never landed.
         """
@@ -140,7 +140,7 @@ class CleverAttendancePlanOperator(LedgerOperator):
 
 
 def asked_days(facts: RunFacts) -> "DateRange | None":
-    """The days that a run was started for: a backfill's own, those of its params, or its partition's; None for others.
+    """Give the days for which a run was started: those of a backfill, its params or its partition; None for other runs.
 
     :raises CleverSettingsError: the params hold only one date, or no dates.
     """

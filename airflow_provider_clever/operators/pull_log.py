@@ -1,4 +1,4 @@
-"""What a pull says in its task's log."""
+"""Writes what a pull has to say to its task's log."""
 
 import logging
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ def warn_of_days_at_risk(coverage: "Coverage") -> None:
     try:
         zone = zone_named(coverage.timezone)
     except CleverSettingsError:
-        zone = UTC  # what has landed must not fail for a zone that decides at most which of two days it is
+        zone = UTC  # a pull that has landed must not fail because of a zone that only decides between two days
     if found := at_risk(coverage, datetime.now(zone).date()):
         log.warning(
             "Days are about to be lost, and this task does not see to them: %s. The ledger at the destination says "

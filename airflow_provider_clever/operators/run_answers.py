@@ -1,4 +1,4 @@
-"""Takes the answer in a run's params: what became of rows that did not come back."""
+"""Records the answer in a run's params about rows that did not come back."""
 
 import logging
 from collections.abc import Mapping

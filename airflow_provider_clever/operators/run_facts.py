@@ -36,7 +36,7 @@ def facts_from_context(context: Context) -> RunFacts:
 
 
 def idempotency_key(context: Context, question: "Question") -> "IdempotencyKey":
-    """The same key for every try of one task instance that asks the same."""
+    """Give the idempotency key: the same for every try of one task instance that asks the same."""
     from airflow_provider_clever.lake.idempotency_key import IdempotencyKey, TaskInstanceName
 
     ti, run = context["ti"], context["dag_run"]

@@ -1,4 +1,4 @@
-"""The operator that brings a table up to date with what landed."""
+"""The operator that brings a table up to date with what has landed."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,13 +24,13 @@ class CleverAttendanceTableOperator(ConnectedOperator):
     """Brings a table that warehouses read up to date with the landed files, all districts in one task.
 
     Each month of a district in which a landed file has changed is made again and replaced as a whole; what did not
-    change is not read. The landed files stay the truth: a retry, a kill or a second task at the same time neither lose
+    change is not read. The landed files stay the source: a retry, a kill or a second task at the same time neither lose
     nor double a row. A district whose files cannot be read is named at the end, when the others are up to date. The
     schools are named beside it, below ``schools/`` at the destination, and in the Iceberg table ``schools`` of the same
     namespace.
 
-    Returned, and under the XCom key ``summary``: how many districts were looked at and had changed, how many months and
-    rows were written, and which months stand as they were.
+    Returned, and under the XCom key ``summary``: how many districts were compared and had changed, how many months and
+    rows were written, and which months could not be updated.
 
     :param destination: where attendance lands, such as ``s3://aws_default@bucket/prefix``.
     :param table: the kind of table. Default ``parquet``: one file for each month of a district, below
@@ -40,9 +40,9 @@ class CleverAttendanceTableOperator(ConnectedOperator):
         on this machine's own disk.
     :param table_name: the Iceberg table's name in its catalog. Default ``clever.attendance``.
     :param rebuild: make every month again. Default False.
-    :param check_all: compare every month with what landed, whatever is noted of it. Default False: once a week.
-    :param clever_conn_id: the connection whose extra ``forget_secret`` tells students apart whose forgetting is under
-        way; read only while there are any, and not if the environment has ``CLEVER_FORGET_SECRET``. Default
+    :param check_all: compare every month with what has landed, even if the mark is the same. Default False: weekly.
+    :param clever_conn_id: the connection whose extra ``forget_secret`` makes the hashes of forgotten students; read only
+        while a request to forget is pending, and not if the environment has ``CLEVER_FORGET_SECRET``. Default
         ``clever_default``.
     :param single_writer: promise that no other task writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.

@@ -1,4 +1,4 @@
-"""The baseline of a wait: found once, before the first poke, and kept until the wait ends."""
+"""Finds the baseline of a wait once, before the first poke, and keeps it until the wait ends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,12 +27,12 @@ class WaitQuestion(NamedTuple):
 
 @dataclass(slots=True)
 class Baseline:
-    """The sync that a wait has to get past.
+    """The sync that a wait compares with.
 
     :param moment: the sync; None: any sync at all is an advance.
     :param moved: whether the district's value went back during this wait.
     :param logged: the condition that another process of this wait logged last.
-    :param memory: what else the wait remembers, as :meth:`WaitMemory.as_note` gives it.
+    :param memory: what else the wait remembers, from :meth:`WaitMemory.as_note`.
     """
 
     moment: datetime | None
@@ -90,7 +90,7 @@ def first_baseline(context: Mapping[str, Any], question: WaitQuestion) -> Baseli
 
 
 def _newest_pushed(ti: Any, district_id: str) -> datetime | None:
-    """What earlier runs pushed last, whatever their map index: a district may change its place in a mapping."""
+    """Give what earlier runs pushed last, with any map index: a district may change its place in a mapping."""
 
     def pulled(key: str) -> list[Any]:
         found = ti.xcom_pull(task_ids=ti.task_id, key=key, include_prior_dates=True)

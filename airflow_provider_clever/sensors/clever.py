@@ -1,4 +1,4 @@
-"""A sensor that waits until a district's attendance has moved on."""
+"""The sensor that waits until a district has synced attendance."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ _MADE: Final[dict[str, arguments.Rule]] = {
     "start_from_trigger": arguments.flag,
 }
 _WAIT: Final = arguments.WHOSE | {"since": arguments.moment}
-"""The rules of what templates fill in; of the destination its opening judges."""
+"""The rules of templated arguments; the destination is checked when it is opened."""
 
 
 class CleverAttendanceSyncSensor(ModeIndependentSensor):
@@ -131,7 +131,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
             return super().execute(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after a deferral. One that timed out pokes once more, as the other modes do at their deadline."""
+        """Continue after a deferral. One that timed out pokes once more, as the other modes do at their deadline."""
         with self._ending_alike():
             try:
                 # Not the sensor base class', which lets soft_fail skip what fails in the other modes.
@@ -162,7 +162,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
             )
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Ask once how the district's sync stands."""
+        """Ask Clever once for the district's last sync."""
         with failing_for_good(self):
             try:
                 district = self.found_district = self._client.get_district()
@@ -181,7 +181,7 @@ class CleverAttendanceSyncSensor(ModeIndependentSensor):
             )
         has_moved = self._baseline.moved or observed.next_baseline != self._baseline.moment
         if has_moved and observed.next_baseline is not None:
-            # Whatever becomes of this wait, later runs are to go on from the value that went back.
+            # However this wait ends, later runs continue from the value that went back.
             context["ti"].xcom_push(seen_key(observed.district_id), seen(moment_text(observed.next_baseline)))
         self._keep(context, Baseline(observed.next_baseline, has_moved, self._changes.logged, self._memory.as_note()))
         if observed.paused:

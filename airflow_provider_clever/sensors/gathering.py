@@ -1,4 +1,4 @@
-"""A wait that lets one run serve whatever lands within some minutes."""
+"""The sensor that lets one run handle everything that lands within some minutes."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from airflow.sdk import BaseSensorOperator, Context
 
 
 class GatheringSensor(BaseSensorOperator):
-    """Waits once for its ``poke_interval`` in a run that something landed has started, and not at all in others."""
+    """Waits once for its ``poke_interval`` in a run that an asset event has started, and not at all in others."""
 
     def poke(self, context: Context) -> bool:
         """Whether the time has passed."""

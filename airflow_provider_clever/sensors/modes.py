@@ -1,4 +1,4 @@
-"""What makes a sensor's options mean the same in poke, reschedule and deferrable mode (decision 0013)."""
+"""Makes a sensor's options mean the same in poke, reschedule and deferrable mode (decision 0013)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +59,7 @@ class ModeIndependentSensor(BaseSensorOperator):
         return limit is not None and limit.total_seconds() <= self.timeout
 
     def _limit_seconds(self) -> float:
-        """How long the whole wait may take: ``timeout``, or ``execution_timeout`` if that is shorter."""
+        """Give how long the whole wait may take: ``timeout``, or ``execution_timeout`` if that is shorter."""
         if self.execution_timeout is not None and self._is_bounded_by_execution_timeout():
             return self.execution_timeout.total_seconds()
         return self.timeout

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_clever.api.async_client import AsyncCleverClient
 
 _SPREAD_SECONDS: Final = 10.0
-"""Over how long the first polls of many triggers that start at once, as after a restart, are spread."""
+"""How long the first polls of many triggers are spread if they start at once, as after a restart."""
 
 
 class CleverAttendanceSyncTrigger(BaseTrigger):
@@ -135,7 +135,7 @@ def _event(payload: dict[str, Any]) -> TriggerEvent:
 
 
 def event_payload(observed: SyncObservation) -> dict[str, Any]:
-    """Give the event that says what ended a wait."""
+    """Make the event that says why a wait has ended."""
     if not observed.advanced or observed.found is None:
         return {"status": "paused", "district_id": observed.district_id, "message": str(observed)}
     return {
@@ -147,7 +147,7 @@ def event_payload(observed: SyncObservation) -> dict[str, Any]:
 
 
 def failed_event(error: CleverError) -> dict[str, Any]:
-    """Give the event that says that waiting on is pointless."""
+    """Make the event that says that waiting longer is pointless."""
     return {"status": "failed", "message": str(error)}
 
 
@@ -158,7 +158,7 @@ def poke_pauses(
 
     :param poke_seconds: the interval.
     :param exponential_backoff: whether it doubles.
-    :param max_wait_seconds: the longest; without back-off it plays no part, as with Airflow's own.
+    :param max_wait_seconds: the longest interval; without back-off it has no effect, as in Airflow.
     :param seed: makes the jitter of many waits differ.
     """
     polls = 0

@@ -1,4 +1,4 @@
-"""Cursors: the sync up to which a watched district was reported, in Airflow's state store of each watched asset."""
+"""Keeps cursors, the sync up to which a watched district was reported, in Airflow's state store of each asset."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ class Cursor:
         return value if isinstance(value, dict) and "last_attendance_sync" in value else None
 
     async def save(self, district_id: str, value: dict[str, Any]) -> None:
-        """Store."""
+        """Store the cursor."""
         await self._call("set", _key(district_id), value)
 
     async def _call(self, name: str, *arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How patiently triggers poll, and how polls of many triggers are spread over an interval."""
+"""Defines how triggers retry polls, and spreads the polls of many triggers over an interval."""
 
 import hashlib
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from airflow_provider_clever.api.exchange import RetryPolicy
 
 POLL_POLICY: Final = RetryPolicy(attempts=1, unreadable_attempts=2)
-"""A poll that fails is not sent again: the next poll is its retry. A 429 is waited for, as the headers say."""
+"""A failed poll is not repeated: the next poll is its retry. After a 429, the trigger waits as the headers say."""
 
 
 def share_of(district_id: str) -> float:

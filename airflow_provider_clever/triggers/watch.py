@@ -1,6 +1,6 @@
-"""The poll loop that all watched districts of a connection share, and the cursors that it advances.
+"""Polls all watched districts of a connection in one loop, and advances their cursors.
 
-Airflow restarts a trigger that raised every two seconds, for ever, so no error gets out of here. Airflow stores an
+Airflow restarts a trigger that has raised, every two seconds and for ever, so no error leaves this module. It stores an
 event only some seconds after it was yielded, so a cursor is written once the shared stream says that its event is
 stored, and not before (decision 0010).
 """
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _POLLS_AT_ONCE: Final = 16
 _SLOWEST: Final = 12
-"""A district that needs a person (its token is refused) is polled less and less often, down to every 12th interval."""
+"""A district that needs a person (its token is refused) is polled less often, at last in every 12th interval."""
 
 
 @dataclass(eq=False)
@@ -40,8 +40,8 @@ class Watch:
 
     :param clever_conn_id: the connection.
     :param district_id: the district.
-    :param cursors: the cursor's places: Airflow's state store of each watched asset. Empty: it is not kept.
-    :param destination: where the district may have been forgotten; None: that is not asked.
+    :param cursors: the cursor in Airflow's state store of each watched asset. Empty: it is not kept.
+    :param destination: where the district may have been forgotten; None: that is not checked.
     """
 
     clever_conn_id: str
@@ -73,7 +73,7 @@ class Watch:
         :raises CleverLandingError: the destination cannot be read.
         """
         if self.destination is not None:
-            # Airflow answers a thread's question about a connection only if asgiref made the thread.
+            # Airflow lets a thread look up a connection only if asgiref made the thread.
             await sync_to_async(refuse_forgotten_at, thread_sensitive=False)(self.destination, self.district_id)
 
     async def keep(self, moment: datetime | None) -> None:
@@ -99,9 +99,9 @@ class Watch:
 class SyncChange:
     """A change of a watched district's sync: a cursor to move, and perhaps an event.
 
-    :param watch: whose.
+    :param watch: the watch of the district.
     :param observed: what the poll found.
-    :param payload: of the event; None: there is no event, only a cursor to move.
+    :param payload: the payload of the event; None: there is no event, only a cursor to move.
     :param yielded: whether the watch's trigger has passed the event on.
     """
 
@@ -112,9 +112,9 @@ class SyncChange:
 
 
 def change_of(watch: Watch, observed: SyncObservation) -> SyncChange | None:
-    """Decide what an observation is worth: an event, a new cursor without an event, or nothing.
+    """Decide what follows from an observation: an event, a new cursor without an event, or nothing.
 
-    The first poll of all is where the watch begins: what had synced before is no advance.
+    The watch begins with the first poll: a sync from before is no advance.
     """
     if not watch.known:
         return SyncChange(watch, observed, payload=None)
@@ -181,7 +181,7 @@ class SyncStream(SharedStreamProducer):
             while True:
                 change = await self._changes.get()
                 yield change, change
-                await asyncio.sleep(0)  # else a full queue would be emptied in one go
+                await asyncio.sleep(0)  # otherwise a full queue would be emptied at once
         finally:
             for task in (keeper, *self._tasks.values()):
                 task.cancel()
@@ -189,7 +189,7 @@ class SyncStream(SharedStreamProducer):
             _forget_if_empty(self._key)
 
     def get_advance_lane(self, broker_payload: SyncChange) -> Hashable:
-        """Give the watch: districts do not wait for one another's cursors."""
+        """Give the watch, so that districts do not wait for one another's cursors."""
         return id(broker_payload.watch)
 
     async def advance(self, batch: Sequence[Any]) -> None:
@@ -204,7 +204,7 @@ class SyncStream(SharedStreamProducer):
 
     async def _follow_members(self) -> None:
         while True:
-            members = _GROUPS.setdefault(self._key, _Members())  # again: the last to leave takes its group along
+            members = _GROUPS.setdefault(self._key, _Members())  # again: the last member that leaves removes the group
             members.changed.clear()
             for watch in [watch for watch in self._tasks if watch not in members.watches]:
                 self._tasks.pop(watch).cancel()
@@ -228,7 +228,7 @@ class SyncStream(SharedStreamProducer):
             await asyncio.sleep(self._poll_seconds * min(2**watch.failures, _SLOWEST))
 
     async def _poll_on(self, watch: Watch, start: float, changes: ChangeLog) -> None:
-        """Poll at each interval, until a person has to fix something."""
+        """Poll in each interval, until a person has to fix something."""
         async with self._slots:
             await watch.refuse_forgotten()
             if not watch.known:
