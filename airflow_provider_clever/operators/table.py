@@ -41,8 +41,8 @@ class CleverAttendanceTableOperator(ConnectedOperator):
     :param table_name: the Iceberg table's name in its catalog. Default ``clever.attendance``.
     :param rebuild: make every month again. Default False.
     :param check_all: compare every month with what has landed, even if the mark is the same. Default False: weekly.
-    :param clever_conn_id: the connection whose extra ``forget_secret`` makes the hashes of forgotten students; read only
-        while a request to forget is pending, and not if the environment has ``CLEVER_FORGET_SECRET``. Default
+    :param clever_conn_id: the connection whose extra ``forget_secret`` makes the hashes of forgotten students; read
+        only while a request to forget is pending, and not if the environment has ``CLEVER_FORGET_SECRET``. Default
         ``clever_default``.
     :param single_writer: promise that no other task writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
