@@ -110,7 +110,7 @@ def _rows_in(table: PyIcebergTable) -> pa.Table:
 
 def _without(standing: pa.Table, district_ids: Iterable[str], *added: pa.Table) -> pa.Table:
     """Give the rows without those of these districts, with others added, in order."""
-    kept = standing.filter(pc.invert(pc.is_in(standing["district_id"], pa.array(district_ids, pa.string()))))
+    kept = standing.filter(pc.invert(pc.is_in(standing["district_id"], pa.array([*district_ids], pa.string()))))
     return _sorted(pa.concat_tables([kept, *(rows.cast(_COLUMNS) for rows in added)]))
 
 
