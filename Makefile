@@ -27,19 +27,10 @@ STORIES := tests/sandbox $(addprefix tests/,airflow/test_told_in_time.py airflow
   examples/test_table_after_landing.py examples/test_code_of_pages.py lake/test_forget_crash.py lake/test_crash.py \
   table/test_crash.py)
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12 lowest
-# What `make coverage` runs: whatever needs neither Airflow's services nor minutes.
-UNIT_ROOMS := $(addprefix tests/unit/,alerts api attendance lake ledger pull storage table transfer ui test_settings.py test_dates.py \
-  test_syncs.py)
-LAKE_TESTS := $(addprefix tests/lake/test_,verify.py failures.py destination.py store_calls.py forget.py)
-TABLE_TESTS := $(addprefix tests/table/test_,command.py crash.py forget.py iceberg.py iceberg_catalogs.py iceberg_forget.py \
-  iceberg_schools.py month_rows.py monthly_parquet.py schools.py verify.py)
-TRUST_TESTS := $(addprefix tests/trust/test_,absence.py absence_answers.py absence_ledger.py answers.py \
-  answers_of_people.py damaged_objects.py destinations.py ledger.py local_disks.py network.py privacy_of_answers.py \
-  recording.py sizes.py)
-FAST_TESTS := $(UNIT_ROOMS) tests/integration/api tests/integration/transfer tests/integration/ledger/test_plan_command.py \
-  $(LAKE_TESTS) $(TABLE_TESTS) $(TRUST_TESTS) -k "not (real_airflow or six_months or killed or large_district or no_value_in or \
-  sizing_table or fifty_nights or whatever_has_happened)"
 ROOMS := */alerts/*,*/attendance/*,*/forget/*,*/storage/*,*/pull/*,*/lake/*,*/table/*,*/transfer/*,*/ledger/*
+# Set: `make test` also notes which branches it takes. What runs in processes of its own counts for nothing.
+COVERAGE ?=
+COVERED := --cov=airflow_provider_clever --cov-branch --cov-report=
 CHROMIUM ?=
 WHEEL ?=
 # One set of versions for every supported Python; no index is named, so that any mirror will do.
@@ -50,7 +41,7 @@ PIN = $(BIN)/uv pip compile --universal --quiet $(UPGRADE) --no-emit-index-url -
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: lineage help setup demo playground test timing trust coverage e2e e2e-sync e2e-celery soak-large table-engines check lint types rules docs docs-links screenshots hooks format bench requirements clean matrix matrix-each-change compatibility
+.PHONY: lineage help setup demo playground test timing trust coverage coverage-report e2e e2e-sync e2e-celery soak-large table-engines check lint types rules docs docs-links screenshots hooks format bench requirements clean matrix matrix-each-change compatibility
 
 help: ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 21
@@ -82,7 +73,7 @@ playground: $(READY) ## the demo's sandbox and Airflow with its UI, until Ctrl+C
 
 test: $(READY) ## all tests, two files at a time; PYTEST_ARGS="tests/unit -k merge" for some of them, one by one
 ifeq ($(PYTEST_ARGS),)
-	@$(BIN)/python $(SHOWN) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python $(SHOWN) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),$(COVERED))
 else
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif
@@ -93,8 +84,11 @@ timing: $(READY) ## what is held to a time, one test after another; on a machine
 trust: $(READY) ## generated nights of faults, deletions and kills: green means landed; NIGHTS=100 for fewer than 1,000
 	@CLEVER_TRUST_NIGHTS=$(NIGHTS) $(BIN)/python -m pytest tests/trust/test_generated_nights.py $(PYTEST_ARGS)
 
-coverage: $(READY) ## the branches that fast tests take: all of api/, 94 % of the rooms below it (5 minutes)
-	@$(BIN)/python -m pytest --quiet -n 2 --dist loadfile $(FAST_TESTS) --cov=airflow_provider_clever --cov-branch --cov-report=
+coverage: ## all tests, and the branches that they take: all of api/, 94 % of the rooms
+	@$(MAKE) --no-print-directory test COVERAGE=1
+	@$(MAKE) --no-print-directory coverage-report
+
+coverage-report: $(READY)
 	@$(BIN)/coverage report --include='*/api/*' --show-missing --skip-covered --fail-under=100
 	@$(BIN)/coverage report --include='$(ROOMS)' --show-missing --skip-covered --fail-under=94
 
