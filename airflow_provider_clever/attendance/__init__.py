@@ -1,1 +1,1 @@
-"""What a row of attendance is: its columns, and how rows of an older schema become today's. No I/O."""
+"""Defines attendance rows: their columns, and the upgrade of rows of an older schema. No I/O."""

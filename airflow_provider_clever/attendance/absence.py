@@ -1,7 +1,7 @@
-"""Rows that a pull did not return: when that is a deletion, when it is worth a second look, and when it is a doubt.
+"""Decides whether rows that a pull did not return are deleted, need a second walk, or are doubtful.
 
 The rules in the user's words, with an example each: docs/reference/landed-files.md. Why they are these:
-docs/explanation/decisions/0032-an-absence-is-no-deletion-until-it-is-confirmed.md. Pure: no clock, no storage.
+docs/explanation/decisions/0032-an-absence-is-no-deletion-until-it-is-confirmed.md. No clock, no I/O.
 """
 
 import hashlib
@@ -14,25 +14,25 @@ from airflow_provider_clever.exceptions import CleverSettingsError
 
 _STUDENT_BYTES: Final = 4
 TOKEN_BYTES: Final = 16
-"""What is kept in memory of a row that did not come back: a hash of its student, and a hash of all it holds."""
+"""What is kept in memory of a row that did not come back: a hash of its student, and a hash of the whole row."""
 
 MOST_KEPT: Final = 100_000
-"""Of how many rows of one school tokens are kept. More are never marked unless a person has said that they may be."""
+"""For how many rows of one school tokens are kept. More are never marked unless a person has allowed it."""
 
 MANY_SCHOOLS: Final = 3
-"""From how many schools on a loss that each of them may have by itself is looked at as one of the whole run."""
+"""From this number of schools on, small losses of single schools are judged as one loss of the whole run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbsenceRules:
-    """How much may be gone before it is doubted.
+    """How many rows may be gone before that is doubted.
 
     :param school_percent: of a school's live rows in the pull's window. Default 10, as in Clever's own safety
         threshold (clever-api.md 3.6).
     :param run_percent: of the live rows of all schools of the run, where three schools or more lose some. Default 5.
     :param students: rows of so many students may be gone whatever part of a school that is. Default 2.
     :param confirm_seconds: how long to wait before a doubtful school is walked again. Default 10.
-    :raises CleverSettingsError: a figure that cannot be.
+    :raises CleverSettingsError: a figure is out of range.
     """
 
     school_percent: float = 10.0
@@ -48,9 +48,9 @@ class AbsenceRules:
 
 
 class DayEvidence(NamedTuple):
-    """What whole walks of one school's day say about the rows that stood there before.
+    """The evidence of whole walks about the rows that one school's day had before.
 
-    :param live: how many stood there, not marked missing.
+    :param live: how many rows there were, not marked missing.
     :param unseen: how many of them did not come back.
     :param fresh: how many of those are not marked yet.
     :param tokens: name those that did not come back; None: too many to be kept.
@@ -65,7 +65,7 @@ class DayEvidence(NamedTuple):
 
     @property
     def is_gone(self) -> bool:
-        """Whether rows stood there and none came back."""
+        """Whether there were rows and none came back."""
         return 0 < self.live == self.unseen
 
     def __repr__(self) -> str:
@@ -77,14 +77,14 @@ Days = Mapping[str, DayEvidence]
 
 
 def token(student_id: str, row: Sequence[str | None]) -> bytes:
-    """What a row is recognized by later, without keeping anything of it."""
+    """Make the token by which a row is recognized later, without keeping the row."""
     student = hashlib.blake2b(student_id.encode(), digest_size=_STUDENT_BYTES).digest()
     text = "\x1f".join(value or "" for value in row).encode()
     return student + hashlib.blake2b(text, digest_size=TOKEN_BYTES - _STUDENT_BYTES).digest()
 
 
 def in_both(first: DayEvidence, second: DayEvidence) -> DayEvidence:
-    """What two walks say together: a row has come back if it came in either of them."""
+    """Combine two walks: a row has come back if it came in either of them."""
     if first.tokens is None or second.tokens is None:
         unseen, fresh = min(first.unseen, second.unseen), min(first.fresh, second.fresh)
         return first._replace(unseen=unseen, fresh=fresh, tokens=None if unseen else b"")
@@ -101,9 +101,9 @@ def tokens_of(found: DayEvidence) -> set[bytes]:
 
 
 class SchoolEvidence:
-    """What one walk after another says about a school, a day at a time, in bounded memory.
+    """Collects the evidence of walks about a school, a day at a time, in bounded memory.
 
-    :param keeps_all: keep tokens of however many rows, because a person has said that they are deleted.
+    :param keeps_all: keep the tokens of any number of rows, because a person has said that they are deleted.
     """
 
     def __init__(self, *, keeps_all: bool = False) -> None:
@@ -113,9 +113,9 @@ class SchoolEvidence:
         self._void: set[str] = set()
 
     def add(self, day: str, found: DayEvidence | None) -> None:
-        """Take in a day.
+        """Add a day.
 
-        :param found: None: nothing follows from what did not come back on this day.
+        :param found: None: nothing follows from rows that did not come back on this day.
         """
         if found is None or day in self._void:
             self._void.add(day)
@@ -127,7 +127,7 @@ class SchoolEvidence:
             self.days |= {day: one._replace(tokens=None) for day, one in self.days.items() if one.unseen}
 
     def confirmed_by(self, again: "SchoolEvidence") -> "SchoolEvidence":
-        """What this walk and a second one say together; nothing is marked of a day that only one of them speaks of."""
+        """Combine this walk with a second one; no row is marked of a day that only one of them has walked."""
         both = SchoolEvidence(keeps_all=self._keeps_all)
         both.days = {
             day: in_both(found, again.days.get(day, found._replace(tokens=None))) if found.unseen else found
@@ -137,7 +137,7 @@ class SchoolEvidence:
 
 
 class Verdict(StrEnum):
-    """What follows from the rows of a school that did not come back."""
+    """The verdict about the rows of a school that did not come back."""
 
     NOTHING = "nothing"
     MARK = "mark"
@@ -147,26 +147,26 @@ class Verdict(StrEnum):
 
 
 class Amount(NamedTuple):
-    """So many rows of so many."""
+    """A number of rows out of all rows."""
 
     rows: int
     of: int
 
     def exceeds(self, percent: float) -> bool:
-        """Whether that is more than this part."""
+        """Whether that is more than this share."""
         return 100 * self.rows > percent * self.of
 
 
 def amount(days: Days) -> Amount:
-    """How many live rows of how many did not come back."""
+    """Count the live rows that did not come back, and all live rows."""
     return Amount(sum(found.unseen for found in days.values()), sum(found.live for found in days.values()))
 
 
 def judge(days: Days, rules: AbsenceRules, *, is_confirmed: bool) -> Verdict:
-    """What follows for one school by itself.
+    """Judge one school by itself.
 
-    :param days: those of the pull's window of which whole walks can speak.
-    :param is_confirmed: whether a second walk, over a fresh connection, has found the same.
+    :param days: the days of the pull's window that were walked whole.
+    :param is_confirmed: whether a second walk, over a new connection, has found the same.
     """
     if not any(found.fresh for found in days.values()):
         return Verdict.NOTHING
@@ -184,7 +184,7 @@ def judge(days: Days, rules: AbsenceRules, *, is_confirmed: bool) -> Verdict:
 
 
 def _doubted(days: Days) -> Verdict:
-    """One day says too little of what is usual for a school to call anybody."""
+    """One day shows too little of what is usual for a school to ask a person about it."""
     return Verdict.WITHHOLD if sum(found.live > 0 for found in days.values()) > 1 else Verdict.UNSETTLED
 
 
@@ -199,7 +199,7 @@ def _students(days: Days) -> int:
 
 
 def judge_run(schools: Mapping[str, Days], rules: AbsenceRules, *, confirmed: Collection[str]) -> dict[str, Verdict]:
-    """What follows for each school of a run, each by itself and all of them together.
+    """Judge each school of a run, each by itself and all of them together.
 
     Where many schools lose a little each, and more than the run's bound together, each of them is doubted. Days that
     are gone as a whole do not count there: a second walk confirms them, and a district takes a snow day back in all
@@ -225,7 +225,7 @@ def _outside_gone_days(days: Days) -> int:
 
 
 def list_in_doubt(left_out: Sequence[str]) -> str:
-    """What there is to say about a list of schools that cannot be trusted, with the next step.
+    """Explain why a list of schools cannot be trusted, with the next step.
 
     :param left_out: the schools that it leaves out.
     """
@@ -243,7 +243,7 @@ def list_in_doubt(left_out: Sequence[str]) -> str:
 
 
 def unlisted(known: Collection[str], listed: Collection[str]) -> list[str] | None:
-    """The schools that a list leaves out if it leaves out so many that it cannot be trusted; None: it can.
+    """Give the schools that a list leaves out if they are so many that it cannot be trusted. None: it can.
 
     An empty list cannot be trusted either; it leaves out nothing in particular.
 

@@ -1,4 +1,4 @@
-"""Attendance rows as record batches: the one form from the decoder to the file.
+"""Makes record batches of attendance rows, the one form from the decoder to the file.
 
 A day is ``date32``, an instant ``timestamp[us, UTC]``, everything else a string. Rows that are compared one by one, in
 merging alone, are tuples of canonical text.
@@ -30,12 +30,12 @@ _INSTANT_LENGTH: Final = len("YYYY-MM-DDTHH:MM:SS.ffffff")
 
 
 def pulled_schema() -> "pa.Schema":
-    """What a pull fills."""
+    """The schema of pulled rows."""
     return _schema(PULLED_COLUMNS)
 
 
 def landed_schema(version: int = SCHEMA_VERSION) -> "pa.Schema":
-    """What a partition of this schema version holds. Default: the present one."""
+    """Give the schema of a partition of this schema version. Default: the present one."""
     return _schema(names_of(version))
 
 
@@ -49,14 +49,14 @@ def _schema(names: tuple[str, ...]) -> "pa.Schema":
 
 
 def empty(schema: "pa.Schema") -> "pa.RecordBatch":
-    """No rows."""
+    """Make a batch without rows."""
     import pyarrow as pa
 
     return pa.record_batch([pa.array([], field.type) for field in schema], schema=schema)
 
 
 def joined(parts: "Sequence[pa.RecordBatch]", schema: "pa.Schema") -> "pa.RecordBatch":
-    """The rows of all parts in their order."""
+    """Join the rows of all parts, in order."""
     import pyarrow as pa
 
     if len(parts) == 1:
@@ -66,7 +66,7 @@ def joined(parts: "Sequence[pa.RecordBatch]", schema: "pa.Schema") -> "pa.Record
 
 
 def with_marks(pulled: "pa.RecordBatch") -> "pa.RecordBatch":
-    """Pulled rows as a partition holds them, none marked missing."""
+    """Give pulled rows in the columns of a partition, none marked missing."""
     import pyarrow as pa
 
     schema = landed_schema()
@@ -86,7 +86,7 @@ def holds_only(column: "pa.Array", value: object) -> bool:
 
 
 def texts(columns: "Sequence[pa.Array]") -> "list[pa.StringArray]":
-    """These columns as canonical text."""
+    """Give these columns as canonical text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -106,14 +106,14 @@ def texts(columns: "Sequence[pa.Array]") -> "list[pa.StringArray]":
 
 
 def rows_of(batch: "pa.RecordBatch") -> list[Row]:
-    """Every row as a tuple of canonical text."""
+    """Give every row as a tuple of canonical text."""
     return list(zip(*(column.to_pylist() for column in texts(batch.columns)), strict=True))
 
 
 def batch_of(rows: Iterable[Row], schema: "pa.Schema") -> "pa.RecordBatch":
-    """A batch of rows that are given as canonical text.
+    """Make a batch of rows that are given as canonical text.
 
-    :raises pyarrow.ArrowInvalid: a text is none that its column can hold.
+    :raises pyarrow.ArrowInvalid: a column cannot hold a text.
     """
     import pyarrow as pa
 

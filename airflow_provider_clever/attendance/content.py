@@ -1,4 +1,4 @@
-"""The content hash of a partition's rows, and whether they are in the order of their keys."""
+"""Computes the content hash of a partition's rows, and checks the order of their keys."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ _SEPARATOR: Final = "\x1f"
 def is_in_key_order(batch: "pa.RecordBatch") -> bool:
     """Whether the keys of the rows rise strictly, so that none comes twice.
 
-    Also false where a section row has no section: its ``sis_id`` is in its key then, which is not looked at here.
+    Also false if a section row has no section: then its ``sis_id`` is in its key, which is not compared here.
     """
     import pyarrow.compute as pc
 
-    # The empty text at the end has a separator stand behind the section too. No id and no type holds one.
+    # The empty text at the end puts a separator after the section, too. No id and no type contains one.
     parts = (batch["student_id"], batch["attendance_type"], batch["section_id"], "")
     keys = pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="replace", null_replacement="")
     if f"section{_SEPARATOR}{_SEPARATOR}".encode() in offsets_and_data(keys)[1]:
@@ -38,9 +38,10 @@ _OFTEN_CONSTANT: Final = PARTITION_COLUMNS | {MISSING_SINCE.name, EXTRA.name}
 
 
 def content_hash(batch: "pa.RecordBatch") -> str:
-    """A hash of the rows in their order; the same whatever format, library and schema version wrote them.
+    """Hash rows in their order; the hash does not depend on the format, library and schema version of the file.
 
-    How it is made never changes, for it stands in receipts and in names of files. Hashed are the number of rows; the
+    It is computed in the same way for ever, because receipts and names of files contain it. Hashed are the number of
+    rows; the
     columns of schema 1 that hold one value throughout, with it; and of each other column its canonical text as Arrow
     lays it out: where the texts end, as int32 with the lowest byte first, beginning with a 0, and all texts in UTF-8,
     one after another. None counts as '': no landed value is ever the empty text. A column that came later follows with

@@ -22,13 +22,13 @@ still arrives after that meets its condition, like any other late one."""
 
 
 _S3_LOST_RACE: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
-"""How S3 says that the condition does not hold; 409: another conditional request was under way."""
+"""S3's answers if the condition does not hold; 409: another conditional request was in progress."""
 
 
 class _CloudStore(PlainStore):
-    """What the three have in common.
+    """What the three stores share.
 
-    :raises CleverSettingsError: the library has not what is called here, most of which it does not promise to keep.
+    :raises CleverSettingsError: the library lacks a method that is called here; most of these are not public.
     """
 
     needs: ClassVar[tuple[str, ...]]
@@ -71,7 +71,7 @@ class _CloudStore(PlainStore):
 
 
 class S3Store(_CloudStore):
-    """S3 and what speaks its language: ``If-Match`` and ``If-None-Match`` on ETags."""
+    """S3 and compatible stores: ``If-Match`` and ``If-None-Match`` on ETags."""
 
     needs = ("_call_s3", "split_path", "loop")
 
@@ -244,9 +244,9 @@ class AzureStore(_CloudStore):
 
 
 def run(fs: "AsyncFileSystem", request: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
-    """Make requests in fsspec's I/O thread, and give what they give.
+    """Make requests in fsspec's I/O thread, and give their result.
 
-    :raises CleverSettingsError: the library has not what was called.
+    :raises CleverSettingsError: the library lacks the method that was called.
     """
     from fsspec.asyn import sync
 
@@ -272,7 +272,7 @@ def _not_as_known(fs: "AsyncFileSystem", why: str) -> CleverSettingsError:
 
 
 def _etag(given: str) -> Version:
-    # Some stores, and some listings, give an ETag without the quotes that the header's grammar has.
+    # Some stores, and some listings, give an ETag without the quotes that the header requires.
     return Version(given.strip('"'))
 
 
@@ -281,7 +281,7 @@ def _quoted(version: Version) -> str:
 
 
 def s3_code(error: BaseException) -> str:
-    """The code of S3's error answer; empty: there is none."""
+    """Give the code of S3's error answer; empty: there is none."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
 

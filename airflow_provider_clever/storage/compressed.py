@@ -10,7 +10,7 @@ _HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 def gzipped(data: bytes, level: int = 6) -> bytes:
-    """The data as one gzip member."""
+    """Compress data as one gzip member."""
     deflater = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = deflater.compress(data) + deflater.flush()
     return b"".join(
@@ -19,17 +19,22 @@ def gzipped(data: bytes, level: int = 6) -> bytes:
 
 
 def gzipped_json(document: object) -> bytes:
-    """The document as canonical JSON, gzipped."""
+    """Write a document as canonical JSON, gzipped."""
     return gzipped(json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())
 
 
 def read_gzipped_json(data: bytes) -> Any:
-    """What :func:`gzipped_json` wrote.
+    """Read what :func:`gzipped_json` wrote.
 
-    :raises ValueError: if these are not whole gzipped JSON bytes.
+    :raises ValueError: these are not whole gzipped JSON bytes.
     """
     try:
         return json.loads(gzip.decompress(data))
-    except (OSError, EOFError, zlib.error, RecursionError) as error:  # gzip's ways to say "damaged"; json's, too deep
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        RecursionError,
+    ) as error:  # gzip raises these for damaged bytes, and json for deep nesting
         msg = f"not whole gzipped JSON ({type(error).__name__})"
         raise ValueError(msg) from None

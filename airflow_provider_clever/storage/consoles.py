@@ -1,7 +1,7 @@
-"""Where a person looks at what stands at a destination: in the console that its vendor has.
+"""Gives the address of a destination in its vendor's console.
 
-A store that imitates another one (MinIO, an emulator, another cloud with S3's words) has no page in that one's console,
-so the address follows from where the open file system in fact sends its requests. Nothing is asked of the store here.
+A store that imitates another one (MinIO, an emulator, another cloud with S3's interface) has no page in that one's
+console, so the address depends on where the open file system sends its requests. The store itself is not asked.
 """
 
 import os
@@ -34,7 +34,7 @@ def console_link(
     :param url: the destination.
     :param fs: the file system that was opened for it.
     :param path: relative to the destination; empty: the destination itself.
-    :param is_object: whether an object stands there, not a folder.
+    :param is_object: whether it is an object, not a folder.
     :param azure_accounts: the resource IDs of Azure storage accounts, without which its portal shows none.
     """
     bucket, _, key = "/".join(filter(None, (url.root, path))).partition("/")
@@ -80,4 +80,4 @@ _LINKS: Final[dict[str | None, Callable[[Any, str, str, bool, Sequence[str]], st
     "gcs": _gcs_link,
     "azure": _azure_link,
 }
-"""By the extra that brings what reaches a store."""
+"""By the extra of the store's kind."""

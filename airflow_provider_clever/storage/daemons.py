@@ -1,4 +1,4 @@
-"""Calls that wait for a store, several at once, in daemon threads: nobody ever waits for one that sits in a store."""
+"""Runs calls that wait for a store in daemon threads, so that a hanging store keeps no process alive."""
 
 import queue
 import threading
@@ -12,15 +12,15 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 SIDE_BY_SIDE: Final = 8
-"""How many calls wait at once. Each holds one object in memory at most."""
+"""How many calls wait at once. Each has at most one object in memory."""
 
 
 class DaemonPool:
     """A bounded pool of daemon threads, started as they are needed.
 
-    The pools of ``concurrent.futures`` are waited for when the interpreter ends, however long a store takes.
+    The interpreter waits for the pools of ``concurrent.futures`` when it exits, however long a store takes.
 
-    :param most: threads at most.
+    :param most: the most threads.
     """
 
     def __init__(self, most: int = SIDE_BY_SIDE) -> None:
@@ -29,7 +29,7 @@ class DaemonPool:
         self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
 
     def submit(self, call: Callable[[], Result]) -> "Future[Result]":
-        """Have a call made. Calls are begun in the order in which they were submitted."""
+        """Submit a call. Calls begin in the order of submission."""
         future: Future[Result] = Future()
         self._calls.put((future, call))
         if self._started < self._most:
@@ -38,7 +38,7 @@ class DaemonPool:
         return future
 
     def close(self) -> None:
-        """End the threads once all that was submitted is done. Nothing can be submitted after."""
+        """End the threads once all submitted calls are done. No further call can be submitted."""
         for _ in range(self._started):
             self._calls.put(None)
 
@@ -53,12 +53,12 @@ class DaemonPool:
 
 
 def in_order(act: Callable[[Job], Result], jobs: Iterable[Job], *, most: int = SIDE_BY_SIDE) -> Iterator[Result]:
-    """Do all of this side by side, and give what comes of each in the order of the jobs.
+    """Run jobs side by side, and give their results in the order of the jobs.
 
-    :param act: does one; called from several threads at once.
-    :param jobs: taken one by one, as there is room.
-    :param most: how many at once, and how many results are held at most. Default 8.
-    :raises BaseException: what a call has raised, when it is its turn.
+    :param act: runs one job; called from several threads at once.
+    :param jobs: taken one by one, as threads become free.
+    :param most: how many run at once, and how many results are held at most. Default 8.
+    :raises BaseException: the error of a job, in its place in the order.
     """
     pool, waiting = DaemonPool(most), deque[Future[Result]]()
     try:

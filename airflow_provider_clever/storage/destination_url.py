@@ -1,8 +1,8 @@
-"""What names a destination: a URL of a known kind with one plain, absolute path. Text alone; nothing is opened here.
+"""Parses the URL of a destination: a known scheme with one plain, absolute path. Nothing is opened here.
 
-A destination comes out of templates, variables, YAML files and shells, so it may come out empty, half filled in or
-misspelt. Whatever does not name exactly one place is refused, because rows that land elsewhere are rows that nobody
-finds. What a refusal quotes never includes what may be a password.
+A destination comes from templates, variables, YAML files and shells, so it may be empty, incomplete or misspelt. A text
+that does not name exactly one place is refused, because nobody finds rows that land elsewhere. An error never quotes
+what may be a password.
 """
 
 import re
@@ -18,17 +18,17 @@ HOW_TO_WRITE_ONE: Final = (
     "file:///data/clever"
 )
 LONGEST_BYTES: Final = 700
-"""Object stores allow 1,024 bytes for a whole name, ours below the destination among it."""
+"""Object stores allow 1,024 bytes for a whole name, including our path below the destination."""
 LONGEST_NAME_BYTES: Final = 255
-"""What file systems allow for the name of one folder."""
+"""The longest name of a folder on file systems."""
 
 
 class Kind(NamedTuple):
     """A kind of store.
 
     :param name: as its vendor calls it.
-    :param extra: the extra of this package that brings what reaches it; None: nothing is needed.
-    :param conn_types: the types of Airflow connections that are made for it.
+    :param extra: the extra of this package that installs its libraries; None: none is needed.
+    :param conn_types: the types of Airflow connections for it.
     """
 
     name: str
@@ -53,7 +53,7 @@ KINDS: Final[dict[str, Kind]] = {
 """Each scheme of a store that compares and swaps, under the names that Airflow's providers register."""
 
 FOREIGN_CONN_TYPES: Final = frozenset({"clever"}).union(*(kind.conn_types for kind in KINDS.values()))
-"""Types of connections that reach one kind of store, or none; any other type, a generic one among them, may do."""
+"""Types of connections that reach one kind of store, or none; any other type, such as a generic one, may work."""
 
 _MISTAKEN: Final[dict[str, str]] = {
     "memory": "memory:// is forgotten when the task's process ends, and the rows with it",
@@ -73,8 +73,8 @@ class DestinationUrl:
     """One place where attendance lands.
 
     :param scheme: such as ``s3``.
-    :param conn_id: the Airflow connection that reaches it; None: what the machine itself may reach.
-    :param root: its path as a file system of that kind takes it: ``/data/clever``, or ``bucket/prefix``.
+    :param conn_id: the Airflow connection that reaches it; None: the machine's own credentials.
+    :param root: its path on a file system of that kind: ``/data/clever``, or ``bucket/prefix``.
     """
 
     scheme: str
@@ -83,7 +83,7 @@ class DestinationUrl:
 
     @property
     def kind(self) -> Kind:
-        """What kind of store it is; another than :data:`KINDS` knows only if there is a single writer."""
+        """The kind of store; one that :data:`KINDS` does not have only if there is a single writer."""
         return KINDS.get(self.scheme) or Kind(f"stores of kind {self.scheme}")
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ def destination_url(given: object, *, single_writer: bool = False) -> Destinatio
     """Read the text of a destination.
 
     :param given: the text, its templates rendered.
-    :param single_writer: True: kinds of stores that cannot compare and swap will do. Default False.
+    :param single_writer: True: stores that cannot compare and swap are accepted. Default False.
     :raises CleverSettingsError: it does not name exactly one place; the message says why, and how to write one.
     """
     if not isinstance(given, str):
@@ -111,7 +111,7 @@ def destination_url(given: object, *, single_writer: bool = False) -> Destinatio
 
 
 def check_before_rendering(given: str, *, single_writer: bool = False) -> None:
-    """Refuse a destination that is wrong already where a DAG is made; a template is judged once it is rendered.
+    """Refuse a wrong destination when a DAG is parsed; a template is checked once it is rendered.
 
     :param single_writer: as of :func:`destination_url`.
     :raises CleverSettingsError: as :func:`destination_url`.
@@ -121,12 +121,12 @@ def check_before_rendering(given: str, *, single_writer: bool = False) -> None:
 
 
 def path_as_url(given: str) -> str:
-    """Give the URL of an absolute path, which is how a shell names a place on this machine; any other text as it is."""
+    """Give the URL of an absolute local path; any other text as it is."""
     return f"file://{given}" if given.startswith("/") else given
 
 
 class _RefusedError(Exception):
-    """Why a text names no destination."""
+    """Says why a text names no destination."""
 
 
 _TEMPLATE: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
@@ -134,7 +134,7 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _CONN_ID: Final = re.compile(r"[\w.-]+", re.ASCII)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EMPTIED: Final = frozenset({"none", "null", "undefined", "nan"})
-"""What templates, JSON and tables of data write for nothing; in upper or lower case."""
+"""How templates, JSON and data tables write a missing value, in upper or lower case."""
 _OURS: Final = re.compile(r"/(?:(?:attendance(?:_by_month)?|schools)/district=|_clever(?:/|$))")
 
 _DECOMPOSED: Final = (
@@ -155,7 +155,7 @@ _CHARACTERS: Final[tuple[tuple[str, str], ...]] = (
 
 
 def _problem_of_text(text: str) -> str | None:
-    """Say what is wrong with a text wherever it stands in it."""
+    """Say what is wrong with any part of a text."""
     tests: tuple[tuple[Callable[[str], object], str], ...] = (
         (lambda text: not text.strip(), "it is empty; a template or a variable may have come out empty"),
         (lambda text: text.strip().lower() in _EMPTIED, "a template or a variable came out empty"),
@@ -205,7 +205,7 @@ def _without_scheme(text: str) -> str:
 
 
 def _names(path: str) -> list[str]:
-    """The names of the folders of a path; one slash may end it."""
+    """Split a path into the names of its folders; one slash may end it."""
     names = path.removesuffix("/").split("/") if path.removesuffix("/") else []
     for name in names:
         if problem := _problem_of_name(name):
@@ -280,7 +280,7 @@ _SAFE_TO_SHOW: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[\w.-]+@)?
 
 
 def shown_destination(text: str) -> str:
-    """The text as far as it cannot hold a password or a signature."""
+    """Show the part of a text that cannot contain a password or a signature."""
     shown = re.split(r"[?#]", text)[0]
     if not _SAFE_TO_SHOW.fullmatch(shown):
         scheme, separator, _ = shown.partition("://")

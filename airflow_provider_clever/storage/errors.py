@@ -1,4 +1,4 @@
-"""What a store's failure means to the user, whatever library it came from; and whether trying again can help."""
+"""Explains a store's error to the user, from any library, and says whether trying again can help."""
 
 import errno
 from typing import Final
@@ -43,7 +43,7 @@ def _facts(error: BaseException) -> set[str]:
     code = getattr(error, "errno", None)
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, OSError) and str(error).startswith("Forbidden"):  # gcsfs' words for 403
+    if isinstance(error, OSError) and str(error).startswith("Forbidden"):  # gcsfs' text for 403
         kinds.add("403")
     return kinds | {errno.errorcode.get(code, "") if isinstance(code, int) else "", str(status)}
 
@@ -55,7 +55,7 @@ def is_permanent(error: BaseException) -> bool:
 
 
 def described(action: str, path: str, error: BaseException) -> str:
-    """What happened to which path, and what to do; nothing of the store's own text, which may quote a request."""
+    """Say what happened to which path, and what to do, without the store's own text, which may quote a request."""
     facts = _facts(error)
     next_step = next((step for kinds, step in _NEXT_STEPS if facts & kinds), _TRY_LATER)
     code = getattr(error, "errno", None)

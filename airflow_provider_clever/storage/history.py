@@ -1,6 +1,6 @@
-"""What a store keeps of objects that were replaced or removed: older versions, and what nobody can remove at once.
+"""Lists and removes what a store keeps of replaced or removed objects: older versions, and soft-deleted ones.
 
-Local files and fsspec's in-process store keep nothing that could be asked for. Paths are the file system's own.
+Local files and fsspec's in-process store keep nothing that could be listed. Paths are the file system's own.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class OldVersion(NamedTuple):
     """A version of an object that a plain read does not give.
 
-    :param path: of the object.
-    :param id: the store's name for the version.
-    :param is_empty: whether it only says that the object was removed, so that it holds nothing.
+    :param path: the object's path.
+    :param id: the store's id of the version.
+    :param is_empty: whether it only marks that the object was removed, so that it has no content.
     """
 
     path: str
@@ -38,33 +38,33 @@ class Kept(NamedTuple):
 
 
 class History(Protocol):
-    """What each kind of store can say."""
+    """The history of objects in one kind of store."""
 
     delete_right: str
     """The right to remove older versions, as the store calls it."""
 
     def kept(self, root: str) -> list[Kept]:
-        """What the store says that it keeps of removed objects, beyond older versions.
+        """List what the store keeps of removed objects, apart from older versions.
 
         :param root: the destination's path.
         """
         ...
 
     def old_versions(self, prefix: str) -> Iterator[OldVersion]:
-        """All older versions of the objects whose path begins so, those of removed objects among them."""
+        """List all older versions of objects whose path begins so, including removed objects."""
         ...
 
     def read(self, version: OldVersion) -> bytes:
-        """Its bytes."""
+        """Read a version."""
         ...
 
     def delete(self, version: OldVersion) -> None:
-        """Remove it for good."""
+        """Remove a version for good."""
         ...
 
 
 class NoHistory:
-    """A store that keeps nothing, as far as it can be asked."""
+    """A store that keeps nothing that can be listed."""
 
     delete_right = ""
 
@@ -72,19 +72,19 @@ class NoHistory:
         self._kept = list(kept)
 
     def kept(self, root: str) -> list[Kept]:  # noqa: ARG002 - the kind of store decides
-        """What is said of its kind."""
+        """Give what is known of this kind of store."""
         return self._kept
 
     def old_versions(self, prefix: str) -> Iterator[OldVersion]:  # noqa: ARG002 - there are none
-        """None."""
+        """Give none."""
         return iter(())
 
     def read(self, version: OldVersion) -> bytes:
-        """There is none to read."""
+        """Fail: there are no versions."""
         raise FileNotFoundError(version.path)
 
     def delete(self, version: OldVersion) -> None:
-        """There is none to remove."""
+        """Fail: there are no versions."""
 
 
 class _CloudHistory:
@@ -92,7 +92,7 @@ class _CloudHistory:
         self._fs = fs
 
     def old_versions(self, prefix: str) -> Iterator[OldVersion]:
-        """Listed page by page."""
+        """List versions, page by page."""
         yield from run(self._fs, self._listed, prefix)
 
     def read(self, version: OldVersion) -> bytes:
@@ -120,7 +120,7 @@ class S3History(_CloudHistory):
     delete_right = "s3:DeleteObjectVersion"
 
     def kept(self, root: str) -> list[Kept]:  # noqa: ARG002 - versions are listed, and a lock shows when one is removed
-        """Nothing beyond versions."""
+        """Give nothing: there are only versions."""
         return []
 
     async def _listed(self, prefix: str) -> list[OldVersion]:
@@ -158,12 +158,12 @@ class GcsHistory(_CloudHistory):
     delete_right = "storage.objects.delete"
 
     def kept(self, root: str) -> list[Kept]:
-        """For how long soft delete keeps what is removed."""
+        """Say how long soft delete keeps removed objects."""
         bucket = self._fs.split_path(root)[0]
         try:
             _, body = run(self._fs, self._fs._call, "GET", f"b/{bucket}")
             policy = _json(body).get("softDeletePolicy") or {}
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is not known then
+        except Exception as error:  # noqa: BLE001 - whatever failed, the setting is not known
             return [_unknown("storage.buckets.get", error)]
         days = int(policy.get("retentionDurationSeconds") or 0) / 86_400
         return [_soft_delete(days)] if days else []
@@ -199,11 +199,11 @@ class AzureHistory(_CloudHistory):
     delete_right = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/deleteBlobVersion/action"
 
     def kept(self, root: str) -> list[Kept]:  # noqa: ARG002 - the account decides
-        """For how long soft delete keeps what is removed."""
+        """Say how long soft delete keeps removed objects."""
         try:
             properties = run(self._fs, self._fs.service_client.get_service_properties)
             policy = properties["delete_retention_policy"]
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is not known then
+        except Exception as error:  # noqa: BLE001 - whatever failed, the setting is not known
             return [_unknown("Microsoft.Storage/storageAccounts/blobServices/read", error)]
         return [_soft_delete(float(policy.days or 0))] if policy.enabled else []
 
@@ -268,7 +268,7 @@ _HISTORIES: Final[dict[str, Any]] = {"s3": S3History, "gs": GcsHistory, "abfs": 
 
 
 def history_of(fs: "AbstractFileSystem") -> History:
-    """What a file system keeps of objects that were replaced or removed."""
+    """Give the history of a file system's objects."""
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     known = next((_HISTORIES[protocol] for protocol in protocols if protocol in _HISTORIES), None)
     if known is not None:

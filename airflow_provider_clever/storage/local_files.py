@@ -1,4 +1,4 @@
-"""What a file on a POSIX file system needs to be replaced whole and for good: a lock, fsync, rename.
+"""Replaces a file on a POSIX file system whole and durably: a lock, fsync, rename.
 
 The lock is the kernel's (flock), so it ends with the process that held it, however that ended.
 """
@@ -22,7 +22,7 @@ LOCK_WAIT_SECONDS: Final = 60.0
 _NOT_OFFERED: Final = frozenset(
     {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR}
 )
-"""How file systems say that they know no such thing, as opposed to: it went wrong."""
+"""Errors that mean that a file system lacks the operation, not that it failed."""
 
 
 @contextmanager
@@ -31,9 +31,9 @@ def lock(path: str, target: str, *, single_writer: bool = False) -> Iterator[Non
 
     :param path: of the lock file; made if need be.
     :param target: what is to be written, for the error's text.
-    :param single_writer: True: go on without, where the file system has no locks.
+    :param single_writer: True: continue without a lock, if the file system has none.
     :raises CleverSettingsError: the file system has no locks.
-    :raises CleverLandingError: another process keeps it.
+    :raises CleverLandingError: another process holds it.
     """
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     descriptor = -1
@@ -48,7 +48,7 @@ def lock(path: str, target: str, *, single_writer: bool = False) -> Iterator[Non
                 if not single_writer:
                     raise no_locks(target, errno.errorcode.get(error.errno or 0, "")) from None
                 break
-            if not _still_stands(descriptor, path):  # a cleaner of old files took it away: others would lock a new one
+            if not _still_stands(descriptor, path):  # something has removed the old file: others would lock a new one
                 os.close(descriptor)
                 descriptor = -1
         yield
@@ -58,7 +58,7 @@ def lock(path: str, target: str, *, single_writer: bool = False) -> Iterator[Non
 
 
 def no_locks(target: str, why: str) -> CleverSettingsError:
-    """The error for a file system on which two writers cannot keep out of each other's way."""
+    """Make the error for a file system without locks."""
     return CleverSettingsError(
         f"{target} lies on a file system whose locks do not work ({why}), so two pulls at once could lose rows: mount "
         "it with locks that all its clients share (NFS: version 4), choose another destination, or pass "
@@ -67,7 +67,7 @@ def no_locks(target: str, why: str) -> CleverSettingsError:
 
 
 def replace_file(path: str, temporary: str, data: bytes) -> None:
-    """Put bytes under a name, whole and for good, or not at all: they are on the disk before they have the name."""
+    """Write bytes under a name, whole and durably, or not at all: they are on disk before the file gets its name."""
     with open(temporary, "wb") as file:
         file.write(data)
         file.flush()
@@ -77,7 +77,7 @@ def replace_file(path: str, temporary: str, data: bytes) -> None:
 
 
 def make_folder(folder: str) -> None:
-    """Make a folder, and those above it, for good."""
+    """Make a folder, and those above it, durably."""
     if os.path.isdir(folder):
         return
     above = os.path.dirname(folder)
@@ -88,7 +88,7 @@ def make_folder(folder: str) -> None:
 
 
 def flush_folder(folder: str) -> bool:
-    """Put the names in a folder on the disk; False where the file system has no such thing (FUSE, SMB)."""
+    """Flush the names in a folder to disk; False if the file system cannot do that (FUSE, SMB)."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,7 +1,7 @@
-"""Whether a file system does what landing on it relies on, tried before there is anything to land.
+"""Tries whether a file system has the operations that landing needs, before there is anything to land.
 
-Network and user-space file systems leave things out, and few of them say so before they are asked. What is found
-wanting is refused in words; only flushing a folder may be missing, because it guards against nothing but a power cut.
+Network and user-space file systems lack some operations, and few of them say so. If one is missing, the destination is
+refused with the reason; only flushing a folder may be missing, because it protects against a power cut only.
 """
 
 import fcntl
@@ -28,16 +28,16 @@ OBJECT_STORES_IN_DISGUISE: Final = frozenset(
         "fuse.s3fs",
     }
 )
-"""File systems that copy where others rename, and whose locks end at this machine, as Linux names them."""
+"""File systems that copy instead of renaming, and whose locks work only on this machine, as Linux names them."""
 
 
 def probe(root: str, folders: Sequence[str], *, single_writer: bool = False) -> None:
-    """Lock, write, flush and rename as a landing does, with files of its own; and look at what the folders are.
+    """Lock, write, flush and rename as a landing does, with files of its own, and check the kind of the folders.
 
     :param root: the destination's path.
     :param folders: what is to be written to, relative to the root; the files of its own go to the first.
-    :param single_writer: True: what keeps two writers apart may be missing.
-    :raises CleverSettingsError: something that landing relies on is missing; the message says what.
+    :param single_writer: True: locks may be missing.
+    :raises CleverSettingsError: an operation that landing needs is missing; the message says what.
     """
     folder = Path(root) / folders[0]
     local_files.make_folder(str(folder))
@@ -71,7 +71,7 @@ def probe(root: str, folders: Sequence[str], *, single_writer: bool = False) -> 
 
 
 def _check_that_it_is_locked(lock_file: str, root: str) -> None:
-    """Make sure that a lock keeps others out: some file systems grant every one."""
+    """Make sure that a lock excludes others: some file systems grant every lock."""
     descriptor = os.open(lock_file, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +83,7 @@ def _check_that_it_is_locked(lock_file: str, root: str) -> None:
 
 
 def _check_folders(root: Path, folders: Sequence[str], *, single_writer: bool) -> None:
-    """Make sure that what is below the destination is not also below another one, where its locks would be others."""
+    """Make sure that the folder is not also below another destination, where it would have other locks."""
     mount = _mount_id(root)
     for path in folders:
         folder = root
@@ -103,7 +103,7 @@ def _check_folders(root: Path, folders: Sequence[str], *, single_writer: bool) -
 
 
 def _mount_id(folder: Path) -> str:
-    """Which mount a folder is reached through: two of one file system differ, and a file cannot be renamed between."""
+    """Identify the mount of a folder: a file cannot be renamed between two mounts, even of one file system."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         info = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
@@ -115,7 +115,7 @@ def _mount_id(folder: Path) -> str:
 
 
 def file_system_of(folder: Path) -> str:
-    """What kind of file system a folder lies on, as Linux names it; empty where it does not say."""
+    """Give the kind of file system of a folder, as Linux names it; empty if it does not say."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text()
     except OSError:

@@ -1,10 +1,10 @@
-"""Files on a POSIX file system, written on condition: a lock, a temporary file, fsync, rename.
+"""Writes files on a POSIX file system conditionally: a lock, a temporary file, fsync, rename.
 
-Locks and temporary files lie in a folder of their own at the same destination, so on the same file system and outside
-every data glob; there is a fixed number of them, reused, so that nothing has to be cleared away after a crash.
+Locks and temporary files are in a folder of their own at the same destination, so on the same file system and outside
+of every data glob. Their number is fixed and they are reused, so that nothing has to be removed after a crash.
 
-A destination may be spelled in many ways (a link, a second mount, ``//``, another case). So nothing of its spelling
-enters a lock: which file is locked follows from the path below the destination, and the kernel locks that file itself.
+A destination may be spelled in many ways (a link, a second mount, ``//``, another case). So its spelling does not
+affect a lock: the path below the destination decides which file is locked, and the kernel locks that file itself.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from airflow_provider_clever.storage.versions import (
 LOCKS: Final = 64
 
 _SETTLED_SECONDS: Final = 3.0
-"""The clocks of file systems tick seldom: two changes within one tick leave one time. The coarsest, FAT's, take 2 s."""
+"""File systems have coarse clocks: two changes within one tick have the same time. The coarsest, FAT's, takes 2 s."""
 
 LockFolder: TypeAlias = Callable[[str], str]
 """Gives the folder that holds the lock of a path, both relative to the destination."""
@@ -118,9 +118,9 @@ class LocalStore(PlainStore):
         return removed
 
     def delete_empty_folders(self, folder: str) -> None:
-        """Remove the folders below one in which nothing is left, and itself, if nothing is left in it."""
+        """Remove the empty folders below one, and the folder itself if it is empty."""
         for place, _, _ in os.walk(folder, topdown=False):
-            with suppress(OSError):  # something lies in it
+            with suppress(OSError):  # it is not empty
                 os.rmdir(place)  # noqa: PTH106 - as above
 
     def folder_marks(self, folder: str) -> dict[str, str | None]:
@@ -137,7 +137,7 @@ class LocalStore(PlainStore):
         return {name: str(changed) if changed < settled else None for name, changed in times.items()}
 
     def probe(self, root: str, folders: Sequence[str]) -> None:
-        """Try all that a write relies on, before there is anything to write."""
+        """Try every operation of a write, before there is anything to write."""
         local_probe.probe(root, folders, single_writer=self._single_writer)
 
     def lock_of(self, path: str) -> Lock:

@@ -1,4 +1,4 @@
-"""The kinds of store, and the table that finds the one for a file system."""
+"""Chooses the kind of store for a file system."""
 
 import threading
 from collections.abc import Callable
@@ -58,7 +58,7 @@ class MemoryStore(PlainStore):
 
 
 class UnconditionalStore(PlainStore):
-    """Any store, written without conditions: the user has said that there is one writer, or nothing is written.
+    """Any store, written without conditions: the user promises a single writer, or nothing is written.
 
     :param known: the same as a kind of store that we know, which reads with half the work; None: we do not know it.
     """
@@ -84,11 +84,11 @@ class UnconditionalStore(PlainStore):
             return None
 
     def write(self, path: str, data: bytes, expected: Version) -> None:  # noqa: ARG002 - that is the point
-        """Write, whatever stands there."""
+        """Write unconditionally."""
         self._fs.pipe_file(path, data)
 
     def delete(self, path: str, expected: Version) -> None:  # noqa: ARG002 - as above
-        """Remove, whatever stands there."""
+        """Remove unconditionally."""
         with suppress(FileNotFoundError):
             self._fs.rm_file(path)
 
@@ -99,16 +99,16 @@ _STORES: Final[dict[str, Callable[["AbstractFileSystem"], ObjectStore]]] = {
     "gs": GcsStore,
     "abfs": AzureStore,
 }
-"""What writes on condition, by fsspec's name for the file system; beside local files, which need more than that."""
+"""The stores that write conditionally, by fsspec's protocol; without local files, which need more arguments."""
 
 
 def store_for(fs: "AbstractFileSystem", root: str, lock_folder: LockFolder, *, single_writer: bool) -> ObjectStore:
-    """The kind of store that a file system is.
+    """Give the store of a file system.
 
     :param root: the destination's path on it.
     :param lock_folder: where local files keep their locks; other stores need none.
-    :param single_writer: True if the user answers for it that no other task writes here.
-    :raises CleverSettingsError: it cannot write on condition, and more than one writer may come.
+    :param single_writer: the user promises that no other task writes here.
+    :raises CleverSettingsError: it cannot write conditionally, and there may be more than one writer.
     """
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     if "file" in protocols:

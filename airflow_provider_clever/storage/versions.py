@@ -1,6 +1,6 @@
-"""Conditional writes: an object is read with its version, and replaced only if that version still stands.
+"""Defines conditional writes: an object is read with its version, and replaced only if it still has that version.
 
-A version is what the kind of store calls it: an ETag, a generation, or a hash of the bytes where nothing is numbered.
+A version is an ETag, a generation, or a hash of the bytes in stores without either.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 
 class Version(NamedTuple):
-    """Which state of an object was read; opaque to everyone but its store."""
+    """The version of an object, opaque to all code but its store."""
 
     mark: str | None
 
@@ -22,7 +22,7 @@ NEVER: Final = Version("0")
 
 
 def hash_version(data: bytes) -> Version:
-    """The version of an object in a store that numbers nothing: a hash of its bytes."""
+    """Give the version of an object in a store without versions: a hash of its bytes."""
     return Version(hashlib.sha256(data).hexdigest())
 
 
@@ -31,7 +31,7 @@ class PreconditionFailedError(Exception):
 
 
 class ObjectStore(Protocol):
-    """What each kind of store can do. Paths are the file system's own."""
+    """The operations of a kind of store. Paths are the file system's own."""
 
     def read(self, path: str) -> tuple[bytes, Version] | None:
         """The object's bytes and the version of exactly these bytes; None if there is none."""
@@ -57,7 +57,7 @@ class ObjectStore(Protocol):
         ...
 
     def probe(self, root: str, folders: Sequence[str]) -> None:
-        """Try what writing relies on and the store's own answers do not say.
+        """Try the operations of a write that the store's own answers do not guarantee.
 
         :raises CleverSettingsError: something is missing.
         """
