@@ -6,11 +6,12 @@ whether one is added twice.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, tzinfo
 from functools import partial
 
 from airflow_provider_clever.attendance.values import moment_from_text
-from airflow_provider_clever.dates import ONE_DAY, DateRange, first_retained, subtracted
+from airflow_provider_clever.dates import ONE_DAY, DateRange, first_retained, subtracted, zone_named
+from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.ledger.day_covers import NEVER_SYNCED, Cover, DayCovers, Sharing
 from airflow_provider_clever.ledger.receipt_facts import PullFacts, SchoolPull, WithheldDays
 
@@ -255,17 +256,26 @@ class Coverage:
             school.rows_since, school.bare_since = known.rows_since, known.bare_since
             school.withheld = known.withheld if known.withheld and known.withheld.at < before.isoformat() else None
 
+    def _zone(self) -> tzinfo:
+        try:
+            return zone_named(self.timezone)
+        except CleverSettingsError:
+            return UTC  # of a schedule with an offset instead of a zone
+
     def _fold(self, facts: PullFacts) -> None:
         self.last_sync = max(self.last_sync, (facts.finished_at, facts.sync_after or NEVER_SYNCED))
         self.newest_day = max(filter(None, (self.newest_day, facts.newest_day)), default=None)
         bare = {pull.school_id for pull in facts.schools if pull.is_bare}
+        zone = self._zone()
         for part in (facts, *facts.tries):
             cover = Cover(part.is_settled, part.finished_at, part.sync_before or NEVER_SYNCED)
-            pulled_on = moment_from_text(part.finished_at).date()
+            finished = moment_from_text(part.finished_at)
+            pulled_on = finished.astimezone(zone).date()
             sharing = Sharing()
             # An answer about a day that Clever had forgotten by then, or that had not come yet, says nothing: it must
-            # not hide a lost day. In UTC+14 it may be the day after the one in UTC.
-            first, last = first_retained(pulled_on), pulled_on + ONE_DAY
+            # not hide a lost day. Which day it was, the district's zone decides, as it does for plans and reports;
+            # where the zone is not known yet, it may be the day after the one in UTC.
+            first, last = first_retained(pulled_on), finished.date() + ONE_DAY
             for pull in part.schools:
                 school = self.school(pull.school_id)
                 school.seen(pulled_on, pull.name, part.finished_at)

@@ -242,6 +242,7 @@ def _leave_out(path: str, error: Exception) -> None:
 
 
 def _folded(file: CoverageFile, months: FactsByMonth, listing: Listing) -> CoverageFile:
+    file.coverage.timezone = listing.timezone or file.coverage.timezone
     for month, receipts in months.items():
         _fold(file, month, receipts)
     _finish(file, listing)
@@ -260,7 +261,6 @@ def _fold(file: CoverageFile, month: str, receipts: Mapping[str, PullFacts]) -> 
 
 def _finish(file: CoverageFile, listing: Listing) -> None:
     coverage = file.coverage
-    coverage.timezone = listing.timezone or coverage.timezone
     if listing.schools is not None:
         coverage.list_schools(listing.schools, listing.today, is_trusted=not listing.is_doubted)
     coverage.forget(listing.today)

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import fsspec
 import pytest
@@ -20,6 +21,7 @@ from airflow_provider_clever.ledger import coverage_store as ledger
 from airflow_provider_clever.ledger import receipt_facts
 from airflow_provider_clever.ledger.coverage import Coverage
 from airflow_provider_clever.ledger.coverage_json import CoverageFile, from_json, to_json
+from airflow_provider_clever.ledger.reporting import at_risk
 from airflow_provider_clever.storage.compressed import gzipped_json
 from airflow_provider_clever.storage.objects import Objects
 from airflow_provider_clever.syncs import moment_text
@@ -159,6 +161,38 @@ def test_coverage_holds_ranges_and_stays_small() -> None:
     document = json.loads(text(objects))
     assert document["histories"][document["schools"]["a"]["covered"]] == [["2026-05-24", "2026-11-23", 0]]
     assert len(text(objects)) < 1000
+
+
+@given(
+    zone=st.sampled_from(
+        ["UTC", "Pacific/Honolulu", "America/Chicago", "Asia/Kolkata", "Pacific/Kiritimati", "+05:30"]
+    ),
+    moment=st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001 - in UTC
+)
+def test_whatever_hour_and_zone_a_first_pull_of_all_that_is_kept_leaves_no_day_at_risk(
+    zone: str, moment: datetime
+) -> None:
+    known = UTC if zone == "+05:30" else ZoneInfo(zone)
+    today = moment.astimezone(known).date()
+    ended, sync = moment_text(moment), moment_text(moment - timedelta(hours=1))
+    pulled = replace(receipt(today, first_retained(today), today), finished_at=ended, sync_before=sync, sync_after=sync)
+    objects = destination([pulled])
+    listing = ledger.Listing(today=today, timezone=zone, schools={"a": "Alder"})
+
+    coverage = ledger.record_coverage(objects, DISTRICT, listing).coverage
+
+    assert at_risk(coverage, today) == ()
+    assert coverage.schools["a"].gaps(DateRange(first_retained(today), today)) == ()
+    assert coverage.schools["a"].lost(today + timedelta(days=40)) == ()
+    assert ledger.rebuild_coverage(objects, DISTRICT, listing).coverage == coverage
+
+
+def test_a_pull_of_a_day_that_clever_had_forgotten_in_the_district_covers_nothing() -> None:
+    forgotten = first_retained(TODAY) - timedelta(days=1)
+    objects = destination([receipt(TODAY, forgotten, TODAY)])
+    listing = ledger.Listing(today=TODAY, timezone="America/Chicago", schools={"a": "Alder"})
+    coverage = ledger.record_coverage(objects, DISTRICT, listing).coverage
+    assert coverage.schools["a"].gaps(DateRange(forgotten, TODAY)) == (DateRange(forgotten, forgotten),)
 
 
 def test_recording_again_reads_no_receipt_again_and_writes_nothing() -> None:
