@@ -5,7 +5,12 @@ from typing import Any, Final
 
 import pendulum
 
-RETRIES: Final[dict[str, Any]] = {"retries": 3, "retry_delay": timedelta(minutes=5)}
+RETRIES: Final[dict[str, Any]] = {
+    "retries": 3,
+    "retry_delay": timedelta(minutes=5),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(hours=1),
+}
 """Default arguments of the tasks."""
 
 

@@ -1,7 +1,6 @@
 """Makes one DAG per district from a list of districts, without a request to Clever or Airflow."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +17,6 @@ from airflow_provider_clever.operators.attendance import CleverAttendanceOperato
 from airflow_provider_clever.operators.coverage import CleverAttendanceCoverageOperator
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.sensors.clever import CleverAttendanceSyncSensor
-
-_RETRIES: Final = RETRIES | {"retry_exponential_backoff": True, "max_retry_delay": timedelta(hours=1)}
 
 _SINCE: Final = "{{ '' if dag_run.run_type == 'scheduled' else '1970-01-01T00:00:00Z' }}"
 """The sensor's baseline: a scheduled run waits for what the watermark does not know; any other one goes on at once."""
@@ -116,7 +113,7 @@ def _alert_dag(settings: DistrictDag) -> DAG:
             district_id=settings.district_id, destination=settings.destination, dag_id=settings.id_of_dag, by=by
         ),
         schedule=CronTriggerTimetable(f"{by.minute} {by.hour} * * *", timezone=settings.timezone),
-        default_args=_RETRIES,
+        default_args=RETRIES,
         tags=["clever", "alerts"],
         **every_dag(settings.timezone),
     ) as dag:
@@ -156,7 +153,7 @@ def _district_dag(settings: DistrictDag) -> DAG:
         # A trigger timetable: the run of a day is named after that day, and its data interval is that instant, so a
         # backfill run asks for one day. The interval of a data-interval timetable at 03:17 would touch two.
         schedule=CronTriggerTimetable(settings.cron(), timezone=settings.timezone),
-        default_args=_RETRIES,
+        default_args=RETRIES,
         tags=["clever", "attendance"],
         **every_dag(settings.timezone),
     ) as dag:
