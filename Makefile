@@ -71,9 +71,9 @@ demo: $(READY) ## real Airflow pulls a district's attendance from the sandbox an
 playground: $(READY) ## the demo's sandbox and Airflow with its UI, until Ctrl+C
 	@$(BIN)/python -m tests.demo --stay
 
-test: $(READY) ## all tests, two files at a time; PYTEST_ARGS="tests/unit -k merge" for some of them, one by one
+test: $(READY) ## all tests, three files at a time; PYTEST_ARGS="tests/unit -k merge" for some of them, one by one
 ifeq ($(PYTEST_ARGS),)
-	@$(BIN)/python $(SHOWN) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),$(COVERED))
+	@$(BIN)/python $(SHOWN) $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),$(COVERED))
 else
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif

@@ -102,7 +102,7 @@ def whole(session: nox.Session, cell: str) -> None:
     record.run("imports", "pytest", "--quiet", "tests/matrix", "tests/examples/test_parsing.py")
     record.run(
         "tests",
-        *("pytest", "--quiet", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
+        *("pytest", "--quiet", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"),
         *(f"tests/{folder}" for folder in FOLDERS),
         *session.posargs,
     )
