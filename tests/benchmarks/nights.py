@@ -62,6 +62,7 @@ def measured(listed: int, running: int, nights: int = 2, schools: int = 0) -> di
                 stack.wait_for_dag(dag_id)
                 stack.api("PATCH", f"dags/{dag_id}", json={"is_paused": False})
             _night(stack, dag_ids)
+            stack.wait_until(lambda: _is_idle(stack, dag_ids), "the runs that unpausing started have ended", 1500)
             sandbox.clear_requests()
             before = _cpu_seconds(stack)
             for _ in range(nights):
@@ -89,8 +90,12 @@ def _add_dags(home: AirflowHome, sandbox: Sandbox, lake: Path, listed: int) -> l
 def _night(stack: AirflowStack, dag_ids: list[str]) -> None:
     runs = [(dag_id, stack.trigger(dag_id, logical_date=datetime.now(UTC).isoformat())) for dag_id in dag_ids]
     for dag_id, run_id in runs:
-        state = stack.wait_for_run(dag_id, run_id, seconds=900)
+        state = stack.wait_for_run(dag_id, run_id, seconds=1500)
         assert state == "success", f"{dag_id}: {state}"
+
+
+def _is_idle(stack: AirflowStack, dag_ids: list[str]) -> bool:
+    return all(run["state"] in ("success", "failed") for dag_id in dag_ids for run in stack.runs(dag_id))
 
 
 def _cpu_seconds(stack: AirflowStack) -> float:
