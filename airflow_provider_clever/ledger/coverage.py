@@ -303,7 +303,11 @@ def _fold_outcome(school: SchoolCoverage, pull: SchoolPull, finished_at: str) ->
     else:
         school.landed_at = max(school.landed_at, finished_at)
         if pull.rows_per_weekday is not None:
-            measured = (finished_at, pull.rows_per_weekday)
-            school.measured_at, school.rows_per_weekday = max(
-                (school.measured_at, school.rows_per_weekday or 0.0), measured
+            # A pull of the summer alone finds none: it must not make the plan take a year for one request.
+            _, school.measured_at, school.rows_per_weekday = max(
+                (bool(rows), measured_at, rows)
+                for measured_at, rows in (
+                    (school.measured_at, school.rows_per_weekday or 0.0),
+                    (finished_at, pull.rows_per_weekday),
+                )
             )

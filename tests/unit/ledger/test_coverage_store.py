@@ -187,6 +187,20 @@ def test_whatever_hour_and_zone_a_first_pull_of_all_that_is_kept_leaves_no_day_a
     assert ledger.rebuild_coverage(objects, DISTRICT, listing).coverage == coverage
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_pull_of_days_without_rows_does_not_make_a_school_look_small(order: tuple[int, int]) -> None:
+    last = DateRange(date(2026, 10, 1), TODAY)
+    summer = DateRange(first_retained(TODAY), date(2026, 9, 30))
+    written = {str(TODAY): WrittenPartition(path="p", rows=8000, content_hash="ab" * 32, counts={"added": 8000})}
+    pulls = [
+        receipt(TODAY, last.first, last.last, a=SchoolReceipt(state="landed", covered=(last,), written=written)),
+        receipt(TODAY, summer.first, summer.last, number=1, a=SchoolReceipt(state="empty", covered=(summer,))),
+    ]
+    later = [replace(pulls[number], finished_at=at(TODAY, 20 + place)) for place, number in enumerate(order)]
+    coverage = record(destination(later)).coverage
+    assert coverage.schools["a"].rows_per_weekday == 8000 / last.weekdays
+
+
 def test_a_pull_of_a_day_that_clever_had_forgotten_in_the_district_covers_nothing() -> None:
     forgotten = first_retained(TODAY) - timedelta(days=1)
     objects = destination([receipt(TODAY, forgotten, TODAY)])
