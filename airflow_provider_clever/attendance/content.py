@@ -40,19 +40,18 @@ _OFTEN_CONSTANT: Final = PARTITION_COLUMNS | {MISSING_SINCE.name, EXTRA.name}
 def content_hash(batch: "pa.RecordBatch") -> str:
     """Hash rows in their order; the hash does not depend on the format, library and schema version of the file.
 
-    It is computed in the same way for ever, because receipts and names of files contain it. Hashed are the number of
-    rows; the
-    columns of schema 1 that hold one value throughout, with it; and of each other column its canonical text as Arrow
-    lays it out: where the texts end, as int32 with the lowest byte first, beginning with a 0, and all texts in UTF-8,
-    one after another. None counts as '': no landed value is ever the empty text. A column that came later follows with
-    its name.
+    It is computed in the same way for ever, because receipts and names of files contain it. It covers the number of
+    rows, the columns of schema 1 that hold one value throughout, with that value, and of each other column its
+    canonical text as Arrow lays it out: where the texts end, as int32 with the lowest byte first, beginning with a 0,
+    and all texts in UTF-8, one after another. None counts as '': no landed value is ever the empty text. A column that
+    came later follows with its name.
 
     :param batch: rows in the columns of any schema version.
     """
     constant, rest = split_constant(batch)
     count = batch.num_rows
-    told = json.dumps(dict(sorted(constant.items())), ensure_ascii=False)
-    parts = [f"clever-attendance 1 {count} {told}\n".encode()]
+    text = json.dumps(dict(sorted(constant.items())), ensure_ascii=False)
+    parts = [f"clever-attendance 1 {count} {text}\n".encode()]
     nothing = (bytes(4 * (count + 1)), b"")
     for name in _FIRST:
         if name not in constant:

@@ -48,15 +48,15 @@ def control_app(stage: Stage) -> Starlette:
     }
     routes = [Route(f"/_sandbox/{name}", _posted(stage, order), methods=["POST"]) for name, order in orders.items()]
     routes += [
-        Route("/_sandbox/", _told(stage, _overview)),
-        Route("/_sandbox/counters", _told(stage, lambda stage: stage.journal.counters())),
-        Route("/_sandbox/windows", _told(stage, lambda stage: stage.limiter.windows())),
+        Route("/_sandbox/", _fetched(stage, _overview)),
+        Route("/_sandbox/counters", _fetched(stage, lambda stage: stage.journal.counters())),
+        Route("/_sandbox/windows", _fetched(stage, lambda stage: stage.limiter.windows())),
         Route("/_sandbox/windows", _posted(stage, _end_windows), methods=["DELETE"]),
-        Route("/_sandbox/requests", _told(stage, lambda stage: stage.journal.log())),
+        Route("/_sandbox/requests", _fetched(stage, lambda stage: stage.journal.log())),
         Route("/_sandbox/requests", _posted(stage, _forget_requests), methods=["DELETE"]),
-        Route("/_sandbox/knobs", _told(stage, lambda stage: stage.world.knobs.as_dict())),
+        Route("/_sandbox/knobs", _fetched(stage, lambda stage: stage.world.knobs.as_dict())),
         Route("/_sandbox/knobs", _posted(stage, _turn_knobs), methods=["POST"]),
-        Route("/_sandbox/faults", _told(stage, lambda stage: [fault.as_dict() for fault in stage.faults.faults])),
+        Route("/_sandbox/faults", _fetched(stage, lambda stage: [fault.as_dict() for fault in stage.faults.faults])),
         Route("/_sandbox/faults", _posted(stage, _add_fault), methods=["POST"]),
         Route("/_sandbox/faults", _posted(stage, _clear_faults), methods=["DELETE"]),
         Route("/_sandbox/expected", _expected(stage)),
@@ -77,9 +77,9 @@ def _posted(stage: Stage, order: Callable[[Stage, Body], object]) -> Handler:
     return handle
 
 
-def _told(stage: Stage, tell: Callable[[Stage], object]) -> Handler:
+def _fetched(stage: Stage, fetch: Callable[[Stage], object]) -> Handler:
     async def handle(_: Request) -> Response:
-        return JSONResponse(tell(stage))
+        return JSONResponse(fetch(stage))
 
     return handle
 

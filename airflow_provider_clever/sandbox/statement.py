@@ -72,8 +72,8 @@ def _operation(document: Node, path: str, operation: Node) -> list[str]:
     if asked:
         lines.append(_table(("parameter", "in", "values", "meaning"), asked))
     answers = [(status, _resolved(document, answer)) for status, answer in operation["responses"].items()]
-    told = [(status, _content(answer), escape(answer["description"])) for status, answer in answers]
-    return [*lines, _table(("status", "body", "meaning"), told)]
+    answered = [(status, _content(answer), escape(answer["description"])) for status, answer in answers]
+    return [*lines, _table(("status", "body", "meaning"), answered)]
 
 
 def _fields(schema: Node) -> list[str]:

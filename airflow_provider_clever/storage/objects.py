@@ -1,7 +1,7 @@
 """Objects on any store that fsspec knows: read with a version, written only if that version still stands.
 
-Listings and metadata are never taken from a cache, and every failure comes out as a
-CleverLandingError that names the path and the next step.
+Listings and metadata are never taken from a cache, and every failure comes out as a CleverLandingError that names the
+path and the next step.
 """
 
 import logging
