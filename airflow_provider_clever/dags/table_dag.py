@@ -10,6 +10,7 @@ from airflow_provider_clever.dags.every_dag import RETRIES, every_dag
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.operators.table import CleverAttendanceTableOperator
+from airflow_provider_clever.operators.table_announcement import CleverAttendanceTableAnnounceOperator
 from airflow_provider_clever.sensors.gathering import GatheringSensor
 from airflow_provider_clever.storage.destination_url import check_before_rendering
 
@@ -79,7 +80,7 @@ def attendance_table_dag(
             poke_interval=gather_minutes * 60,
             timeout=gather_minutes * 60 + 86_400,
         )
-        gather >> CleverAttendanceTableOperator(
+        update = CleverAttendanceTableOperator(
             task_id="table",
             doc_md="Makes the months again in which a landed file has changed; its XCom `summary` says how many.",
             destination=destination,
@@ -89,5 +90,14 @@ def attendance_table_dag(
             table_name=table_name,
             clever_conn_id=clever_conn_id,
             single_writer=single_writer,
+            announce=False,
         )
+        announce = CleverAttendanceTableAnnounceOperator(
+            task_id="announce",
+            doc_md="Starts the DAGs that wait for the table, also if it could not be updated for every district.",
+            destination=destination,
+            table=table,
+        )
+        # A teardown, so that the task before it decides the state of a run.
+        gather >> update >> announce.as_teardown()
     return dag

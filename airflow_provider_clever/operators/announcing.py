@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, Context
 
-from airflow_provider_clever.assets import landed_alias, landed_asset, text_of_ranges
+from airflow_provider_clever.assets import TABLE_ALIAS, landed_alias, landed_asset, table_asset, text_of_ranges
 from airflow_provider_clever.dates import DateRange, days_of, joined
 
 NAMED_RECEIPTS: Final = 20
@@ -86,3 +86,17 @@ def announce_landed(
         extra if days else None,
         partitions=[day.isoformat() for day in days_of(days)],
     )
+
+
+def announce_table(
+    operator: BaseOperator, context: Context, destination: str, table: str, summary: Mapping[str, Any]
+) -> None:
+    """Announce that a table has changed, if it has.
+
+    :param table: the kind of table.
+    :param summary: that of its update; of one that was killed, what it left.
+    """
+    figures = {name: summary.get(name, 0) for name in ("districts_changed", "months_written", "months_removed")}
+    operator.log.info("Announced: %s", figures if summary["changed"] else "nothing, because nothing has changed")
+    extra = figures if summary["changed"] else None
+    announce(operator, context, AssetAlias(TABLE_ALIAS), table_asset(destination, table), extra)

@@ -8,6 +8,7 @@ from airflow_provider_clever.operators.forget import CleverAttendanceForgetOpera
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.operators.schools import CleverListSchoolsOperator
 from airflow_provider_clever.operators.table import CleverAttendanceTableOperator
+from airflow_provider_clever.operators.table_announcement import CleverAttendanceTableAnnounceOperator
 
 __all__ = [
     "CleverAttendanceAlertOperator",
@@ -16,6 +17,7 @@ __all__ = [
     "CleverAttendanceForgetOperator",
     "CleverAttendanceOperator",
     "CleverAttendancePlanOperator",
+    "CleverAttendanceTableAnnounceOperator",
     "CleverAttendanceTableOperator",
     "CleverListSchoolsOperator",
 ]

@@ -11,12 +11,15 @@ from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.tables import check_kind, open_table
 from airflow_provider_clever.memory import spare_memory
-from airflow_provider_clever.operators.announcing import announce, declare
+from airflow_provider_clever.operators.announcing import announce_table, declare
 from airflow_provider_clever.operators.district import ConnectedOperator
 from airflow_provider_clever.plugins.links import LEDGER_LINKS
 
 if TYPE_CHECKING:
+    from airflow_provider_clever.hooks.destinations import OpenDestination
+    from airflow_provider_clever.storage.objects import Objects
     from airflow_provider_clever.table.landed_months import MonthName
+    from airflow_provider_clever.table.table import Table
     from airflow_provider_clever.table.updating import UpdateReport
 
 
@@ -30,7 +33,9 @@ class CleverAttendanceTableOperator(ConnectedOperator):
     namespace.
 
     Returned, and under the XCom key ``summary``: how many districts were compared and had changed, how many months and
-    rows were written, and which months could not be updated.
+    rows were written, which months could not be updated, and whether there is something to announce. Airflow emits no
+    event for a task that failed: to announce the other districts even then, let a
+    :class:`CleverAttendanceTableAnnounceOperator` follow.
 
     :param destination: where attendance lands, such as ``s3://aws_default@bucket/prefix``.
     :param table: the kind of table. Default ``parquet``: one file for each month of a district, below
@@ -46,6 +51,8 @@ class CleverAttendanceTableOperator(ConnectedOperator):
         ``clever_default``.
     :param single_writer: promise that no other task writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
+    :param announce: announce a change as an event of :func:`~airflow_provider_clever.assets.table_asset`. Default True;
+        False where another task does.
     """
 
     template_fields: Sequence[str] = ("destination", "table", "district_ids", "catalog_conn_id", "table_name")
@@ -63,6 +70,7 @@ class CleverAttendanceTableOperator(ConnectedOperator):
         "check_all": arguments.flag,
         "clever_conn_id": arguments.text,
         "single_writer": arguments.flag,
+        "announce": arguments.flag,
     }
 
     def __init__(
@@ -76,6 +84,7 @@ class CleverAttendanceTableOperator(ConnectedOperator):
         rebuild: bool = False,
         check_all: bool = False,
         single_writer: bool = False,
+        announce: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,13 +96,19 @@ class CleverAttendanceTableOperator(ConnectedOperator):
         self.rebuild = rebuild
         self.check_all = check_all
         self.single_writer = single_writer
-        declare(self, AssetAlias(TABLE_ALIAS), asset_if_known(table_asset, destination, table))
+        self.announce = announce
+        if announce:
+            declare(self, AssetAlias(TABLE_ALIAS), asset_if_known(table_asset, destination, table))
 
     def _run(self, context: Context) -> dict[str, Any]:
         check_kind(self.table)
         spare_memory()
-        report = self._updated()
+        place, table, districts = self._opened()
+        # A try that is killed from here on may have changed the table, and its retry finds nothing left to do.
+        context["ti"].xcom_push("summary", {"changed": True})
+        report = self._updated(place.objects, table, districts)
         summary = report.to_json()
+        summary["changed"] = report.has_changed or context["ti"].try_number > 1
         self._leave_summary(context, summary)
         self.log.info(
             "%d districts, %d of them had changed: %d months written, %d removed, %d rows",
@@ -104,33 +119,35 @@ class CleverAttendanceTableOperator(ConnectedOperator):
             self.log.error("District %s %s: %s", failure.district_id, failure.month or "", failure.error)
         if problem := report.problem():
             raise problem
-        news = {name: summary[name] for name in ("districts_changed", "months_written", "months_removed")}
-        is_changed = bool(report.written or report.removed)
-        asset = table_asset(str(self.destination), self.table)
-        announce(self, context, AssetAlias(TABLE_ALIAS), asset, news if is_changed else None)
+        if self.announce:
+            announce_table(self, context, str(self.destination), self.table, summary)
         return summary
 
-    def _updated(self) -> "UpdateReport":
+    def _opened(self) -> "tuple[OpenDestination, Table, list[str]]":
         from airflow_provider_clever.lake.verify import districts_at
-        from airflow_provider_clever.ledger.schools import write_schools
-        from airflow_provider_clever.table.updating import TableUpdate, UpdateRules
 
         place = self._open_destination()
         table = open_table(place, self.table, catalog_conn_id=self.catalog_conn_id, table_name=self.table_name)
         self.found_table = table.registration or {"kind": self.table}
         districts = [self.district_ids] if isinstance(self.district_ids, str) else self.district_ids
-        chosen = districts_at(place.objects) if districts is None else districts
+        chosen = list(districts_at(place.objects) if districts is None else districts)
         if not chosen:
             raise CleverSettingsError(f"destination {place.url}: no district has landed there. Check the destination.")
         self.log.info("Table of kind %s, made of what landed of %d districts at %s", self.table, len(chosen), place.url)
+        return place, table, chosen
+
+    def _updated(self, objects: "Objects", table: "Table", districts: list[str]) -> "UpdateReport":
+        from airflow_provider_clever.ledger.schools import write_schools
+        from airflow_provider_clever.table.updating import TableUpdate, UpdateRules
+
         rules = UpdateRules(
             today=datetime.now(UTC).date(),
             is_rebuilt=self.rebuild,
             is_checked=self.check_all,
             forget_secret=self._forget_secret,
         )
-        report = TableUpdate(place.objects, table, rules, progress=self._log_month).run(chosen)
-        report.failures += write_schools(place.objects, chosen, table)
+        report = TableUpdate(objects, table, rules, progress=self._log_month).run(districts)
+        report.failures += write_schools(objects, districts, table)
         return report
 
     def _log_month(self, name: "MonthName", rows: int) -> None:

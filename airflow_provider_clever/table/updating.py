@@ -65,6 +65,11 @@ class UpdateReport:
     removed: set[MonthName] = field(default_factory=set)
     failures: list[Failure] = field(default_factory=list)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether the table is not what it was."""
+        return bool(self.written or self.removed)
+
     def to_json(self) -> dict[str, Any]:
         """Give the report in figures, and the months that could not be brought up to date."""
         return {

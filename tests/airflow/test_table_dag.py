@@ -18,7 +18,11 @@ LAKE = "s3://aws_default@lake/clever"
 
 def test_a_run_gathers_and_then_makes_the_table_one_at_a_time() -> None:
     dag = attendance_table_dag(LAKE)
-    assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == {"gather": {"table"}, "table": set()}
+    assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == {
+        "gather": {"table"},
+        "table": {"announce"},
+        "announce": set(),
+    }
     assert dag.max_active_runs == 1
     assert not dag.catchup
 

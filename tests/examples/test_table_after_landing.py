@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_clever.lake import layout
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.lake.emulators import Store
 from tests.support.airflow import AirflowHome, AirflowStack
@@ -14,16 +15,35 @@ from tests.table import engines
 from tests.table.iceberg_lakes import landed, read
 
 DAGS = """
+import os
+from datetime import timedelta
+
 from airflow.sdk import DAG, task
 from airflow_provider_clever.assets import table_asset
 from airflow_provider_clever.dags import attendance_table_dag, range_params
-from airflow_provider_clever.operators.clever import CleverAttendanceOperator
+from airflow_provider_clever.operators.clever import CleverAttendanceOperator, CleverAttendanceTableOperator
+
+
+def lose_the_first_try(context, result=None):
+    if context["ti"].try_number == 1:
+        os._exit(1)
+
 
 with DAG("landing", schedule=None, params=range_params()):
     CleverAttendanceOperator(task_id="pull", destination="LAKE", district_id="DISTRICT")
 
 months = attendance_table_dag("LAKE", gather_minutes=0, dag_id="months")
 iceberg = attendance_table_dag("LAKE", district_ids=["DISTRICT"], table="iceberg", gather_minutes=0, dag_id="iceberg")
+
+with DAG("killed", schedule=None):
+    CleverAttendanceTableOperator(
+        task_id="table",
+        destination="LAKE",
+        district_ids=["DISTRICT"],
+        retries=1,
+        retry_delay=timedelta(0),
+        post_execute=lose_the_first_try,
+    )
 
 with DAG("reader", schedule=table_asset("LAKE"), catchup=False):
 
@@ -34,6 +54,7 @@ with DAG("reader", schedule=table_asset("LAKE"), catchup=False):
     told()
 """
 STARTED = ("months", "iceberg", "reader")
+OTHER_DISTRICT = "66" * 12
 
 
 class Story:
@@ -51,16 +72,23 @@ class Story:
             components=("api-server", "scheduler", "dag-processor"),
         )
 
+    def damage(self) -> Path:
+        """Let a partition of another district stand at the destination that cannot be read."""
+        damaged = self.lake / layout.partition_path(OTHER_DISTRICT, "2026-03-02", "5f" * 12, "parquet")
+        damaged.parent.mkdir(parents=True)
+        damaged.write_bytes(b"not Parquet")
+        return damaged
+
     def night(self, first: date, last: date) -> None:
         """Pull some days, and see the run to its end."""
         run_id = self.stack.trigger("landing", conf={"date_range_start": str(first), "date_range_end": str(last)})
         assert self.stack.wait_for_run("landing", run_id) == "success"
 
-    def newest(self, dag_id: str, runs: int) -> dict[str, Any]:
+    def newest(self, dag_id: str, runs: int, state: str = "success") -> dict[str, Any]:
         """The newest run of a DAG that something started by itself, once there have been so many and it has ended."""
         stack = self.stack
         (found,) = stack.wait_until(lambda: stack.runs(dag_id)[runs - 1 :], f"run {runs} of {dag_id} began")
-        assert stack.wait_for_run(dag_id, found["dag_run_id"]) == "success", stack.home.log_text()[-4000:]
+        assert stack.wait_for_run(dag_id, found["dag_run_id"]) == state, stack.home.log_text()[-4000:]
         return found
 
     def tables_equal_what_landed(self) -> None:
@@ -95,3 +123,27 @@ def test_what_landed_starts_the_tables_and_a_table_starts_its_readers(story: Sto
     for dag_id in ("months", "iceberg"):
         assert story.stack.xcom(dag_id, later[dag_id]["dag_run_id"], "table", "summary")["rows_written"]
     story.tables_equal_what_landed()
+
+
+def test_a_district_that_cannot_be_read_fails_the_run_and_the_readers_of_the_others_start(story: Story) -> None:
+    school_days = sorted({date.fromisoformat(row["attendance_date"]) for row in story.rows})
+    damaged = story.damage()
+    story.night(school_days[-3], school_days[-1])
+
+    failed = story.newest("months", runs=1, state="failed")
+    assert story.stack.xcom("months", failed["dag_run_id"], "table", "summary")["failures"]
+    story.newest("reader", runs=1)
+    damaged.unlink()
+    story.tables_equal_what_landed()
+
+
+def test_a_retry_announces_what_a_killed_try_may_have_changed(story: Story) -> None:
+    last = max(date.fromisoformat(row["attendance_date"]) for row in story.rows)
+    story.night(last, last)
+    story.newest("reader", runs=1)
+
+    run_id = story.stack.trigger("killed")
+    assert story.stack.wait_for_run("killed", run_id) == "success"
+
+    assert story.stack.xcom("killed", run_id, "table", "summary")["months_written"] == 0
+    story.newest("reader", runs=2)

@@ -81,6 +81,7 @@ def test_a_table_is_made_and_the_task_says_what_it_wrote(run: Run) -> None:
         "months_removed": 0,
         "rows_written": 4,
         "failures": [],
+        "changed": True,
     }
     assert engines.differences(run.lake) == []
 
