@@ -11,6 +11,7 @@ from airflow_provider_clever.hooks.tables import check_kind
 from airflow_provider_clever.operators.announcing import announce_table, declare
 from airflow_provider_clever.operators.district import ConnectedOperator
 from airflow_provider_clever.operators.run_facts import summaries_of
+from airflow_provider_clever.plugins.links import COVERAGE_LINKS
 
 
 class CleverAttendanceTableAnnounceOperator(ConnectedOperator):
@@ -31,6 +32,7 @@ class CleverAttendanceTableAnnounceOperator(ConnectedOperator):
     """
 
     template_fields: Sequence[str] = ("destination", "table")
+    operator_extra_links = COVERAGE_LINKS
     ui_color = "#e6dcf5"
     argument_rules: ClassVar[dict[str, arguments.Rule]] = {"table": arguments.text, "table_task_id": arguments.text}
 

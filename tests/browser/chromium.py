@@ -1,10 +1,11 @@
 """Headless Chromium, and pictures of what it shows."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import FloatRect, Locator, Page
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 ANSWER_MS: Final = 60_000
 
@@ -21,6 +22,21 @@ FLAGS: Final = [
 
 
 DOCUMENTED: Final = Path(__file__).parents[2] / "docs/images"
+
+
+def click(target: Locator, *, brings: Locator) -> None:
+    """Click something of Airflow's UI until what it brings is there.
+
+    The UI draws itself again whenever an answer comes in, and a click at that moment is lost: a person clicks again.
+    """
+    target.click()
+    for _ in range(3):
+        with suppress(AssertionError):
+            expect(brings).to_be_visible(timeout=ANSWER_MS / 3)
+            return
+        if target.is_visible():
+            target.click()
+    expect(brings).to_be_visible(timeout=ANSWER_MS)
 
 
 def documented(shown: Page | Locator, name: str, clip: FloatRect | None = None) -> None:

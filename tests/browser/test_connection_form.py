@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
-from tests.browser.chromium import ANSWER_MS, documented, kept
+from tests.browser.chromium import ANSWER_MS, click, documented, kept
 from tests.support.airflow import AirflowHome, AirflowStack
 
 
@@ -39,8 +39,8 @@ def connections(browser: Browser, airflow: AirflowStack, tmp_path: Path) -> Iter
 
 def add_connection(page: Page, conn_id: str, fields: Mapping[str, Mapping[str, str]]) -> None:
     """Fill in the form and save it, section by section; each field is found by the label beside it."""
-    page.get_by_role("button", name="Add Connection").click()
     form = page.get_by_role("dialog")
+    click(page.get_by_role("button", name="Add Connection"), brings=form.get_by_label("Connection ID"))
     form.get_by_label("Connection ID").fill(conn_id)
     form.get_by_role("combobox").fill("Clever")
     form.get_by_role("option", name="Clever", exact=True).click()
@@ -68,9 +68,9 @@ def unfold(heading: Locator) -> None:
 
 def what_test_says(page: Page, conn_id: str) -> str:
     """Press the Test button of a listed connection, and give the message that comes up."""
-    page.get_by_role("row").filter(has_text=conn_id).get_by_role("button", name="Test Connection").click()
     message = page.get_by_role("region").get_by_role("status").filter(has_text="Test")
-    expect(message).to_be_visible(timeout=ANSWER_MS)
+    button = page.get_by_role("row").filter(has_text=conn_id).get_by_role("button", name="Test Connection")
+    click(button, brings=message)
     kept(page, f"{conn_id} tested")
     return message.inner_text()
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.ledger.status_file import DistrictStatus, write_status
 from airflow_provider_clever.sandbox.testing import Sandbox, running_sandbox
-from tests.browser.chromium import ANSWER_MS, documented, kept
+from tests.browser.chromium import ANSWER_MS, click, documented, kept
 from tests.support.airflow import AirflowHome, AirflowStack
 
 log = logging.getLogger(__name__)
@@ -114,9 +114,9 @@ def inside(page: Page) -> FrameLocator:
 def opened(page: Page, world: World) -> FrameLocator:
     """From Airflow's home, by its navigation."""
     page.goto(world.airflow.url)
-    page.get_by_role("link", name="Attendance").click()
     frame = inside(page)
-    expect(frame.get_by_role("heading", name="Clever attendance")).to_be_visible()
+    link = page.get_by_role("link", name="Attendance")
+    click(link, brings=frame.get_by_role("heading", name="Clever attendance"))
     return frame
 
 
@@ -156,16 +156,19 @@ def test_a_tasks_page_leads_to_its_district_and_to_its_own_receipt(page: Page, w
     expect(page.get_by_role("link", name="Receipt")).to_be_visible()
     kept(page, "links of a task")
     expect(page.get_by_role("link", name="Destination", exact=True)).to_have_count(0)  # a folder has no console
-    page.get_by_role("link", name="Receipt").click()
-    expect(page.get_by_role("heading", name=re.compile("Receipt of a pull"))).to_be_visible()
+    click(
+        page.get_by_role("link", name="Receipt"),
+        brings=page.get_by_role("heading", name=re.compile("Receipt of a pull")),
+    )
     expect(page.get_by_role("rowheader", name="Alder Elementary")).to_be_visible()
     assert serious_faults(page) == []
     kept(page, "a receipt")
     page.get_by_role("link", name="Its task and log").click()
     expect(page).to_have_url(re.compile(r"/dags/small/runs/.+/tasks/pull/mapped/0"))
     page.goto(f"{task}/details")
-    page.get_by_role("link", name="Attendance coverage").click()
-    expect(page.get_by_role("heading", name="Small Schools")).to_be_visible()
+    click(
+        page.get_by_role("link", name="Attendance coverage"), brings=page.get_by_role("heading", name="Small Schools")
+    )
 
 
 def test_the_keyboard_alone_goes_the_same_way(page: Page, world: World) -> None:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.browser.chromium import ANSWER_MS, documented, kept
+from tests.browser.chromium import ANSWER_MS, click, documented, kept
 from tests.demo import DAG_ID, DISTRICT, ROOT, SMALL, SMALL_DAG_ID, connection_of, playground
 from tests.support.airflow import AirflowStack
 
@@ -77,8 +77,9 @@ def test_home_leads_to_what_is_covered(place: Playground, browser: Browser) -> N
     page.set_default_timeout(ANSWER_MS)
     page.goto(place.airflow.url)
     kept(page, "playground home")
-    page.get_by_role("link", name="Attendance").first.click()
     frame = page.frame_locator("iframe")
+    link = page.get_by_role("link", name="Attendance").first
+    click(link, brings=frame.get_by_role("heading", name="Clever attendance"))
     for character in (SMALL, DISTRICT):
         name = place.sandbox.district(character).name
         expect(frame.get_by_role("link", name=name)).to_be_visible(timeout=ANSWER_MS)
