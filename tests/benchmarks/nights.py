@@ -3,10 +3,12 @@
 A DAG file lists 300 districts, eight of which run their night on LocalExecutor and Postgres, three times: the first
 night lands all that Clever keeps, and the two after it are counted. ``cpu_seconds`` is the processor time of all
 Airflow's services and tasks while these nights run, per district and night; ``services`` has the share of each, where
-what the scheduler's children took is called ``tasks``. ``300 1 2 40`` runs one district of 40 schools, two counted
-nights; before each of them the district uploads again, with a few corrections.
+what the scheduler's children took is called ``tasks``. ``300 1 --schools 40`` runs one district of 40 schools; before
+each counted night it uploads again, with a few corrections. ``300 8 --nothing`` runs three tasks that do nothing: what
+Airflow itself takes.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -24,20 +26,51 @@ DAG_FILE: Final = """
 from airflow_provider_clever.dags import attendance_dags
 globals().update(attendance_dags({path!r}))
 """
+NO_WORK: Final = """
+import json
+from pathlib import Path
+
+from airflow.sdk import DAG, get_parsing_context, task
+
+wanted = get_parsing_context().dag_id
+for one in json.loads(Path({path!r}).read_text())["districts"]:
+    dag_id = "clever_attendance_" + one["district_id"]
+    if wanted in (None, dag_id):
+        with DAG(dag_id, schedule=one["schedule"], catchup=False) as dag:
+
+            @task
+            def plan():
+                return [1]
+
+            @task
+            def pull(_): ...
+
+            @task
+            def record(): ...
+
+            pull.expand(_=plan()) >> record()
+        globals()[dag_id] = dag
+"""
+"""As many tasks as a night of :data:`DAG_FILE` had at first."""
 STUDENTS: Final = 100
 """Of each school, where a district has many: 800 rows a school day."""
-DAYS: Final = 40
+DAYS: Final = 130
+"""As many as Clever keeps: the night after first contact asks once more for months in which nothing was found, and a
+night that is counted must not."""
 EDITS: Final = 40
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
-def measured(listed: int, running: int, nights: int = 2, schools: int = 0) -> dict[str, Any]:
+def measured(
+    listed: int, running: int, *, nights: int = 2, schools: int = 0, dag_file: str = DAG_FILE
+) -> dict[str, Any]:
     """Run the nights, and give what one of them costs for one district.
 
     :param listed: districts in the DAG file.
     :param running: how many of them run.
     :param nights: how many nights are counted.
     :param schools: of the one district that runs. Default 0: each has the few schools of a tiny one.
+    :param dag_file: the DAG file, where ``{path!r}`` stands for the list. Default: ours.
     """
     if schools and running != 1:
         raise ValueError("only one district can have many schools")
@@ -51,7 +84,7 @@ def measured(listed: int, running: int, nights: int = 2, schools: int = 0) -> di
         running_sandbox(today=today, rate_limit=1_000_000, **world) as sandbox,
     ):
         home = AirflowHome.create(Path(folder, "home"), postgres.create_database("airflow"))
-        dag_ids = _add_dags(home, sandbox, Path(folder, "lake"), listed)[:running]
+        dag_ids = _add_dags(home, sandbox, Path(folder, "lake"), listed, dag_file)[:running]
         # As long as in production: a file is not parsed every five seconds.
         env = {
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
@@ -83,7 +116,7 @@ def measured(listed: int, running: int, nights: int = 2, schools: int = 0) -> di
     }
 
 
-def _add_dags(home: AirflowHome, sandbox: Sandbox, lake: Path, listed: int) -> list[str]:
+def _add_dags(home: AirflowHome, sandbox: Sandbox, lake: Path, listed: int, dag_file: str) -> list[str]:
     """Put the list of districts into Airflow's folder, those of the sandbox first, and give the ids of the DAGs."""
     lake.mkdir()
     ids = [district.id for name, district in sandbox.districts.items() if name != "small"]
@@ -91,7 +124,7 @@ def _add_dags(home: AirflowHome, sandbox: Sandbox, lake: Path, listed: int) -> l
     districts = [{"district_id": district_id, "schedule": "0 3 1 1 *"} for district_id in ids]
     path = home.dags / "districts.yaml"
     path.write_text(json.dumps({"defaults": {"destination": lake.as_uri()}, "districts": districts}))
-    home.add_dag(DAG_FILE.format(path=str(path)))
+    home.add_dag(dag_file.format(path=str(path)))
     return [f"clever_attendance_{district_id}" for district_id in ids]
 
 
@@ -125,5 +158,19 @@ def _cpu_seconds(stack: AirflowStack) -> dict[str, float]:
     return found
 
 
+def main() -> None:
+    """Read the command line, and write what was measured."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.nights")
+    parser.add_argument("listed", type=int, help="districts in the DAG file")
+    parser.add_argument("running", type=int, help="how many of them run")
+    parser.add_argument("--nights", type=int, default=2, help="how many are counted; default 2")
+    parser.add_argument("--schools", type=int, default=0, help="of the one district that runs; default: a tiny one")
+    parser.add_argument("--nothing", action="store_true", help="run tasks that do nothing")
+    asked = parser.parse_args()
+    dag_file = NO_WORK if asked.nothing else DAG_FILE
+    found = measured(asked.listed, asked.running, nights=asked.nights, schools=asked.schools, dag_file=dag_file)
+    sys.stdout.write(f"{json.dumps(found)}\n")
+
+
 if __name__ == "__main__":
-    print(json.dumps(measured(*map(int, sys.argv[1:]))))  # noqa: T201 - its result
+    main()
