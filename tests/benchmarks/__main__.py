@@ -88,7 +88,7 @@ def _growth(*, is_quick: bool) -> int:
     sys.stdout.write(growth.table(found))
     if not is_quick:
         growth.write_page(growth.table(found))
-    problems = growth.too_steep(found)
+    problems = growth.too_steep(found, is_loose=is_quick)
     sys.stdout.writelines(f"{problem}\n" for problem in problems)
     return 1 if problems else 0
 
