@@ -39,6 +39,11 @@ STARTS_PER_SECOND: Final = 1.0
 """Task starts of one scheduler on two cores (how-to/scale-out.md)."""
 PARSE_SECONDS: Final = 1.8 / 2000
 """Processor time for each district's DAG (how-to/scale-out.md)."""
+NIGHT_SECONDS: Final = 0.97
+"""Processor time of Airflow's services and of all tasks of a district with little to pull (performance.md)."""
+A_NIGHT: Final = "[a night in Airflow](performance.md#what-a-night-costs-in-airflow)"
+OTHER_TASKS: Final = 3
+"""Tasks of a district's night beside its pulls: plan, record, announce."""
 SHAPE: Final = ((1, 1_600), (25, 200), (250, 50), (2_124, 18), (10_600, 4))
 """Districts, and schools in each: few large ones and many small ones, 13,000 and about 100,000 in all."""
 
@@ -141,13 +146,16 @@ def table(rows_a_day: int) -> Iterator[str]:
     yield row("partitions compared", lambda night: f"{night.days:,}")
     yield row("pulling tasks", lambda night: f"{night.tasks:,}")
     yield row("minutes of the largest district", lambda night: f"{night.longest_minutes:,.0f}")
-    yield row("processor hours", lambda night: f"{night.rows / 1e6 * cpu_seconds_per_million() / 3600:,.1f}")
+    yield row("processor hours of rows", lambda night: f"{night.rows / 1e6 * cpu_seconds_per_million() / 3600:,.1f}")
+    yield row(
+        "processor hours of Airflow and of tasks by themselves", lambda _: f"{districts * NIGHT_SECONDS / 3600:,.1f}"
+    )
     yield row(
         f"worker slots, to end in {NIGHT_HOURS} hours", lambda night: f"{night.task_seconds / NIGHT_HOURS / 3600:,.0f}"
     )
     yield row(
-        "task starts a second, with plan and record",
-        lambda night: f"{(night.tasks + 2 * districts) / NIGHT_HOURS / 3600:,.1f}",
+        "task starts a second, with plan, record and announce",
+        lambda night: f"{(night.tasks + OTHER_TASKS * districts) / NIGHT_HOURS / 3600:,.1f}",
     )
 
 
@@ -181,6 +189,7 @@ def parts() -> dict[str, str]:
         f"| rows a second of one task, 150 ms an answer | {rows_per_second():,.0f} | `make bench`, four schools |",
         f"| processor seconds for a million rows | {cpu_seconds_per_million():.1f} | the same |",
         f"| processor seconds to parse {districts:,} DAGs | {PARSE_SECONDS * districts:,.0f} | 1.8 s for 2,000 |",
+        f"| processor seconds of a district's night with little to pull | {NIGHT_SECONDS} | {A_NIGHT} |",
         f"| task starts a second, two cores | {STARTS_PER_SECOND:.0f} | [scale-out](../how-to/scale-out.md) |",
     )
     return {"rates": "\n".join(rates), **tables}
