@@ -51,7 +51,7 @@ class CountedFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115
+        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - DuckDB closes it
         self._position = threading.local()
 
     def seek(self, offset: int) -> None:
