@@ -128,6 +128,15 @@ class AirflowHome:
         """Give all that was logged to files in this home."""
         return "\n".join(file.read_text(errors="replace") for file in sorted(self.logs.rglob("*")) if file.is_file())
 
+    def errors_logged(self) -> list[str]:
+        """Give what tasks and the API server logged as errors, for the message of a test that expected none."""
+        lines = [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
+        tasks = [f"{one.get('task_id')}: {one['event']}" for one in lines if one.get("level") == "error"]
+        server = self.path / "api-server.log"
+        printed = server.read_text(errors="replace").splitlines() if server.exists() else []
+        # Airflow fails a task by itself if it cannot register its events; only the server's log says so.
+        return tasks + [line[:300] for line in printed if "[error" in line or "Error)" in line]
+
     def database_text(self) -> str:
         """Give the bytes of this home's SQLite database as text, one character for each byte."""
         return "".join(file.read_bytes().decode("latin-1") for file in sorted(self.path.glob("airflow.db*")))
