@@ -11,6 +11,9 @@ from airflow_provider_clever.dates import DateRange, days_of, joined
 NAMED_RECEIPTS: Final = 20
 """How many receipts an event names; a run with more pulls has them in its XComs."""
 
+ASKED_KEY: Final = "asked"
+"""Under this key of XCom a pull that does not announce says which days it is about to ask for."""
+
 
 def declare(operator: BaseOperator, alias: AssetAlias, asset: Asset | None) -> None:
     """Add to an operator's outlets the asset of which it will announce changes. For its constructor.
@@ -52,6 +55,17 @@ def announce(
         events[asset].extra.update(extra)
         events[asset].add_partitions(list(partitions))
         operator.outlets = [*operator.outlets, asset]
+
+
+def leave_asked(context: Context, days: DateRange, district_id: str | None) -> None:
+    """Leave word of the days that a pull is about to ask for, in case it is killed and leaves no summary.
+
+    :param days: all that it may change.
+    :param district_id: whose attendance; None: the pull finds out only when it asks Clever.
+    """
+    first, last = days.to_json()
+    asked = {"district_id": district_id, "date_range_start": first, "date_range_end": last}
+    context["ti"].xcom_push(ASKED_KEY, asked)
 
 
 def announce_landed(

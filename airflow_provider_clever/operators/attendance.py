@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from airflow.sdk import Context
 
 from airflow_provider_clever.assets import asset_if_known, landed_alias, landed_asset
+from airflow_provider_clever.dates import DateRange
 from airflow_provider_clever.exceptions import (
     CleverDataError,
     CleverError,
@@ -17,7 +18,7 @@ from airflow_provider_clever.exceptions import (
 from airflow_provider_clever.hooks import arguments
 from airflow_provider_clever.hooks.destinations import OpenDestination
 from airflow_provider_clever.hooks.instance_names import name_instance, whose
-from airflow_provider_clever.operators.announcing import announce_landed, declare
+from airflow_provider_clever.operators.announcing import announce_landed, declare, leave_asked
 from airflow_provider_clever.operators.district import DistrictOperator
 from airflow_provider_clever.operators.plan import CleverAttendancePlanOperator
 from airflow_provider_clever.operators.pull_log import (
@@ -96,8 +97,8 @@ class CleverAttendanceOperator(DistrictOperator):
         factory takes it from the plan. Default: unknown; the list is then fetched if there is anything to mark.
     :param write_changes: also write the correction feed: each changed row, before and after. Default False.
     :param announce: with a destination, announce the days that have changed as an event of
-        :func:`~airflow_provider_clever.assets.landed_asset`. Default True. The factory passes False: it has a task
-        that does so once for all pulls of a run.
+        :func:`~airflow_provider_clever.assets.landed_asset`. Default True. Mapped pulls better have False, as in the
+        factory, and a :class:`CleverAttendanceAnnounceOperator` behind them: one event for all, and no two at once.
     :param single_writer: promise that no other task writes to this destination at the same time, which allows stores
         that cannot compare and swap. Default False.
     """
@@ -203,6 +204,8 @@ class CleverAttendanceOperator(DistrictOperator):
         self._stop = self._stop or threading.Event()
         try:
             question = self._question(context)
+            if self.destination is not None and not self.announce:
+                leave_asked(context, DateRange(question.first_day, question.last_day), self.district_id or None)
             answer = self._answer(question, context, self._stop)
             if answer.problem is None and not answer.summary["received"]:
                 answer.problem = _unanswerable(question)
@@ -328,7 +331,6 @@ def _is_planned(context: Context) -> bool:
 
 def _unanswerable(question: "Question") -> CleverError | None:
     """Give the error for a question without any day that Clever can have. None: there is such a day."""
-    from airflow_provider_clever.dates import DateRange
     from airflow_provider_clever.ledger.reporting import out_of_reach
 
     # The day changes first on the islands of UTC+14.

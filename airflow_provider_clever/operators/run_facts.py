@@ -52,7 +52,17 @@ def summaries_of(ti: Any, task_id: str) -> list[Mapping[str, Any]]:
     :param ti: the present task's instance.
     :param task_id: of the other task.
     """
-    found = ti.xcom_pull(task_ids=task_id, key="summary")
+    return left_by(ti, task_id, "summary")
+
+
+def left_by(ti: Any, task_id: str, key: str) -> list[Mapping[str, Any]]:
+    """Give what another task of the run left in XCom, one mapping for each of its instances that did, mapped or not.
+
+    :param ti: the present task's instance.
+    :param task_id: of the other task.
+    :param key: under which it lies in XCom.
+    """
+    found = ti.xcom_pull(task_ids=task_id, key=key)
     several = [found] if isinstance(found, Mapping) else found or ()
     return [one for one in several if isinstance(one, Mapping)]
 

@@ -26,6 +26,34 @@ with DAG("mapped", schedule=None):
     schools = CleverListSchoolsOperator(task_id="list_schools", batch_size=3)
     CleverAttendanceOperator.partial(task_id="pull", **{arguments}).expand(school_ids=schools.output)
 """
+WITHOUT_A_PLAN = """
+from airflow.sdk import DAG
+from airflow_provider_clever.operators.clever import (
+    CleverAttendanceAnnounceOperator, CleverAttendanceOperator, CleverListSchoolsOperator
+)
+arguments = {arguments}
+with DAG("without_a_plan", schedule=None):
+    schools = CleverListSchoolsOperator(task_id="list_schools", batch_size=3)
+    pulls = CleverAttendanceOperator.partial(task_id="pull", announce=False, **arguments)
+    announce = CleverAttendanceAnnounceOperator(
+        task_id="announce", destination=arguments["destination"], plan_task_id=None
+    )
+    pulls.expand(school_ids=schools.output) >> announce.as_teardown()
+"""
+LOST_FIRST_TRY = """
+from datetime import timedelta
+from airflow.sdk import DAG
+from airflow_provider_clever.operators.clever import CleverAttendanceOperator
+
+def lose(context, result=None):
+    if context["ti"].try_number == 1:
+        raise RuntimeError("as if Airflow had not taken the event")
+
+with DAG("lost", schedule=None):
+    CleverAttendanceOperator(
+        task_id="pull", retries=1, retry_delay=timedelta(0), post_execute=lose, **{arguments}
+    )
+"""
 
 
 class Announcements:
@@ -164,3 +192,52 @@ def test_a_run_without_a_plan_announces_nothing(announcements: Announcements) ->
 
     assert (outcome.tasks["plan", -1], outcome.tasks["announce", -1]) == ("failed", "success")
     assert outcome.events == []
+
+
+def test_without_a_plan_a_run_is_announced_once_too_and_fails_if_a_pull_failed(announcements: Announcements) -> None:
+    birch = announcements.district.schools["Birch Middle"]
+    announcements.sandbox.fault("404", family="attendance", school_id=birch, times=0)
+
+    outcome = announcements.pull(WITHOUT_A_PLAN, destination=announcements.lake, **announcements.range)
+
+    others = [one for one in announcements.district.schools.values() if one != birch]
+    assert (outcome.state, outcome.tasks["announce", -1]) == ("failed", "success")
+    (event,) = whole(outcome)
+    assert (event["pulls"], event["district_id"]) == (2, announcements.district.id)
+    assert days_in(event) == announcements.school_days(school_id=others, **announcements.range)
+
+
+@pytest.mark.parametrize("killed", ["one pull", "every pull"])
+def test_without_a_plan_a_pull_that_left_no_summary_may_have_changed_all_days_that_were_asked_for(
+    announcements: Announcements, killed: str
+) -> None:
+    # As after a kill: no summary is left, and what has landed is in no receipt.
+    school = {"school_id": announcements.district.schools["Birch Middle"]} if killed == "one pull" else {}
+    announcements.sandbox.fault("401", family="attendance", times=0, **school)
+
+    outcome = announcements.pull(WITHOUT_A_PLAN, destination=announcements.lake, **announcements.range)
+
+    assert (outcome.state, outcome.tasks["announce", -1]) == ("failed", "success")
+    (event,) = whole(outcome)
+    assert event["pulls"] == (1 if school else 0)
+    assert event["changed_days"] == "/".join(sorted({*announcements.range.values()}))
+    assert f"{1 if school else 2} of 2 pulls left no summary" in outcome.log
+
+
+def test_without_a_plan_nothing_is_announced_if_no_pull_began(announcements: Announcements) -> None:
+    announcements.sandbox.fault("401", times=0)
+
+    outcome = announcements.pull(WITHOUT_A_PLAN, destination=announcements.lake, **announcements.range)
+
+    assert (outcome.tasks["list_schools", -1], outcome.tasks["announce", -1]) == ("failed", "success")
+    assert (outcome.state, outcome.events) == ("failed", [])
+    assert "no pull began" in outcome.log
+
+
+def test_a_try_whose_event_was_lost_has_its_days_announced_by_the_next_one(announcements: Announcements) -> None:
+    outcome = announcements.pull(LOST_FIRST_TRY, destination=announcements.lake, **announcements.range)
+
+    assert (outcome.state, outcome.tries["pull", -1]) == ("success", 2)
+    assert outcome.xcom("pull", "summary")["written"] == 0, "the second try found nothing to change"
+    (event,) = whole(outcome)
+    assert days_in(event) == announcements.school_days(**announcements.range)
