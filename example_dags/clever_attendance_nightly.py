@@ -17,7 +17,13 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG
 
-from airflow_provider_clever.operators.clever import CleverAttendanceOperator, CleverListSchoolsOperator
+from airflow_provider_clever.operators.clever import (
+    CleverAttendanceAnnounceOperator,
+    CleverAttendanceOperator,
+    CleverListSchoolsOperator,
+)
+
+DESTINATION = "{{ var.value.get('clever_destination', 'file:///tmp/clever-attendance') }}"
 
 with DAG(
     dag_id="clever_attendance_nightly",
@@ -41,12 +47,23 @@ with DAG(
         task_id="list_schools", doc_md="Lists the district's schools, ten in a batch.", batch_size=10
     )
 
-    CleverAttendanceOperator.partial(
+    land = CleverAttendanceOperator.partial(
         task_id="land_attendance",
         doc_md="Lands the last 15 days of one batch of schools.",
         lookback_days=14,
-        destination="{{ var.value.get('clever_destination', 'file:///tmp/clever-attendance') }}",
+        destination=DESTINATION,
         file_format="parquet",
+        announce=False,
         # All tasks share the token's budget of requests; more of them at once would only wait for each other.
         max_active_tis_per_dagrun=4,
     ).expand(school_ids=schools.output)
+
+    # One event a night, whatever became of the pulls. A teardown, so that a night whose pulls failed is red.
+    announce = CleverAttendanceAnnounceOperator(
+        task_id="announce",
+        doc_md="Starts the DAGs that wait for the days that changed.",
+        destination=DESTINATION,
+        plan_task_id=None,
+        pull_task_id="land_attendance",
+    )
+    land >> announce.as_teardown()

@@ -11,6 +11,7 @@ from airflow.sdk import DAG, Param
 
 from airflow_provider_clever.dags import range_params
 from airflow_provider_clever.operators.clever import (
+    CleverAttendanceAnnounceOperator,
     CleverAttendanceCoverageOperator,
     CleverAttendanceOperator,
     CleverAttendancePlanOperator,
@@ -41,12 +42,19 @@ with DAG(
         doc_md="Lands the days of one group of schools.",
         destination=DESTINATION,
         district_id=DISTRICT,
+        announce=False,
         max_active_tis_per_dagrun=2,
     ).expand_kwargs(plan.output)
 
     pull >> CleverAttendanceCoverageOperator(
         task_id="record",
         doc_md="Records what is covered, and fails if days are missing.",
+        destination=DESTINATION,
+        district_id=DISTRICT,
+    )
+    pull >> CleverAttendanceAnnounceOperator(
+        task_id="announce",
+        doc_md="Starts the DAGs that wait for these days, whatever became of the pulls.",
         destination=DESTINATION,
         district_id=DISTRICT,
     )

@@ -7,9 +7,14 @@ from pathlib import Path
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.demo import lake_beside_due, rows_that_differ
 from tests.examples import fifteen_days
-from tests.support.airflow import AirflowHome
+from tests.support.airflow import AirflowHome, DagOutcome
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
+
+
+def announced_by(outcome: DagOutcome) -> list[str]:
+    """The tasks that emitted an event. Two first ones at the same moment are more than Airflow bears."""
+    return [task_id for _, task_id, *_ in outcome.events]
 
 
 # All examples are run as `airflow dags trigger` does: without a logical date.
@@ -29,11 +34,34 @@ def test_the_nightly_example_lands_every_row_of_the_last_fifteen_days(
     )
 
     assert outcome.state == "success", outcome.log[-3000:]
+    assert announced_by(outcome) == ["announce"]
     assert "the moment for which the run was made; it has no logical date" in outcome.log
     assert "This task pulls its own days alone" in outcome.log
     due = sandbox.expected("small", **fifteen_days(outcome.xcom("land_attendance", "summary", 0)))
     assert due
     assert rows_that_differ(lake_beside_due(lake, due, tmp_path / "due.jsonl")) == 0
+
+
+def test_a_night_of_the_nightly_example_is_red_if_a_school_failed_and_says_what_landed_of_the_others(
+    airflow_home: AirflowHome, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.reset(today=str(datetime.now(UTC).date()))
+    sandbox.fault("404", family="attendance", school_id=sandbox.district("small").schools["Birch Middle"], times=0)
+
+    outcome = airflow_home.run_dag(
+        EXAMPLES / "clever_attendance_nightly.py",
+        connections={"clever_default": sandbox.connection_json("small")},
+        logical_date=None,
+        env={"AIRFLOW_VAR_CLEVER_DESTINATION": (tmp_path / "lake").as_uri()},
+    )
+
+    assert outcome.tasks == {
+        ("list_schools", -1): "success",
+        ("land_attendance", 0): "failed",
+        ("announce", -1): "success",
+    }
+    assert outcome.state == "failed"
+    assert announced_by(outcome) == ["announce"]
 
 
 def test_the_xcom_example_counts_the_absent_students_of_one_school(airflow_home: AirflowHome, sandbox: Sandbox) -> None:
@@ -69,6 +97,7 @@ def test_the_date_range_example_lands_the_days_of_the_form_and_no_others(
     )
 
     assert outcome.state == "success", outcome.log[-3000:]
+    assert announced_by(outcome) == ["announce"]
     due = sandbox.expected("small", **dates)
     assert due
     assert rows_that_differ(lake_beside_due(lake, due, tmp_path / "due.jsonl")) == 0
