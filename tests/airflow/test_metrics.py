@@ -24,7 +24,7 @@ from airflow_provider_clever.operators.clever import *
 which = {{"destination": {lake!r}, "district_id": {district_id!r}}}
 with DAG("measured", schedule=None):
     plan = CleverAttendancePlanOperator(task_id="plan", **which)
-    pull = CleverAttendanceOperator.partial(task_id="pull", **which).expand_kwargs(plan.output)
+    pull = CleverAttendanceOperator.partial(task_id="pull", announce=False, **which).expand_kwargs(plan.output)
     pull >> CleverAttendanceCoverageOperator(task_id="record", **which)
 """
 

@@ -16,6 +16,21 @@ from tests.support.airflow import ROOT, AirflowHome, AirflowStack
 
 EXAMPLE = ROOT / "example_dags" / "clever_districts.py"
 SCHEDULE = "0 3 * * 1-5"
+PAUSED = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
+"""What services get so that :meth:`Districts.let_begin` decides when the DAGs begin."""
+FIRST_EVENTS = """
+from airflow.sdk import DAG, task
+from airflow_provider_clever.assets import landed_alias, landed_asset
+
+with DAG("first_events", schedule=None, is_paused_upon_creation=False):
+
+    @task(outlets=[landed_alias()])
+    def tell(outlet_events=None):
+        for district_id in {ids}:
+            outlet_events[landed_alias()].add(landed_asset({lake!r}, district_id))
+
+    tell()
+"""
 
 
 def days_to_backfill(count: int) -> tuple[date, date]:
@@ -58,6 +73,20 @@ class Districts:
         settings = {"defaults": {"destination": self.lake.as_uri(), "schedule": SCHEDULE}, "districts": listed}
         (self.home.dags / EXAMPLE.with_suffix(".yaml").name).write_text(json.dumps(settings))
         (self.home.dags / EXAMPLE.name).write_text(EXAMPLE.read_text() + more)
+        first_events = FIRST_EVENTS.format(ids=[*self.ids.values()], lake=self.lake.as_uri())
+        (self.home.dags / "first_events.py").write_text(first_events)
+
+    def let_begin(self, stack: AirflowStack) -> None:
+        """Have Airflow take a first event of each district, then switch the DAGs on, which were paused.
+
+        It fails one of two tasks that emit an asset's first event at the same moment (docs/reference/assets.md), and
+        nights and backfills that begin together would.
+        """
+        for dag_id in ("first_events", *self.dag_ids):
+            stack.wait_for_dag(dag_id)
+        assert stack.wait_for_run("first_events", stack.trigger("first_events")) == "success"
+        for dag_id in self.dag_ids:
+            stack.api("PATCH", f"dags/{dag_id}", json={"is_paused": False})
 
     def backfill(self, first: date, last: date, *more: str) -> None:
         """Backfill all districts at the same time."""

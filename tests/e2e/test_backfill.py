@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.e2e.districts import Districts, Nights, days_to_backfill, of_type, succeeded, weekdays
+from tests.e2e.districts import PAUSED, Districts, Nights, days_to_backfill, of_type, succeeded, weekdays
 from tests.support.airflow import AirflowHome, AirflowStack
 from tests.support.postgres import running_postgres
 
@@ -47,15 +47,14 @@ def districts(world: Sandbox, home: AirflowHome, tmp_path_factory: pytest.TempPa
 def stack(world: Sandbox, home: AirflowHome, districts: Districts) -> Iterator[AirflowStack]:
     components = ("api-server", "scheduler", "dag-processor")
     connections = {"clever_default": world.connection_json()}
-    with AirflowStack(home, connections=connections, components=components) as running:
+    with AirflowStack(home, connections=connections, env=PAUSED, components=components) as running:
         yield running
     assert running.running() == []
 
 
 def test_one_two_districts_backfilled_at_once_beside_their_nights(stack: AirflowStack, districts: Districts) -> None:
     nights = Nights(stack, districts.dag_ids)
-    for dag_id in districts.dag_ids:
-        stack.wait_for_dag(dag_id)
+    districts.let_begin(stack)
     districts.backfill(FIRST, LAST, "--max-active-runs", "3")
 
     def half_way() -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.e2e.districts import Districts, days_to_backfill, of_type, succeeded, weekdays
+from tests.e2e.districts import PAUSED, Districts, days_to_backfill, of_type, succeeded, weekdays
 from tests.support.airflow import AirflowHome
 from tests.support.celery import CeleryStack
 from tests.support.postgres import running_postgres
@@ -35,6 +35,7 @@ for found in list(globals().values()):
 """
 
 QUICK = {
+    **PAUSED,
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     # What a lost worker had taken but not begun.
@@ -81,8 +82,7 @@ def stack(world: Sandbox, home: AirflowHome, districts: Districts) -> Iterator[C
 
 
 def test_one_a_worker_is_lost_half_way_and_all_runs_succeed(stack: CeleryStack, districts: Districts) -> None:
-    for dag_id in districts.dag_ids:
-        stack.wait_for_dag(dag_id)
+    districts.let_begin(stack)
     districts.backfill(FIRST, LAST, "--max-active-runs", "2")
     everything = sum(districts.sandbox.expected_count(name)["total"] for name in districts.names)
 

@@ -34,7 +34,8 @@ DAGS = dedent(
             district_id=district_id, poll_seconds=facts["poll_seconds"], destination=destination
         )
         asset = Asset(f"sync_{district_id}", watchers=[AssetWatcher(name=f"watch_{district_id}", trigger=trigger)])
-        with DAG(f"on_sync_{district_id}", schedule=[asset], catchup=False):
+        # One run at a time: two that emit an asset's first event at the same moment are more than Airflow bears.
+        with DAG(f"on_sync_{district_id}", schedule=[asset], catchup=False, max_active_runs=1):
             CleverAttendanceOperator(
                 task_id="land", district_id=district_id, destination=destination, file_format="jsonl"
             )
