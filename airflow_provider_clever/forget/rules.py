@@ -4,24 +4,18 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from airflow_provider_clever.attendance.content import content_hash
-from airflow_provider_clever.attendance.schema import EXTRA
 from airflow_provider_clever.lake import layout
-from airflow_provider_clever.lake.denied_rows import redacted
-from airflow_provider_clever.lake.forgotten import Denied
+from airflow_provider_clever.lake.denied_rows import MENTIONS, STUDENT, mentions, redacted, redacted_value
+from airflow_provider_clever.lake.forgotten import Denied, unescaped
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
 from airflow_provider_clever.table.monthly_parquet import parse_month_path
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 ObjectKind: TypeAlias = Literal["partitions", "changes", "quarantine", "months", "bookkeeping", "unknown"]
 
-_STUDENT_COLUMNS: Final = ["student_id", EXTRA.name]
-"""The columns that may name a student."""
 _SHORTENED: Final = 12
 """How many first characters of an id identify it where text was cut off."""
 _FOLDERS: Final[dict[str, ObjectKind]] = {
@@ -94,7 +88,7 @@ class Students:
     """Forget students: remove their rows, and every mention of them.
 
     :param denied: recognizes them by keyed hashes.
-    :param ids: their ids, where known: then they are also found inside of other texts, and where text was cut off.
+    :param ids: their ids, where known: then they are also found where text was cut off.
     """
 
     def __init__(self, denied: Denied, ids: Iterable[str] = ()) -> None:
@@ -148,20 +142,15 @@ class Students:
 
             try:
                 with pq.ParquetFile(pa.BufferReader(data)) as file:
-                    return any(map(self._names_one, file.iter_batches(columns=_STUDENT_COLUMNS, use_threads=False)))
+                    batches = file.iter_batches(columns=[STUDENT, *MENTIONS], use_threads=False)
+                    return any(mentions(batch, self.denied) for batch in batches)
             except (pa.ArrowException, OSError) as error:
                 msg = f"not a whole Parquet file ({type(error).__name__})"
                 raise ValueError(msg) from None
         text = _gunzipped(data)
-        if self._ids and not any(one.encode() in text for one in self._ids):
+        if self._ids and b"\\u" not in text and not any(one.encode() in text for one in self._ids):
             return False
-        return self._names_one(FORMATS[file_format].read(data).rows)
-
-    def _names_one(self, rows: "pa.RecordBatch") -> bool:
-        students, extras = (rows[name].to_pylist() for name in _STUDENT_COLUMNS)
-        return any(student is not None and self.denied.is_student(student) for student in students) or any(
-            extra is not None and self.denied.mentions(extra) for extra in extras
-        )
+        return mentions(FORMATS[file_format].read(data).rows, self.denied)
 
     def _changes(self, data: bytes) -> Cleaned | None:
         document = read_gzipped_json(data)
@@ -174,9 +163,10 @@ class Students:
                     self._learn(found, row["student_id"], row["school_id"], row["sis_id"])
                 continue
             for row in rows:
-                extra = row.get(EXTRA.name)
-                if extra and self.denied.mentions(extra):
-                    row[EXTRA.name], is_redacted = self.denied.redacted(extra), True
+                for name in MENTIONS:
+                    value = row.get(name)
+                    if value and (new := redacted_value(name, value, self.denied)) != value:
+                        row[name], is_redacted = new, True
             kept.append(change)
         if len(kept) == len(changes) and not is_redacted:
             return None
@@ -197,8 +187,11 @@ class Students:
         if isinstance(student, str) and self.denied.is_student(student) and isinstance(row, dict):
             self._learn(found, student, row.get("school_id"), row.get("sis_id"))
             return True
-        return self.denied.is_rejected(row, raw) or any(
-            one in raw or (one[:_SHORTENED] in raw and not _is_another(student, one)) for one in self._long_ids
+        if self.denied.is_rejected(row, raw):
+            return True
+        texts = (raw, unescaped(raw))
+        return any(
+            one[:_SHORTENED] in text and not _is_another(student, one) for one in self._long_ids for text in texts
         )
 
     def _learn(self, found: dict[str, set[str]], student: Any, school: Any, sis_id: Any) -> None:

@@ -3,16 +3,29 @@
 import json
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_clever.attendance.keys import Key
+from airflow_provider_clever.attendance.keys import Key, keys
 from airflow_provider_clever.attendance.rows import PulledDay, RejectedRow
-from airflow_provider_clever.attendance.schema import EXTRA
+from airflow_provider_clever.attendance.schema import Column, names
 from airflow_provider_clever.lake.forgotten import Denied, Forgotten, key_of, read_forgotten
 from airflow_provider_clever.storage.objects import Objects
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+STUDENT: Final = "student_id"
+
+
+def _is_open(column: Column) -> bool:
+    return column.kind in ("id", "text", "json") and column.role != "partition" and column.name != STUDENT
+
+
+MENTIONS: Final = names(_is_open)
+"""Columns of a row about one student that may mention another: what districts fill as they like."""
+_JSON: Final = frozenset(names(lambda column: column.kind == "json"))
+_IN_KEYS: Final = frozenset(names(lambda column: column.role == "key")) | {"sis_id"}
 
 
 class DeniedRows:
@@ -85,15 +98,46 @@ def without_denied(batch: "pa.RecordBatch", denied: Denied) -> "pa.RecordBatch":
 
 
 def redacted(batch: "pa.RecordBatch", denied: Denied) -> "pa.RecordBatch":
-    """Give rows of others without mentions of these students in the fields that have no column."""
-    place = batch.schema.get_field_index(EXTRA.name)
-    extras = batch.column(place).to_pylist() if batch.column(place).null_count < batch.num_rows else []
-    if not any(extra is not None and denied.mentions(extra) for extra in extras):
-        return batch
+    """Give rows of others without mentions of these students, in the order of their keys."""
     import pyarrow as pa
 
-    texts = pa.array([extra and denied.redacted(extra) for extra in extras], batch.schema.field(place).type)
-    return batch.set_column(place, batch.schema.field(place), texts)
+    changed: set[str] = set()
+    for name in MENTIONS:
+        if new := _instead(batch, name, denied):
+            place = batch.schema.get_field_index(name)
+            field = batch.schema.field(place)
+            column = [new.get(value, value) for value in batch.column(place).to_pylist()]
+            batch = batch.set_column(place, field, pa.array(column, field.type))
+            changed.add(name)
+    if changed & _IN_KEYS:
+        found = keys(batch)
+        batch = batch.take(pa.array(sorted(range(len(found)), key=found.__getitem__), pa.int64()))
+    return batch
+
+
+def redacted_value(name: str, value: str, denied: Denied) -> str:
+    """Give the value of a column of :data:`MENTIONS` without mentions of these students."""
+    return denied.redacted_json(value) if name in _JSON else denied.redacted(value)
+
+
+def mentions(batch: "pa.RecordBatch", denied: Denied) -> bool:
+    """Whether a row names one of these students, as its own or in one of :data:`MENTIONS`.
+
+    :param batch: rows in the columns of any schema version.
+    """
+    students = batch[STUDENT].to_pylist()
+    if any(student is not None and denied.is_student(student) for student in students):
+        return True
+    return any(_instead(batch, name, denied) for name in MENTIONS if name in batch.schema.names)
+
+
+def _instead(batch: "pa.RecordBatch", name: str, denied: Denied) -> dict[str, str]:
+    """The values of a column that mention these students, each with what takes its place."""
+    column = batch[name]
+    if column.null_count == batch.num_rows:
+        return {}
+    found = ((value, redacted_value(name, value, denied)) for value in column.unique().to_pylist() if value)
+    return {value: new for value, new in found if new != value}
 
 
 def _json_or_none(text: str) -> object:

@@ -6,12 +6,14 @@ docs/explanation/decisions/0036-forgetting-is-asked-for-never-inferred.md.
 """
 
 import hmac
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
+from airflow_provider_clever.attendance.values import canonical_json
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.storage.compressed import gzipped_json, read_gzipped_json
@@ -33,6 +35,11 @@ _TOKEN: Final = re.compile(r"[0-9A-Za-z_-]+")
 _PART: Final = re.compile(r"[0-9A-Za-z]+")
 _JOINS: Final = frozenset("_-")
 """Characters that an id may contain, and that may also join it to something else."""
+_CLEVERS_OWN: Final = re.compile(r"(?=([0-9a-f]{24}))")
+"""Finds ids of Clever's own form (clever-api.md 2.1) wherever they begin, also right behind other letters."""
+_CLEVERS_OWN_LENGTH: Final = 24
+_ESCAPE: Final = re.compile(r"""\\+(?:u(?P<code>[0-9A-Fa-f]{4})|[bfnrt"'/])""")
+_INSTEAD: Final = "forgotten"
 _STUDENT_DIGITS: Final = 32
 _ENTRY_DIGITS: Final = 16
 
@@ -200,14 +207,43 @@ class Denied:
         return self.redacted(text) != text
 
     def redacted(self, text: str) -> str:
-        """Give the text with each such id replaced."""
+        """Give the text with each such id replaced; if one is spelled with escapes, the whole text is."""
+        shown = _TOKEN.sub(self._shown, text)
+        if "\\" in shown:
+            plain = unescaped(shown)
+            if _TOKEN.sub(self._shown, plain) != plain:
+                return _INSTEAD
+        return shown
 
-        def shown(found: re.Match[str]) -> str:
-            if self.is_student(found[0]):
-                return "forgotten"
-            return _PART.sub(shown, found[0]) if _JOINS.intersection(found[0]) else found[0]
+    def redacted_json(self, text: str) -> str:
+        """Give a JSON document with each such id replaced in names and values, whatever escapes spell it."""
+        if not self.mentions(text):
+            return text
+        try:
+            return canonical_json(self._without(json.loads(text)), is_landed=True)
+        except (ValueError, RecursionError):
+            return self.redacted(text)
 
-        return _TOKEN.sub(shown, text)
+    def _shown(self, found: re.Match[str]) -> str:
+        token = found[0]
+        if self.is_student(token):
+            return _INSTEAD
+        if _JOINS.intersection(token):
+            return _PART.sub(self._shown, token)
+        inside = _CLEVERS_OWN.findall(token) if len(token) > _CLEVERS_OWN_LENGTH else ()
+        for own in filter(self.is_student, inside):
+            token = token.replace(own, _INSTEAD)
+        return token
+
+    def _without(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.redacted(name): self._without(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self._without(one) for one in value]
+        if isinstance(value, str):
+            return self.redacted(value)
+        is_number = value is not None and not isinstance(value, bool)
+        return _INSTEAD if is_number and self.mentions(str(value)) else value
 
     def is_rejected(self, row: object, text: str) -> bool:
         """Whether a row that cannot land is about such a student.
@@ -239,6 +275,11 @@ class Denied:
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and bool(_TOKEN.fullmatch(value)) and len(value) <= 64
+
+
+def unescaped(text: str) -> str:
+    """Give a text with JSON's escapes replaced by what they stand for, however often they were escaped again."""
+    return _ESCAPE.sub(lambda found: chr(int(found["code"], 16)) if found["code"] else " ", text)
 
 
 def values(document: object) -> Iterator[str]:

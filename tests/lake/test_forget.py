@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from airflow_provider_clever.forget.receipts import read_receipt
 from airflow_provider_clever.forget.requests import Forgetting
 from airflow_provider_clever.forget.student_lists import pending_among, student_ids_in
 from airflow_provider_clever.lake import layout
-from airflow_provider_clever.lake.forgotten import read_forgotten
+from airflow_provider_clever.lake.forgotten import Key, Request, read_forgotten, update_forgotten, with_request
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.preflight import marker_path
@@ -99,6 +100,57 @@ def test_nothing_of_a_forgotten_student_is_left_in_any_object(any_store: Store, 
     assert [json.loads(raw)["why"] for raw in raws] == ["the other's own"]
     assert receipt.counts["partitions"] == {"objects": 4, "rows": 3}
     assert receipt.counts["quarantine"]["rows"] == 5
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+@pytest.mark.parametrize("ids_at_hand", [True, False])
+@pytest.mark.parametrize(
+    "mention",
+    [
+        {"_extra": json.dumps({"note": f"siblings:\n{WANTED}"}, separators=(",", ":"))},
+        {"_extra": json.dumps({"note": f"of{WANTED}and"}, separators=(",", ":"))},
+        {"_extra": json.dumps({"sent": json.dumps({WANTED: "\n"})}, separators=(",", ":"))},
+        {"excuse_code": f"sibling of {WANTED}"},
+        {"attendance_status": WANTED},
+        {"sis_id": f"{WANTED}-7", "attendance_type": "section"},
+        {"section_id": f"S{WANTED}", "attendance_type": "section"},
+    ],
+    ids=lambda mention: "-".join(mention),
+)
+def test_no_column_of_another_row_keeps_a_mention_and_later_pulls_find_nothing_new(
+    memory: Store, request: pytest.FixtureRequest, file_format: str, mention: dict[str, str], *, ids_at_hand: bool
+) -> None:
+    store = memory.below(re.sub(r"\W", "-", request.node.name))
+    lake = destination(store, file_format)
+    lake.check()
+    section = {"attendance_type": "section", "sis_id": "a-7"}  # in order before the mention, and behind what replaces it
+    pulled = day([row(OTHER, **mention), row(OTHER, **section), row("66cccccccccccccccccccccc")])
+    knows = context(write_changes=True, idempotency_key=IdempotencyKey.of("a night", month="2026-04"))
+    lake.land(pulled, context=knows)
+    lake.quarantine([RejectedRow("made up", 1, 1, json.dumps({"student_id": OTHER, **mention}))], today=TODAY)
+    if ids_at_hand:
+        receipt = forgetting(lake).students([WANTED])
+    else:  # as a later sweep, which has hashes alone
+        key, asked_at = Key(SECRET, DISTRICT), "2026-04-20T00:00:00.000000Z"
+        students = {key.student(WANTED): ()}
+        asked = Request(kind="students", asked_at=asked_at, final_after=asked_at, students=students)
+        update_forgotten(lake.objects, DISTRICT, lambda now: with_request(now, "a" * 32, asked, key))
+        (receipt,) = forgetting(lake).go_on()
+    assert (receipt.unreached, holding(lake.objects, WANTED[:12])) == ((), [])
+    again = destination(store, file_format)
+    again.check()
+    assert again.land(pulled, context=knows).outcome == "unchanged"
+
+
+def test_an_id_that_others_begin_with_removes_nothing_of_theirs(memory: Store) -> None:
+    lake = fill(memory.below("a slip"))
+    lake.quarantine([RejectedRow("made up", 1, 1, json.dumps({"student_id": "66aaaaaaaaaabbbbbbbbbbbb"}))], today=TODAY)
+    before = {path: text for path, text in texts(lake.objects) if "forgotten" not in path}
+    forgetting(lake).students([WANTED[:12]])
+    after = dict(texts(lake.objects))
+    changed = {path for path, text in before.items() if after.get(path) != text}
+    assert {path for path in changed if "quarantine" not in path and "destination.json" not in path} == set()
+    assert any("66aaaaaaaaaabbbbbbbbbbbb" in text for path, text in after.items() if "quarantine" in path)
 
 
 def test_nothing_that_runs_write_counts_as_a_stranger(memory: Store) -> None:

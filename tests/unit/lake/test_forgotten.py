@@ -39,6 +39,38 @@ def test_a_text_that_mentions_nobody_stays_as_it_is(wanted: str, document: dict[
     assert wanted in text or denied(wanted).redacted(text) == text
 
 
+@given(IDS, IDS, st.sampled_from(["student", "x", "0", "Z9"]))
+def test_an_id_is_found_between_other_letters(wanted: str, second: str, between: str) -> None:
+    text = f"{between}{wanted}{between}{second}{between}"
+    assert wanted not in denied(wanted, second).redacted(text)
+    assert wanted not in denied(wanted).redacted(text)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@given(IDS, st.sampled_from("\n\t\r\b\f\x01é"))
+def test_no_escape_of_json_hides_an_id(times: int, wanted: str, before: str) -> None:
+    text: object = {"note": f"siblings:{before}{wanted}{before}", wanted: 17}
+    for _ in range(times):
+        text = json.dumps(text)
+    assert denied(wanted).mentions(str(text))
+    shown = denied(wanted).redacted_json(str(text))
+    assert wanted not in shown
+    assert json.loads(shown) != json.loads(str(text))
+
+
+def test_an_id_that_is_spelled_with_escapes_is_found_also_in_a_text_that_was_cut_off() -> None:
+    wanted = "66aabbccddeeff0011223344"
+    spelled = "".join(f"\\u{ord(letter):04x}" for letter in wanted)
+    assert denied(wanted).mentions(f'{{"who": "{spelled}')
+    assert denied(wanted).redacted_json(f'{{"who": "{spelled}", "other": 1}}') == '{"other":1,"who":"forgotten"}'
+
+
+def test_what_replaces_a_number_leaves_json() -> None:
+    assert denied("123").redacted_json('{"a":123,"b":[123,4.5,true,null]}') == (
+        '{"a":"forgotten","b":["forgotten",4.5,true,null]}'
+    )
+
+
 def test_a_row_without_a_student_is_told_by_its_entry_in_its_own_school() -> None:
     found = denied("a", entries=(KEY.entry("school", "17"),))
 
