@@ -14,12 +14,14 @@ from airflow_provider_clever.forget.receipts import TABLE, Touched
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.forgotten import read_forgotten
 from airflow_provider_clever.storage.objects import Objects
+from airflow_provider_clever.table.iceberg.catalogs import EMBEDDED, WAREHOUSE, embedded_tables
 from airflow_provider_clever.table.landed_months import MonthName
 from airflow_provider_clever.table.monthly_parquet import MonthlyParquet, month_path, parse_month_path
 from airflow_provider_clever.table.registry import registrations
 from airflow_provider_clever.table.updating import TableUpdate, UpdateRules
 
 if TYPE_CHECKING:
+    from airflow_provider_clever.table.schools import SchoolTable
     from airflow_provider_clever.table.table import Table
 
 OpenTable: TypeAlias = Callable[[Mapping[str, str]], "Table"]
@@ -84,7 +86,7 @@ class FedTables:
                     self._update(table, name, found, steps)
                 self._forget_past(table.forget_past, name, found)
                 if table.schools is not None and self._is_forgotten():
-                    self._forget_past(table.schools.forget, f"{name}/schools", found)
+                    self._forget_schools(table.schools, f"{name}/schools", found, steps)
             except CleverError as error:
                 found.could_not(f"a table could not be opened or written ({error})", _NEXT_STEP, [name])
 
@@ -108,16 +110,32 @@ class FedTables:
         """Whether the whole district is."""
         return read_forgotten(self._objects, self._district_id).tombstone is not None
 
+    def _forget_schools(self, schools: "SchoolTable", shown: str, found: Found, steps: Steps) -> None:
+        step = {shown: Touched(rows=0)} if schools.holds(self._district_id) else {}
+        steps.announce(step)
+        before = len(found.unreached)
+        self._forget_past(schools.forget, shown, found)
+        if step and len(found.unreached) == before:
+            found.touched |= step
+            steps.done(shown)
+
     def _forget_past(self, forget: Callable[[str], Sequence[str]], shown: str, found: Found) -> None:
         for text in forget(self._district_id):
-            found.could_not(f"a table keeps earlier states ({text})", _NEXT_STEP, [shown])
+            found.could_not(f"a table may hold more than its present state ({text})", _NEXT_STEP, [shown])
 
     def _registered(self, found: Found) -> list[dict[str, str]]:
+        """List the tables that are recorded, and those in the embedded warehouse that have files of the district."""
+        known: list[dict[str, str]] = []
         try:
-            return registrations(self._objects, self._district_id)
+            known = registrations(self._objects, self._district_id)
+            if self._objects.local_path(WAREHOUSE) is None:
+                return known
+            lying = embedded_tables(self._district_id, self._objects.names_below(WAREHOUSE))
         except CleverError as error:
             found.could_not(f"which tables there are is not known ({error})", _NEXT_STEP, [self._district_id])
-            return []
+            return known
+        embedded = ({"kind": "iceberg", "catalog": EMBEDDED, "table": name} for name in lying)
+        return known + [one for one in embedded if one not in known]
 
 
 def _shown(registration: Mapping[str, str]) -> str:

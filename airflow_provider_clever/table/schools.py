@@ -34,6 +34,13 @@ class SchoolTable(Protocol):
         :raises CleverLandingError: it cannot be read or written.
         """
 
+    def holds(self, district_id: str) -> bool:
+        """Whether there are rows of a district.
+
+        :raises CleverSettingsError: the catalog is of no use, or the table is not ours.
+        :raises CleverLandingError: it cannot be read.
+        """
+
     def forget(self, district_id: str) -> Sequence[str]:
         """Remove a district's rows, and all earlier states.
 

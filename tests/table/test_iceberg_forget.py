@@ -196,3 +196,33 @@ def test_a_list_of_tables_that_cannot_be_read_makes_the_receipt_incomplete(
     (left,) = receipt.unreached
     assert says in left.what
     assert not receipt.is_complete
+
+
+@pytest.mark.parametrize("lost", ["removed", "emptied", "dropped"])
+def test_files_that_no_catalog_knows_any_more_make_the_receipt_incomplete(local: Store, lost: str) -> None:
+    fill(local)
+    bring_up_to_date(local, embedded(local))
+    catalog = folder(local).with_name("catalog.db")
+    if lost == "dropped":
+        in_catalog(local).catalog.drop_table("clever.attendance")
+    elif lost == "emptied":
+        catalog.write_bytes(b"")
+    else:
+        catalog.unlink()
+    (left,) = forgetting(local).students([WANTED]).unreached
+    assert left.names == ("table:embedded/iceberg/clever.attendance",)
+    assert "files are left in" in left.what
+    assert "remove that folder" in left.what
+    bring_up_to_date(local, embedded(local))  # made again, with the old files beside the new
+    assert forgetting(local).students([WANTED]).unreached == ()
+    assert mentions(local) == set()
+
+
+def test_a_table_beside_the_lake_that_nothing_records_is_reached_too(local: Store) -> None:
+    fill(local)
+    bring_up_to_date(local, embedded(local))
+    Path(local.root, registry_path(DISTRICT)).unlink()
+    receipt = forgetting(local).students([WANTED])
+    assert receipt.unreached == ()
+    assert "table:embedded/iceberg/clever.attendance/2026-04" in receipt.touched
+    assert mentions(local) == set()

@@ -144,7 +144,9 @@ def test_a_forgotten_district_is_gone_from_every_file_and_does_not_come_back(loc
         for district in (DISTRICT, OTHER):
             listed(local, NAMES | {"s3": name}, day, district=district)
         written(local)
-    assert forgotten(local).unreached == ()
+    shown = "table:embedded/iceberg/clever.attendance/schools"
+    receipt = forgotten(local)
+    assert (receipt.unreached, len(receipt.touched[shown]), receipt.underway) == ((), 1, {})
     (left,) = folder(local).rglob("*.parquet")
     assert {row["district_id"] for row in pl.read_parquet(left).to_dicts()} == {OTHER}
     assert not [path for path in folder(local).rglob("*") if path.is_file() and DISTRICT.encode() in path.read_bytes()]

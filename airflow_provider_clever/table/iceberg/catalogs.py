@@ -1,7 +1,7 @@
 """Opens the catalog of a table, and explains why it cannot be opened."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,6 +88,15 @@ def embedded_catalog(url: DestinationUrl, table: str = DEFAULT_TABLE) -> Catalog
         "warehouse": f"file://{warehouse}",
     }
     return CatalogSettings(name=EMBEDDED, properties=properties, table=table, warehouse=warehouse)
+
+
+def embedded_tables(district_id: str, paths: Iterable[str]) -> list[str]:
+    """Give the tables in the embedded warehouse that have files of a district.
+
+    :param paths: what lies in the warehouse, relative to the destination.
+    """
+    file = re.compile(rf"{WAREHOUSE}/([^/]+)/data/(?:.*/)?{re.escape(district_id)}-\d{{4}}-\d{{2}}-[^/]*")
+    return sorted({found[1] for path in paths if (found := file.fullmatch(path))})
 
 
 def require_libraries() -> None:

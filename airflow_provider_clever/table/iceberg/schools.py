@@ -70,6 +70,16 @@ class IcebergSchools:
             if any(rows.num_rows for rows in districts.values()) or self._opener.found() is not None:
                 self._opener.on_newest(attempt, self._opener.with_todays_columns())
 
+    def holds(self, district_id: str) -> bool:
+        """Whether there are rows of a district.
+
+        :raises CleverSettingsError: the catalog cannot be used, or the table is not ours.
+        :raises CleverLandingError: it cannot be read.
+        """
+        with explained(self._settings):
+            table = self._opener.found()
+            return table is not None and district_id in _rows_in(table)["district_id"].to_pylist()
+
     def forget(self, district_id: str) -> Sequence[str]:
         """Remove a district's rows, and all earlier states.
 
@@ -88,7 +98,9 @@ class IcebergSchools:
         try:
             with explained(self._settings):
                 table = self._opener.found()
-                return [] if table is None else self._opener.on_newest(attempt, table)
+                if table is None:
+                    return upkeep.left_without_catalog(self._settings)
+                return self._opener.on_newest(attempt, table)
         except CleverError as error:
             return [str(error)]
 

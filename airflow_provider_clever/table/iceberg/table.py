@@ -152,7 +152,7 @@ class IcebergTable:
             with explained(self._settings):
                 table = self._opener.found()
                 if table is None:
-                    return []
+                    return upkeep.left_without_catalog(self._settings)
                 return self._opener.on_newest(
                     lambda now: upkeep.forget_past(self._settings, now, is_meant=is_meant), table
                 )

@@ -128,6 +128,19 @@ def forget_past(
     return said + old_versions_left(settings, table, past - needed)
 
 
+def left_without_catalog(settings: CatalogSettings) -> list[str]:
+    """Say that files of a table are left that its catalog does not know any more, if that can be seen from here."""
+    folder = settings.warehouse and Path(settings.warehouse, settings.table)
+    left = sum(one.is_file() for one in folder.rglob("*")) if folder else 0
+    if not left:
+        return []
+    said = (
+        f"the catalog does not know {settings}, but {left} of its files are left in {folder}: restore the catalog or "
+        "remove that folder, and run again"
+    )
+    return [said]
+
+
 def _of_nobody(settings: CatalogSettings, table: PyIcebergTable, is_meant: Callable[[str], bool]) -> set[str]:
     """List the files that may belong to no state: all in a warehouse of ours, else the data files that are meant."""
     if settings.warehouse:
