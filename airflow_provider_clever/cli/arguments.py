@@ -73,6 +73,25 @@ def add_json(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON, for a program")
 
 
+def years(text: str) -> int:
+    """Read an age in years, such as ``3y``."""
+    number = text.removesuffix("y")
+    if not (text.endswith("y") and number.isascii() and number.isdigit() and 1 <= int(number) <= 100):
+        raise ArgumentTypeError(f"{text!r} is no age; write years, such as 3y")
+    return int(number)
+
+
+def hours(text: str) -> float:
+    """Read a number of hours, up to a month of them."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 24 * 31:
+        raise ArgumentTypeError(f"{text!r} is no number of hours from 0 to {24 * 31}")
+    return number
+
+
 # The functions below import pydantic or the calendar of runs, which --help does not need.
 
 

@@ -33,18 +33,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     what.add_argument(
         "--students", metavar="FILE", help="students: one id a line in a file, or - (default) on standard input"
     )
-    what.add_argument("--older-than", type=_years, metavar="YEARS", help="days that are older, such as 3y")
+    what.add_argument("--older-than", type=arguments.years, metavar="YEARS", help="days that are older, such as 3y")
     parser.add_argument(
         "--finish",
         action="store_true",
-        help="sweep again for all that is pending; with --students also inside of texts, where hashes find nothing",
+        help="sweep again for all that is pending; with --students also for ids that were cut off",
     )
     parser.add_argument("--lift", action="store_true", help="let the district, or the students, land again")
     parser.add_argument("--dry-run", action="store_true", help="only show what would go")
     parser.add_argument("--yes", action="store_true", help="do not ask; for machines")
     parser.add_argument(
         "--longest-task-hours",
-        type=_hours,
+        type=arguments.hours,
         default=24.0,
         metavar="HOURS",
         help="how long a task that runs now may still take (default 24); 0: none is running",
@@ -86,6 +86,11 @@ def _check(options: Namespace) -> None:
     if options.finish and (options.lift or options.dry_run or options.older_than):
         raise CleverSettingsError(
             "--finish goes on with what is pending, so of the others only --students goes with it."
+        )
+    if options.lift and (options.dry_run or options.older_than):
+        raise CleverSettingsError(
+            "--lift lets students, or the district that --district names, land again at once; it goes with neither "
+            "--dry-run nor --older-than: days that were removed for their age are not kept out."
         )
 
 
@@ -150,10 +155,10 @@ def _student_ids(options: Namespace, *, is_district: bool) -> list[str]:
     if place == _STANDARD_INPUT:
         if sys.stdin.isatty():
             print("One student id a line; end with Ctrl+D.", file=sys.stderr)
-        return student_ids_in(sys.stdin.read())
+        return student_ids_in(sys.stdin.buffer.read())
     try:
-        return student_ids_in(Path(place).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return student_ids_in(Path(place).read_bytes())
+    except OSError as error:
         raise CleverSettingsError(
             f"the list of students could not be read ({type(error).__name__}): check the path that --students names"
         ) from None
@@ -225,6 +230,7 @@ def _preview(forgettings: "Sequence[Forgetting]", options: Namespace, student_id
             {
                 "district_id": one.district_id,
                 "would_go": counts,
+                "students_with_rows": len(one.found.students),
                 "missing_rights": one.missing_rights,
                 "unreached": [asdict(found) for found in one.found.unreached],
             }
@@ -234,6 +240,8 @@ def _preview(forgettings: "Sequence[Forgetting]", options: Namespace, student_id
     for one, counts in () if options.json else zip(previews, would_go, strict=True):
         print(f"{one.district_id}: nothing was removed; this would go")
         _print_counts(counts)
+        if student_ids:
+            print(f"  {len(one.found.students)} of {len(student_ids)} students have rows here")
         for right in one.missing_rights:
             print(f"  missing right {right}")
         _print_unreached(one.found.unreached)
@@ -277,27 +285,6 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
 
 
 def _first_kept_day(years: int) -> str:
-    from airflow_provider_clever.forget.requests import first_kept_day
+    from airflow_provider_clever.forget.rules import first_kept_day
 
     return first_kept_day(years, datetime.now(UTC))
-
-
-def _years(text: str) -> int:
-    from argparse import ArgumentTypeError
-
-    number = text.removesuffix("y")
-    if not (text.endswith("y") and number.isascii() and number.isdigit() and 1 <= int(number) <= 100):
-        raise ArgumentTypeError(f"{text!r} is no age; write years, such as 3y")
-    return int(number)
-
-
-def _hours(text: str) -> float:
-    from argparse import ArgumentTypeError
-
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = -1.0
-    if not 0 <= hours <= 24 * 31:
-        raise ArgumentTypeError(f"{text!r} is no number of hours from 0 to {24 * 31}")
-    return hours

@@ -44,12 +44,14 @@ class Found:
     :param unreached: what could not be read or removed.
     :param changes: paths of the change records that were written.
     :param read: how many objects were read.
+    :param students: hashes of the students whose rows were found.
     """
 
     touched: dict[str, Touched] = field(default_factory=dict)
     unreached: list[Unreached] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     read: int = 0
+    students: set[str] = field(default_factory=set)
 
     def could_not(self, what: str, next_step: str, names: Iterable[str]) -> None:
         """Note objects that could not be reached, if there are any."""

@@ -233,22 +233,29 @@ class Journal:
         self._done.append((path, self._announced[path]))
 
     def end(
-        self, sweep: Sweep, changes: Iterable[str], unreached: Iterable[Unreached], *, is_final: bool
+        self, request: Request, sweep: Sweep, changes: Iterable[str], unreached: Iterable[Unreached], *, is_final: bool
     ) -> ForgetReceipt:
         """Write that a sweep has ended.
 
         A step that an earlier, killed sweep had announced, and that this one did not need to take, was taken by it.
+
+        :param request: as it is asked now: a student who was lifted may have been forgotten again.
         """
 
         def ended(receipt: ForgetReceipt) -> ForgetReceipt:
+            is_same = receipt.asked_at == request.asked_at
+            was_final = is_same and receipt.state == "final"  # by a sweep that began later and ended earlier
             return replace(
                 receipt,
+                asked_at=request.asked_at,
+                final_after=request.final_after,
+                students=len(request.students),
                 touched=_joined(receipt.touched, receipt.underway.items()),
                 underway={},
                 sweeps=(*receipt.sweeps, sweep),
                 changes=tuple(dict.fromkeys((*receipt.changes, *changes))),
                 unreached=tuple(unreached),
-                state="final" if is_final else "pending",
+                state="final" if is_final or was_final else "pending",
             )
 
         self._update({}, ended)

@@ -25,7 +25,7 @@ from airflow_provider_clever.forget.receipts import (
     new_receipt,
     read_receipt,
 )
-from airflow_provider_clever.forget.rules import Days, Rule, Students, WholeDistrict
+from airflow_provider_clever.forget.rules import Days, Rule, Students, WholeDistrict, first_kept_day
 from airflow_provider_clever.forget.sweeping import Sweeper
 from airflow_provider_clever.forget.tables import FedTables, OpenTable
 from airflow_provider_clever.lake import layout, preflight
@@ -268,9 +268,9 @@ class Forgetting:
             versions=_versions(),
             read=found.read,
         )
-        receipt = journal.end(sweep, found.changes, unreached, is_final=is_final)
+        receipt = journal.end(request, sweep, found.changes, unreached, is_final=is_final)
         if is_final and not request.is_final:
-            update_forgotten(self._objects, self.district_id, lambda now: _final(now, id_))
+            update_forgotten(self._objects, self.district_id, lambda now: _final(now, id_, request.asked_at))
         return receipt
 
     def _tables(self) -> FedTables:
@@ -328,15 +328,12 @@ class Forgetting:
         return before
 
 
-def first_kept_day(years: int, now: datetime) -> str:
-    """Give the first day that stays when days older than some years are forgotten."""
-    today = now.astimezone(UTC).date()
-    return today.replace(year=today.year - years, day=min(today.day, 28)).isoformat()
-
-
-def _final(forgotten: Forgotten, id_: str) -> Forgotten:
-    requests = {**forgotten.requests, id_: replace(forgotten.requests[id_], is_final=True)}
-    return replace(forgotten, requests=requests)
+def _final(forgotten: Forgotten, id_: str, asked_at: str) -> Forgotten:
+    """Make a request final, unless it has been asked again since."""
+    request = forgotten.requests[id_]
+    if request.asked_at != asked_at:
+        return forgotten
+    return replace(forgotten, requests={**forgotten.requests, id_: replace(request, is_final=True)})
 
 
 def _versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from airflow_provider_clever.attendance.content import content_hash
@@ -274,6 +275,13 @@ class Days:
         row = _json_or_none(str(entry["raw"]))
         day = row.get("attendance_date") if isinstance(row, dict) else None
         return max(str(day or ""), str(entry["first_seen"])) >= self.before
+
+
+def first_kept_day(years: int, now: datetime) -> str:
+    """Give the first day that stays when days older than some years are forgotten."""
+    today = now.astimezone(UTC).date()
+    is_leap_day = (today.month, today.day) == (2, 29)
+    return today.replace(year=today.year - years, day=28 if is_leap_day else today.day).isoformat()
 
 
 def _first_day(data: bytes) -> str:

@@ -1,5 +1,6 @@
 """Reads the list of students that a person wants forgotten."""
 
+import codecs
 from collections.abc import Collection
 
 from airflow_provider_clever.attendance.values import is_clever_id
@@ -8,11 +9,17 @@ from airflow_provider_clever.lake.forgotten import key_of, read_forgotten
 from airflow_provider_clever.storage.objects import Objects
 
 
-def student_ids_in(text: str) -> list[str]:
+def student_ids_in(data: bytes) -> list[str]:
     """Give the students that a list names: one id a line; blank lines and repetitions are dropped.
 
-    :raises CleverSettingsError: a line is no id, or there is none; the message quotes none of them.
+    :param data: text in UTF-8, or in what Windows calls Unicode: UTF-16 that begins with its mark.
+    :raises CleverSettingsError: it is no text, a line is no id, or there is none; the message quotes none of them.
     """
+    is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if is_utf_16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise CleverSettingsError("the list of students is no text in UTF-8; save it as plain text") from None
     lines = [line.strip() for line in text.splitlines()]
     for number, line in enumerate(lines, 1):
         if line and not is_clever_id(line):

@@ -164,6 +164,7 @@ class Sweeper:
         for _, _, cleaned in hits:
             for student, found in cleaned.entries.items():
                 entries[student] = entries.get(student, frozenset()) | found
+        self.found.students.update(entries)
         if isinstance(self._rule, Students) and entries:
             self._rule.learn(entry for found in entries.values() for entry in found)
             if self._learned is not None:

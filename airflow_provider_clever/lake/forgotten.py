@@ -36,7 +36,7 @@ _PART: Final = re.compile(r"[0-9A-Za-z]+")
 _JOINS: Final = frozenset("_-")
 """Characters that an id may contain, and that may also join it to something else."""
 _CLEVERS_OWN: Final = re.compile(r"(?=([0-9a-f]{24}))")
-"""Finds ids of Clever's own form (clever-api.md 2.1) wherever they begin, also right behind other letters."""
+"""Finds ids of Clever's own form (clever-api.md 2.1) wherever they begin, also right behind other characters."""
 _CLEVERS_OWN_LENGTH: Final = 24
 _ESCAPE: Final = re.compile(r"""\\+(?:u(?P<code>[0-9A-Fa-f]{4})|[bfnrt"'/])""")
 _INSTEAD: Final = "forgotten"

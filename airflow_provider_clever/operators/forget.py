@@ -120,7 +120,7 @@ class CleverAttendanceForgetOperator(DistrictOperator):
             raise CleverSettingsError("whole_district=True needs district_id: nothing is guessed when so much goes.")
 
     def _forget(self, forgetting: "Forgetting", student_ids: Sequence[str]) -> "list[ForgetReceipt]":
-        from airflow_provider_clever.forget.requests import first_kept_day
+        from airflow_provider_clever.forget.rules import first_kept_day
 
         if self.students_path:
             return [forgetting.students(student_ids)]
@@ -128,14 +128,14 @@ class CleverAttendanceForgetOperator(DistrictOperator):
             return [forgetting.days(first_kept_day(self.older_than_years, datetime.now(UTC)))]
         return [forgetting.district()] if self.whole_district else forgetting.go_on()
 
-    def _list_of_students(self) -> str:
+    def _list_of_students(self) -> bytes:
         path = str(self.students_path)
         try:
             if "://" not in path:
-                return Path(path).read_text(encoding="utf-8")
+                return Path(path).read_bytes()
             from airflow.sdk import ObjectStoragePath
 
-            return str(ObjectStoragePath(path).read_text(encoding="utf-8"))
+            return bytes(ObjectStoragePath(path).read_bytes())
         except Exception as error:  # noqa: BLE001 - each store's library raises its own kinds, and may quote the file
             raise CleverSettingsError(
                 f"the list of students could not be read ({type(error).__name__}): check students_path"

@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pytest
 
 from airflow_provider_clever.attendance.rows import RejectedRow
 from airflow_provider_clever.exceptions import CleverLandingError, CleverSettingsError
-from airflow_provider_clever.forget.receipts import read_receipt
+from airflow_provider_clever.forget.receipts import ForgetReceipt, read_receipt
 from airflow_provider_clever.forget.requests import Forgetting
+from airflow_provider_clever.forget.rules import first_kept_day
 from airflow_provider_clever.forget.student_lists import pending_among, student_ids_in
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.forgotten import Key, Request, read_forgotten, update_forgotten, with_request
@@ -115,7 +116,7 @@ def test_nothing_of_a_forgotten_student_is_left_in_any_object(any_store: Store, 
         {"sis_id": f"{WANTED}-7", "attendance_type": "section"},
         {"section_id": f"S{WANTED}", "attendance_type": "section"},
     ],
-    ids=lambda mention: "-".join(mention),
+    ids="-".join,
 )
 def test_no_column_of_another_row_keeps_a_mention_and_later_pulls_find_nothing_new(
     memory: Store, request: pytest.FixtureRequest, file_format: str, mention: dict[str, str], *, ids_at_hand: bool
@@ -123,7 +124,7 @@ def test_no_column_of_another_row_keeps_a_mention_and_later_pulls_find_nothing_n
     store = memory.below(re.sub(r"\W", "-", request.node.name))
     lake = destination(store, file_format)
     lake.check()
-    section = {"attendance_type": "section", "sis_id": "a-7"}  # in order before the mention, and behind what replaces it
+    section = {"attendance_type": "section", "sis_id": "a-7"}  # before the mention; behind what replaces it
     pulled = day([row(OTHER, **mention), row(OTHER, **section), row("66cccccccccccccccccccccc")])
     knows = context(write_changes=True, idempotency_key=IdempotencyKey.of("a night", month="2026-04"))
     lake.land(pulled, context=knows)
@@ -441,9 +442,59 @@ def test_a_receipt_is_read_back_as_it_was_written(memory: Store) -> None:
 @pytest.mark.parametrize("text", ["", "\n \n", f"{WANTED}\nnot an id!\n"])
 def test_a_list_of_students_that_is_none_is_refused_without_quoting_it(text: str) -> None:
     with pytest.raises(CleverSettingsError) as refused:
-        student_ids_in(text)
+        student_ids_in(text.encode())
     assert "not an id" not in str(refused.value)
 
 
 def test_a_list_of_students_names_each_once() -> None:
-    assert student_ids_in(f"{WANTED}\r\n\n {OTHER}\n{WANTED}\n") == [WANTED, OTHER]
+    assert student_ids_in(f"{WANTED}\r\n\n {OTHER}\n{WANTED}\n".encode()) == [WANTED, OTHER]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le with mark"])
+def test_a_list_may_be_as_editors_and_spreadsheets_save_it(encoding: str) -> None:
+    text = f"{WANTED}\r\n\r\n{OTHER}  \r\n"
+    data = b"\xff\xfe" + text.encode("utf-16-le") if "with mark" in encoding else text.encode(encoding)
+    assert student_ids_in(data) == [WANTED, OTHER]
+
+
+def test_a_list_that_is_no_text_is_refused_by_what_it_is() -> None:
+    with pytest.raises(CleverSettingsError, match="no text in UTF-8"):
+        student_ids_in(f"{WANTED}\né".encode("latin-1"))
+
+
+def test_a_student_who_was_lifted_and_is_forgotten_again_has_a_receipt_with_the_times_of_now(memory: Store) -> None:
+    lake = fill(memory.below("again"))
+    noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    first = forgetting(lake, clock=lambda: noon, longest_task_hours=0).students([WANTED, OTHER])
+    assert first.state == "final"
+    forgetting(lake).lift_students([WANTED])
+    later = forgetting(lake, clock=lambda: noon + timedelta(days=9)).students([WANTED, OTHER])
+    assert (later.id, later.state) == (first.id, "pending")
+    assert (later.asked_at[:10], later.final_after[:10]) == ("2026-05-10", "2026-05-11")
+    assert len(later.sweeps) == 2
+
+
+def test_a_sweep_that_began_too_early_and_ends_last_does_not_take_back_what_is_final(memory: Store) -> None:
+    lake = fill(memory.below("overtaken"))
+    noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    times = iter([noon] * 3)  # asked, tables, begun
+
+    def clock() -> datetime:
+        if now := next(times, None):
+            return now
+        if not overtaken:  # the first sweep is about to end
+            overtaken.append(forgetting(lake, clock=lambda: noon + timedelta(days=2)).students([WANTED]))
+        return noon
+
+    overtaken: list[ForgetReceipt] = []
+    receipt = forgetting(lake, clock=clock).students([WANTED])
+    assert [one.state for one in overtaken] == ["final"]
+    assert receipt.state == "final"
+    assert read_forgotten(lake.objects, DISTRICT).pending == {}
+
+
+@pytest.mark.parametrize(
+    ("today", "first"), [("2026-11-30", "2023-11-30"), ("2028-02-29", "2025-02-28"), ("2028-03-01", "2025-03-01")]
+)
+def test_days_are_older_than_three_years_from_the_same_date_on(today: str, first: str) -> None:
+    assert first_kept_day(3, datetime.fromisoformat(f"{today}T23:30:00+00:00")) == first

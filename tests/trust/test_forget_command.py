@@ -37,7 +37,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     """Run the command in this process; gives exit code, output and errors, which name no student."""
 
     def run(*arguments: object, typed: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
         try:
             code = main(["forget", *map(str, arguments)])
         except SystemExit as end:
@@ -85,6 +85,9 @@ def test_students_from_a_file_are_shown_first_if_that_is_asked_for(lake: Path, r
     code, out, _ = run(lake, "--students", tmp_path / "list.txt", "--dry-run")
     assert (code, students_in(lake)) == (0, {WANTED, OTHER})
     assert "partitions" in out
+    assert "1 of 1 students have rows here" in out
+    code, out, _ = run(lake, "--students", "-", "--dry-run", typed=f"{WANTED}\n{OTHER.upper()}\n")
+    assert "1 of 2 students have rows here" in out
 
 
 def test_old_days_go_by_policy(lake: Path, run: Any) -> None:
@@ -98,6 +101,10 @@ def test_a_district_goes_and_is_lifted(lake: Path, run: Any) -> None:
     assert run(lake, "--district", DISTRICT, "--yes", "--longest-task-hours", 0)[0] == 0
     assert list(lake.rglob("*.parquet")) == []
     assert main(["status", str(lake)]) == 0
+    for other in ("--dry-run", "--older-than=3y"):
+        for where in ((), ("--district", DISTRICT)):
+            code, _, err = run(lake, *where, "--lift", other)
+            assert (code, "goes with neither" in err) == (2, True)
     assert run(lake, "--district", DISTRICT, "--lift")[0] == 0
     code, _, err = run(lake, "--district", DISTRICT, "--lift")
     assert code == 2
