@@ -27,8 +27,8 @@ SHORTEST_KEY: Final = 32
 Kind: TypeAlias = Literal["students", "district", "days"]
 
 HOW_TO_GIVE_THE_KEY: Final = (
-    "put it into the extra field forget_secret of the Clever connection, or into the environment variable "
-    f"{KEY_VARIABLE}"
+    "put it into the extra field forget_secret of the Clever connection (commands take it from there with --conn-id), "
+    f"or into the environment variable {KEY_VARIABLE}"
 )
 
 _TOKEN: Final = re.compile(r"[0-9A-Za-z_-]+")

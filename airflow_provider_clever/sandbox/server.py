@@ -34,6 +34,24 @@ _NUMBERS = itertools.count(1)
 _Counted: Any = type("_Counted", (AutoHTTPProtocol,), {"connection_made": _connection_made})
 
 
+def refuse_taken_port(found: tuple[Any, ...]) -> None:
+    """Refuse a port that nobody can serve at before the world is made: uvicorn names an error number, and no next step.
+
+    :param found: the address, as ``socket.getaddrinfo`` gives it.
+    :raises ValueError: the port is taken, or this user may not serve at it.
+    """
+    family, kind, protocol, _, address = found
+    with socket.socket(family, kind, protocol) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(address)
+        except OSError as problem:
+            raise ValueError(
+                f"Port {address[1]} of {address[0]} is not free ({os.strerror(problem.errno or 0)}). "
+                "Name another one with --port; 0 picks a free one."
+            ) from None
+
+
 class SandboxServer(uvicorn.Server):
     """A uvicorn server that says when it is ready and stops at once.
 
@@ -44,7 +62,7 @@ class SandboxServer(uvicorn.Server):
     :param when_ready: Called with the port once requests are accepted.
     :param beyond_loopback: True: any host will do, such as a container's ``0.0.0.0``; whatever reaches it controls the
         sandbox. Default False.
-    :raises ValueError: the host is not loopback, or no address at all.
+    :raises ValueError: the host is not loopback, or no address at all; or the port is taken.
     """
 
     def __init__(
@@ -63,9 +81,10 @@ class SandboxServer(uvicorn.Server):
                 "its port controls it."
             )
         try:
-            socket.getaddrinfo(host, port)
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as problem:
             raise ValueError(f"{host!r} is no address of this machine: {problem}.") from None
+        refuse_taken_port(found[0])
         super().__init__(
             uvicorn.Config(
                 CleverApp(stage, control_app(stage)),

@@ -38,6 +38,16 @@ Install beside an older Airflow with
 [Airflow's constraints](https://airflow.apache.org/docs/apache-airflow/stable/installation/installing-from-pypi.html):
 by itself `pip` takes packages that came out after it, and some break it (3.1.0 with structlog 25.5, 3.2.2 with pydantic
 2.14). The lowest versions that `pyproject.toml` names are those of the line *lowest*.
+
+The constraints of Airflow 3.1.0 to 3.1.6 name a version of `apache-airflow-providers-common-compat` before 1.12, which
+we need, so `pip` refuses to install both at once (`ResolutionImpossible`). There, install Airflow and its providers
+with the constraints, then this package without them. Name Airflow's version again, so that `pip` leaves it as it is:
+
+```sh
+pip install apache-airflow==3.1.0 'airflow-provider-clever[parquet]'
+```
+
+`make wheel` (in its long form) installs so, and types the tutorial's commands beside the lowest Airflow and the newest.
 """
 
 

@@ -57,6 +57,16 @@ def test_a_value_that_makes_no_sense_is_refused_in_a_line(
     assert problem in capsys.readouterr().err
 
 
+def test_a_port_that_another_program_has_is_refused_with_the_next_step(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = sandbox.url.rpartition(":")[2]
+    with pytest.raises(SystemExit) as ended:
+        main(["--districts", "small", "--port", port])
+    assert ended.value.code == 2
+    assert f"Port {port} of 127.0.0.1 is not free (Address already in use). Name another" in capsys.readouterr().err
+
+
 def test_a_reset_to_what_nobody_can_have_meant_is_refused(sandbox: Sandbox) -> None:
     for body in ({"large_schools": 0}, {"large_students": "many"}, {"today": "0001-01-01"}, {"extra_districts": True}):
         with pytest.raises(RuntimeError, match="must be a"):

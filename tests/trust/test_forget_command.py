@@ -60,6 +60,17 @@ def test_finish_goes_on_with_the_same_students_and_refuses_others_and_other_choi
         assert (code, "only --students goes with it" in err) == (2, True)
 
 
+def test_a_key_that_is_in_the_connection_is_read_where_the_command_names_it(
+    lake: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLEVER_FORGET_SECRET")
+    connection = {"conn_type": "clever", "password": "made-up", "extra": {"forget_secret": SECRET}}
+    monkeypatch.setenv("AIRFLOW_CONN_CLEVER_DEFAULT", json.dumps(connection))
+    code, _, err = run(lake, "--dry-run", typed=f"{WANTED}\n")
+    assert (code, "commands take it from there with --conn-id" in err) == (2, True)
+    assert run(lake, "--dry-run", "--conn-id", "clever_default", typed=f"{WANTED}\n")[0] == 0
+
+
 def students_in(lake: Path) -> set[str]:
     import duckdb
 
