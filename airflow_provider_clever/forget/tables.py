@@ -48,17 +48,25 @@ class FedTables:
         self._rules = UpdateRules(today=today, is_checked=True, forget_secret=lambda: secret)
 
     def preview(self, paths: Collection[str], found: Found) -> None:
-        """Note which months would be made again, and which tables.
+        """Note which months would be made again, here and in other tables.
 
         :param paths: of all objects of the district.
         :param found: what a rehearsal would touch; collects what is found here.
         """
-        partitions = filter(None, map(layout.parse_partition_path, found.touched))
-        changed = {MonthName(self._district_id, one.attendance_date[:7]) for one in partitions}
-        touched = [month_path(name) for name in sorted(changed)]
-        found.touched.update({path: Touched(rows=0) for path in touched if path in paths})
-        if changed:
-            found.touched.update({_shown(one): Touched(rows=0) for one in self._registered(found)})
+        changed: dict[MonthName, bool] = {}  # and whether a partition of it stays
+        for path, touched in found.touched.items():
+            if name := layout.parse_partition_path(path):
+                month = MonthName(self._district_id, name.attendance_date[:7])
+                changed[month] = changed.get(month, False) or touched.after is not None
+        is_made = any(parse_month_path(path) for path in paths)
+        months = [
+            month_path(name) for name, stays in changed.items() if is_made and (stays or month_path(name) in paths)
+        ]
+        schools = layout.schools_path(self._district_id)
+        for table in map(_shown, self._registered(found) if changed else ()):
+            months += [f"{table}/{name.month}" for name in changed]
+            months += [f"{table}/schools"] * (schools in found.touched)
+        found.touched.update(dict.fromkeys(sorted(months), Touched(rows=0)))
 
     def reach(self, paths: Collection[str], found: Found, steps: Steps) -> None:
         """Bring all tables up to date with the partitions, which are clean by now.

@@ -25,8 +25,11 @@ from airflow_provider_clever.ledger.schools import school_table, write_schools
 from airflow_provider_clever.storage.destination_url import destination_url
 from airflow_provider_clever.table.iceberg.catalogs import embedded_catalog, open_catalog
 from airflow_provider_clever.table.iceberg.table import IcebergTable
+from airflow_provider_clever.table.landed_months import MonthName
+from airflow_provider_clever.table.monthly_parquet import MonthlyParquet, month_path
 from airflow_provider_clever.table.registry import registrations
 from airflow_provider_clever.table.schools import SCHOOL_COLUMNS
+from airflow_provider_clever.table.updating import TableUpdate, UpdateRules
 from tests.lake.builders import DISTRICT
 from tests.lake.emulators import Store
 from tests.table.iceberg_lakes import bring_up_to_date, embedded
@@ -178,6 +181,28 @@ def test_forgetting_students_leaves_the_schools_as_they_are(local: Store, monkey
     opener = partial(open_registered, place)
     Forgetting(place.objects, DISTRICT, longest_task_hours=0, open_table=opener).students(["a"])
     assert newest(local) == before
+
+
+@pytest.mark.parametrize("what", ["students", "district", "days"])
+def test_a_rehearsal_names_exactly_what_is_touched_then(
+    local: Store, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEVER_FORGET_SECRET", "a made-up key that is long enough to be one")
+    for day in ("2025-03-31", "2025-04-01", "2025-04-02", "2025-05-01"):
+        land(local, day, "ab")
+    bring_up_to_date(local, embedded(local))
+    TableUpdate(at(local), MonthlyParquet(at(local)), UpdateRules(today=date(2026, 11, 20))).run([DISTRICT])
+    lost = "2025-03" if what == "days" else "2025-04"
+    Path(local.root, month_path(MonthName(DISTRICT, lost))).unlink()  # by hand
+    listed(local, NAMES)
+    written(local)
+    place = open_destination(f"file://{local.root}")
+    opener = partial(open_registered, place)
+    request = Forgetting(place.objects, DISTRICT, longest_task_hours=0, open_table=opener)
+    arguments = {"students": [["a"]], "district": [], "days": ["2025-04-01"]}[what]
+    rehearsed = getattr(request, f"preview_{what}")(*arguments).found.touched
+    assert {*rehearsed} == {*getattr(request, what)(*arguments).touched}
+    assert sum(path.startswith("table:") for path in rehearsed) == {"students": 3, "district": 4, "days": 1}[what]
 
 
 def test_two_writers_at_once_do_not_take_away_what_the_other_wrote(local: Store) -> None:
