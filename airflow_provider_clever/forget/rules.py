@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from airflow_provider_clever.attendance.content import content_hash
+from airflow_provider_clever.exceptions import CleverDataError
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.denied_rows import MENTIONS, STUDENT, mentions, redacted, redacted_value
 from airflow_provider_clever.lake.forgotten import Denied, unescaped
@@ -272,9 +273,14 @@ class Days:
         return Cleaned(gzipped_json(kept), len(entries) - len(kept)) if len(kept) < len(entries) else None
 
     def _stays(self, entry: Mapping[str, Any]) -> bool:
-        row = _json_or_none(str(entry["raw"]))
+        row, first_seen = _json_or_none(str(entry["raw"])), str(entry["first_seen"])
         day = row.get("attendance_date") if isinstance(row, dict) else None
-        return max(str(day or ""), str(entry["first_seen"])) >= self.before
+        try:
+            own = layout.checked_date(str(day))
+        except CleverDataError:
+            own = first_seen
+        # What was seen before its day came has a wrong date, which must not keep it for ever.
+        return min(own, first_seen) >= self.before
 
 
 def first_kept_day(years: int, now: datetime) -> str:

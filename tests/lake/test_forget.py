@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +295,21 @@ def test_days_that_are_old_enough_go_and_verify_misses_none(disk_or_s3: Store) -
     assert [path for path in lake.objects.names_below("_clever") if "/changes/" in path and "2026-04-01" in path] == []
     with pytest.raises(CleverSettingsError, match="bring them back"):
         old.days("2027-01-01")
+
+
+def test_a_row_in_quarantine_is_as_old_as_its_day_or_as_the_first_sight_of_it(memory: Store) -> None:
+    lake = destination(memory.below("ages"))
+    lake.check()
+    for first_seen in (date(2021, 1, 1), date(2026, 4, 20)):
+        days = ("2020-12-31", "2126-01-05", "no day", "", None, "2026-04-01")
+        raws = [json.dumps({"seen": first_seen.year, "attendance_date": day}) for day in days]
+        lake.quarantine([RejectedRow("made up", 1, 1, raw) for raw in raws], today=first_seen)
+    assert forgetting(lake).days("2024-01-01").counts["quarantine"]["rows"] == 7
+    raws = [entry["raw"] for _, text in texts(lake.objects) if '"raw"' in text for entry in json.loads(text).values()]
+    left = [json.loads(raw) for raw in raws]
+    assert {one["seen"] for one in left} == {2026}
+    assert "2020-12-31" not in {one["attendance_date"] for one in left}
+    assert len(left) == 5
 
 
 def test_a_lifted_student_may_land_again(memory: Store) -> None:
