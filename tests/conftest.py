@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.support.airflow import AirflowHome
+from tests.support.airflow import AirflowHome, stop_forks
 from tests.support.timing import STRICT
 
 # No test depends on how fast the machine is.
@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register one marker for each folder of tests, and keep Airflow out of the user's home."""
     os.environ["AIRFLOW_HOME"] = home = tempfile.mkdtemp(prefix="airflow-of-tests-")
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    config.add_cleanup(stop_forks)
     for folder in sorted(path for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
         config.addinivalue_line("markers", f"{folder.name}: tests in tests/{folder.name}")
 

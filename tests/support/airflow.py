@@ -3,7 +3,8 @@
 Three sizes, each a superset of the one before:
 
 * ``AirflowHome`` is a folder with Airflow's database and settings; ``home.command("providers", "list")`` runs the CLI.
-* ``home.run_dag(source_or_path, connections={...})`` runs one DAG with ``dag.test()`` (about 8 s, no services).
+* ``home.run_dag(source_or_path, connections={...})`` runs one DAG with ``dag.test()`` in a process of its own, without
+  services (half a second; 8 s where no process can be forked, see ``tests.support.dag_forks``).
 * ``AirflowStack(home, ...)`` starts API server, scheduler, DAG processor and triggerer, each a process of its own.
 
 Every process gets its settings through its environment, is bounded in time and is stopped by its own process group.
@@ -11,6 +12,7 @@ Every process gets its settings through its environment, is bounded in time and 
 
 from __future__ import annotations
 
+import atexit
 import base64
 import json
 import os
@@ -21,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +34,8 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import requests
+
+from tests.support.dag_forks import ForkServer
 
 ROOT: Final = Path(__file__).parents[2]
 COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -211,27 +216,14 @@ class AirflowHome:
         for earlier in self.dags.glob("*.py"):
             earlier.unlink()
         self.add_dag(source)
-        outcome = self.path / "outcome.json"
-        outcome.unlink(missing_ok=True)
-        job = self.path / "job.json"
-        job.write_text(
-            json.dumps(
-                {
-                    "dags_folder": str(self.dags),
-                    "dag_id": dag_id,
-                    "run_conf": run_conf,
-                    "logical_date": logical_date.isoformat() if isinstance(logical_date, datetime) else logical_date,
-                    "outcome": str(outcome),
-                }
-            )
-        )
         shutil.rmtree(self.logs, ignore_errors=True)
-        done = _run_to_end(
-            [self.interpreter, "-P", "-m", "tests.support.dag_run_child", str(job)],
-            self.environment(connections, env),
-            timeout_seconds,
-        )
-        return _outcome(json.loads(outcome.read_text()), done.stdout + self.log_text())
+        told = {
+            "dag_id": dag_id,
+            "run_conf": run_conf,
+            "logical_date": logical_date.isoformat() if isinstance(logical_date, datetime) else logical_date,
+        }
+        told, log = self._run_child("tests.support.dag_run_child", told, connections, env, timeout_seconds)
+        return _outcome(told, log)
 
     def run_nights(
         self,
@@ -252,21 +244,55 @@ class AirflowHome:
         for earlier in self.dags.glob("*.py"):
             earlier.unlink()
         self.add_dag(source)
-        job, outcome = self.path / "job.json", self.path / "outcome.json"
         told = {
-            "dags_folder": str(self.dags),
             "dag_id": dag_id,
             "sandbox": sandbox_url,
             "nights": [
                 {"now": night.now.isoformat(), "before": night.before, "dag_id": night.dag_id} for night in nights
             ],
-            "outcome": str(outcome),
         }
-        job.write_text(json.dumps(told))
-        command = [sys.executable, "-m", "tests.support.dag_nights_child", str(job)]
-        done = _run_to_end(command, self.environment(connections), timeout_seconds)
-        log = done.stdout + self.log_text()
-        return [_outcome(one, log) for one in json.loads(outcome.read_text())]
+        outcomes, log = self._run_child("tests.support.dag_nights_child", told, connections, None, timeout_seconds)
+        return [_outcome(one, log) for one in outcomes]
+
+    def _run_child(
+        self,
+        module: str,
+        told: Mapping[str, Any],
+        connections: Mapping[str, str] | None,
+        env: Mapping[str, str] | None,
+        timeout_seconds: float,
+    ) -> tuple[Any, str]:
+        """Run one of our modules on the DAGs of this home, and give what it found out and all that it logged."""
+        outcome, job = self.path / "outcome.json", self.path / "job.json"
+        outcome.unlink(missing_ok=True)
+        job.write_text(json.dumps({**told, "outcome": str(outcome)}))
+        done = self._fork(module, job, connections, env, timeout_seconds)
+        if done is None:
+            command = [self.interpreter, "-P", "-m", module, str(job)]
+            done = _run_to_end(command, self.environment(connections, env), timeout_seconds).stdout
+        return json.loads(outcome.read_text()), done + self.log_text()
+
+    def _fork(
+        self,
+        module: str,
+        job: Path,
+        connections: Mapping[str, str] | None,
+        env: Mapping[str, str] | None,
+        timeout_seconds: float,
+    ) -> str | None:
+        """Do the same in a forked process and give what it printed; None where a fork would not do."""
+        more_to_import = any((self.path / name).exists() for name in ("airflow.cfg", "config", "plugins"))
+        if self.python or self.database_url or more_to_import:
+            return None
+        server, seen = _fork_server(self)
+        ended = server.run(self.path, module, job, seen.environment(connections, env), timeout_seconds)
+        if ended is None:
+            return None
+        code, output = ended
+        if code is None:
+            raise _took_longer([module, str(job)], timeout_seconds, output)
+        _raise_if_failed([module, str(job)], code, output)
+        return output
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,10 +345,39 @@ def _run_to_end(
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
-        raise AssertionError(f"{command[2:]} took longer than {timeout_seconds} s:\n{output[-8000:]}") from None
-    if process.returncode:
-        raise AssertionError(f"{command[2:]} ended with {process.returncode}:\n{output[-8000:]}")
+        raise _took_longer(command[2:], timeout_seconds, output) from None
+    _raise_if_failed(command[2:], process.returncode, output)
     return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+def _took_longer(what: list[str], timeout_seconds: float, output: str) -> AssertionError:
+    return AssertionError(f"{what} took longer than {timeout_seconds} s:\n{output[-8000:]}")
+
+
+def _raise_if_failed(what: list[str], code: int, output: str) -> None:
+    if code:
+        raise AssertionError(f"{what} ended with {code}:\n{output[-8000:]}")
+
+
+# --- forks ----------------------------------------------------------------------------------------------------------
+
+_fork_servers: Final[list[tuple[ForkServer, AirflowHome]]] = []
+
+
+def _fork_server(first: AirflowHome) -> tuple[ForkServer, AirflowHome]:
+    """Give the server that forks, and the home as its children see it; the first call starts the server."""
+    if not _fork_servers:
+        folder = Path(tempfile.mkdtemp(prefix="airflow-forks-"))
+        seen = AirflowHome(folder / "home")
+        _fork_servers.append((ForkServer(folder, first.path / "airflow.db", seen.environment(), ROOT), seen))
+        atexit.register(stop_forks)
+    return _fork_servers[0]
+
+
+def stop_forks() -> None:
+    """Stop the server that forks, if there is one."""
+    while _fork_servers:
+        _fork_servers.pop()[0].stop()
 
 
 # --- a stack --------------------------------------------------------------------------------------------------------

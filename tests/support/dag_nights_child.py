@@ -22,7 +22,7 @@ def main(job_file: Path) -> None:
     """Run the nights that the job lists, and write what became of them beside it."""
     job = json.loads(job_file.read_text())
     ids = {night["dag_id"] or job["dag_id"] for night in job["nights"]}
-    dags = {dag_id: only_dag(Path(job["dags_folder"]), dag_id) for dag_id in ids}
+    dags = {dag_id: only_dag(dag_id) for dag_id in ids}
     told = []
     for night in job["nights"]:
         _at_the_sandbox(job["sandbox"], night["before"])

@@ -6,6 +6,7 @@ A process of its own, because Airflow reads its settings once, when it is import
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.support.dag_bag import dag_bag, keep
 def main(job_file: Path) -> None:
     """Run the DAG that the job names, and write the outcome beside the job."""
     job = json.loads(job_file.read_text())
-    dag = only_dag(Path(job["dags_folder"]), job["dag_id"])
+    dag = only_dag(job["dag_id"])
     when: dict[str, Any] = {}
     if job["logical_date"] != "now":
         when["logical_date"] = job["logical_date"] and datetime.fromisoformat(job["logical_date"])
@@ -25,9 +26,9 @@ def main(job_file: Path) -> None:
     Path(job["outcome"]).write_text(json.dumps(outcome_of(run), default=str))
 
 
-def only_dag(folder: Path, dag_id: str | None) -> Any:
-    """The DAG of this id, or the only one, of a folder."""
-    bag = dag_bag(str(folder))
+def only_dag(dag_id: str | None) -> Any:
+    """The DAG of this id, or the only one, in Airflow's folder of DAGs."""
+    bag = dag_bag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     if bag.import_errors:
         raise SystemExit("\n".join(bag.import_errors.values()))
     if dag_id is None and len(bag.dags) != 1:
