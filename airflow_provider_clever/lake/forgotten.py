@@ -132,8 +132,9 @@ class Forgotten:
 
     @property
     def pending(self) -> dict[str, Request]:
-        """The requests whose last sweep is still to come."""
-        return {id_: one for id_, one in self.requests.items() if not one.is_final and id_ not in self.lifted}
+        """The requests whose last sweep is still to come; if all its students were lifted, there is none to come."""
+        asked = {id_: one for id_, one in self.requests.items() if one.kind != "students" or one.students}
+        return {id_: one for id_, one in asked.items() if not one.is_final and id_ not in self.lifted}
 
     @property
     def students(self) -> frozenset[str]:

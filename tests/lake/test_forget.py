@@ -297,6 +297,19 @@ def test_days_that_are_old_enough_go_and_verify_misses_none(disk_or_s3: Store) -
         old.days("2027-01-01")
 
 
+def test_a_request_of_which_everybody_was_lifted_is_not_pending_and_needs_no_key(
+    memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = fill(memory.below("all lifted"))
+    forgetting(lake).students([WANTED])
+    forgetting(lake).lift_students([WANTED])
+    monkeypatch.delenv("CLEVER_FORGET_SECRET")
+    assert forgetting(lake).go_on() == []
+    monkeypatch.setenv("CLEVER_FORGET_SECRET", SECRET)
+    assert forgetting(lake).students([WANTED]).state == "pending"
+    assert [one.state for one in forgetting(lake).go_on()] == ["pending"]
+
+
 def test_a_row_in_quarantine_is_as_old_as_its_day_or_as_the_first_sight_of_it(memory: Store) -> None:
     lake = destination(memory.below("ages"))
     lake.check()
