@@ -552,8 +552,8 @@ class AirflowStack:
         # A busy machine may keep the API server from answering for a while; only a question may be asked twice.
         for seconds in (30, 90) if method == "GET" else (120,):
             with suppress(requests.Timeout):
-                answer = self._session.request(
-                    method, f"{self.url}{root}{path}", json=json, params=params, headers=headers, timeout=seconds
+                answer = self._request(
+                    method, f"{root}{path}", json=json, params=params, headers=headers, timeout=seconds
                 )
                 break
         else:
@@ -561,6 +561,15 @@ class AirflowStack:
         if answer.status_code >= 400:
             raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer.json() if answer.content else None
+
+    def _request(self, method: str, path: str, **more: Any) -> requests.Response:
+        # SQLite lets one process write at a time. What it refuses to another is rolled back, so it may be asked again.
+        for left in (2, 1, 0):
+            answer = self._session.request(method, f"{self.url}{path}", **more)
+            if answer.status_code != 500 or "Database error" not in answer.text or not left:
+                break
+            time.sleep(1.0)
+        return answer
 
     def wait_for_dag(self, dag_id: str, seconds: float = 300.0) -> None:
         """Wait until Airflow knows a DAG."""
