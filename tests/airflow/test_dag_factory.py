@@ -23,7 +23,6 @@ from airflow_provider_clever.exceptions import CleverSettingsError
 from tests.benchmarks.dag_files import measured
 from tests.support.airflow import AirflowHome
 from tests.support.dag_bag import stored, written
-from tests.support.timing import at_most
 
 A, B = "65e000000000000000000001", "65e000000000000000000002"
 OF_A = f"clever_attendance_{A}"
@@ -104,13 +103,13 @@ def test_three_hundred_districts_are_parsed_without_network_or_heavy_imports_and
     assert int(crons) > 100
 
 
-@pytest.mark.timing
+@pytest.mark.timing(only=True)
 def test_two_thousand_districts_cost_the_processor_less_than_dags_by_hand_and_a_task_what_one_district_costs(
     tmp_path: Path,
 ) -> None:
     one, many = measured([1, 2000], tmp_path)
-    assert many.parse < at_most(3.0, guard=many.by_hand)
-    assert many.task < at_most(1.1, guard=1.3) * one.task
+    assert many.parse < min(3.0, many.by_hand)
+    assert many.task < 1.1 * one.task
 
 
 def test_the_params_of_a_run_are_copied_to_no_task_are_valid_and_reach_each_of_them() -> None:
