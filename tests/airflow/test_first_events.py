@@ -1,4 +1,4 @@
-"""What Airflow makes of an asset's first event under an alias that comes with another task's, and what mends it."""
+"""What Airflow makes of an asset's first event under an alias that comes with another task's, and what to do then."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -47,7 +47,7 @@ def is_first(session, *_):
 def test_airflow_fails_a_task_whose_first_event_comes_with_anothers_and_clearing_it_announces_its_days(
     sandbox: Sandbox, airflow_home: AirflowHome, tmp_path: Path
 ) -> None:
-    """If the first run succeeds, Airflow has mended this: drop *First events* from docs/reference/assets.md."""
+    """If the first run succeeds, Airflow has fixed this: drop *First events* from docs/reference/assets.md."""
     sandbox.reset(today=str(datetime.now(UTC).date()), districts=["small"])
     last = date.fromisoformat(sandbox.today)
     dates = {"date_range_start": str(last.replace(day=1)), "date_range_end": str(last)}
