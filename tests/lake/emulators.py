@@ -13,10 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from aiobotocore.session import AioSession
     from fsspec import AbstractFileSystem
 
 HERE: Final = Path(__file__).parent
@@ -24,6 +26,14 @@ CACHE: Final = HERE.parents[1] / ".emulators"
 AZURITE: Final = "azurite@3.35.0"
 AZURE_ACCOUNT: Final = "lakeaccount"
 AZURE_KEY: Final = base64.b64encode(b"not a secret: a loopback emulator").decode()
+
+
+@cache
+def aws_session() -> "AioSession":
+    """What botocore has read from its files about S3: each session reads them anew, for a tenth of a second."""
+    from aiobotocore.session import AioSession
+
+    return AioSession()
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Store:
     url: str = ""
 
     def filesystem(self) -> "AbstractFileSystem":
-        """A file system of its own, sharing nothing with another one."""
+        """A file system of its own, with connections and caches that no other one has."""
         import fsspec
 
         if self.protocol == "gs":
@@ -44,6 +54,8 @@ class Store:
             from gcsfs.core import GCSFileSystem
 
             return GCSFileSystem(skip_instance_cache=True, **self.options)
+        if self.protocol == "s3":
+            return fsspec.filesystem("s3", skip_instance_cache=True, session=aws_session(), **self.options)
         return fsspec.filesystem(self.protocol, skip_instance_cache=True, **self.options)
 
     def below(self, name: str) -> "Store":

@@ -5,7 +5,6 @@ one more student is there, and one student's row is gone.
 """
 
 import json
-import multiprocessing
 import os
 import random
 from collections.abc import Iterator
@@ -32,9 +31,6 @@ from tests.lake.emulators import Store
 SCHOOLS = ("111111111111111111111111", "6500e0000000000000000002")
 DAYS = tuple((date(2026, 4, 1) + timedelta(days=number)).isoformat() for number in range(6))
 STUDENTS = 12
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["tests.lake.lander"])
 
 
 def work(version: int) -> IdempotencyKey:
@@ -139,6 +135,14 @@ def racer(store: Store, file_format: str, versions: tuple[int, ...], seed: int, 
         found = [pulled for pulled in days_of(version) if pulled.school_id == SCHOOLS[0]]
         for pulled in chance.sample(found, len(found)):
             land_and_mark(destination, pulled, context(sync_before=sync(version)))
+
+
+def adder(root: str, student: str, count: int, barrier: Any) -> None:
+    """Add rows to one partition on this machine's disk, one landing each; the main function of a process."""
+    destination = destination_at(Store("file", root), "jsonl")
+    barrier.wait(60)
+    for number in range(count):
+        destination.land(day([row(f"{student}{number:03}")], whole=False), context=context())
 
 
 def partitions(store: Store) -> Iterator[tuple[str, bytes]]:

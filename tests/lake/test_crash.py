@@ -22,6 +22,7 @@ from airflow_provider_clever.storage.compressed import read_gzipped_json
 from tests.lake import lander
 from tests.lake.builders import DISTRICT, texts
 from tests.lake.emulators import Store
+from tests.support.forked import processes
 
 ROUNDS = int(os.environ.get("CLEVER_CRASH_ROUNDS", "12"))
 
@@ -82,8 +83,8 @@ def _killed_after(
 ) -> tuple[bool, float]:
     """Land a version; kill it that long after its first write. Whether it had ended by itself, and how long it took."""
     folder.mkdir(exist_ok=True)
-    here, there = lander.processes.Pipe(duplex=False)
-    process = lander.processes.Process(target=lander.lander, args=(store, file_format, version, str(folder), there))
+    here, there = processes.Pipe(duplex=False)
+    process = processes.Process(target=lander.lander, args=(store, file_format, version, str(folder), there))
     process.start()
     there.close()
     assert here.recv() == "started"

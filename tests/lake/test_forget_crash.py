@@ -8,46 +8,29 @@ import gzip
 import os
 import random
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_clever.forget.requests import Forgetting
 from airflow_provider_clever.lake import layout
 from airflow_provider_clever.lake.formats import FORMATS
 from airflow_provider_clever.lake.verify import verify
 from tests.lake import lander
-from tests.lake.builders import DISTRICT, listed
+from tests.lake.builders import listed
 from tests.lake.emulators import Store
+from tests.lake.forgetting import forgetter, night
+from tests.support.forked import processes
 
 ROUNDS = int(os.environ.get("CLEVER_CRASH_ROUNDS", "8"))
-SECRET = "a made-up key that is long enough to be one"
-
-
-def forgetter(store: Store, file_format: str, student: str, is_later: bool, started: Any) -> None:
-    """Forget one student; the main function of a process."""
-    os.environ["CLEVER_FORGET_SECRET"] = SECRET
-    objects = lander.destination_at(store, file_format).objects
-    clock = (lambda: datetime(2099, 1, 1, tzinfo=UTC)) if is_later else (lambda: datetime.now(UTC))
-    started.send("started")
-    Forgetting(objects, DISTRICT, clock=clock).students([student])
-    started.send("done")
-
-
-def night(store: Store, file_format: str, version: int, folder: str, started: Any) -> None:
-    """Land a version with the key at hand; the main function of a process."""
-    os.environ["CLEVER_FORGET_SECRET"] = SECRET
-    lander.lander(store, file_format, version, folder, started)
 
 
 class Run:
     """A process that says when it has begun and when it is done."""
 
     def __init__(self, target: Any, *arguments: Any) -> None:
-        self._here, there = lander.processes.Pipe(duplex=False)
-        self._process = lander.processes.Process(target=target, args=(*arguments, there))
+        self._here, there = processes.Pipe(duplex=False)
+        self._process = processes.Process(target=target, args=(*arguments, there))
         self._process.start()
         there.close()
         assert self._here.recv() == "started"

@@ -15,14 +15,15 @@ from airflow_provider_clever.lake.store import Destination
 from tests.lake import lander
 from tests.lake.builders import DISTRICT, context, day, row, texts
 from tests.lake.emulators import Store
+from tests.support.forked import processes
 
 ROUNDS = int(os.environ.get("CLEVER_RACE_ROUNDS", "6"))
 
 
 def _race(store: Store, file_format: str, seed: int, *landings: tuple[int, ...]) -> None:
-    barrier = lander.processes.Barrier(len(landings))
+    barrier = processes.Barrier(len(landings))
     racers = [
-        lander.processes.Process(target=lander.racer, args=(store, file_format, versions, seed + number, barrier))
+        processes.Process(target=lander.racer, args=(store, file_format, versions, seed + number, barrier))
         for number, versions in enumerate(landings)
     ]
     for racer in racers:

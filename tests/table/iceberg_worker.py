@@ -1,16 +1,13 @@
 """Updates of an Iceberg table as processes of their own, to be killed or to be raced."""
 
-import multiprocessing
 import random
 import time
 from collections.abc import Collection
 from multiprocessing.connection import Connection
 
 from tests.lake.emulators import Store
+from tests.support.forked import processes
 from tests.table.iceberg_lakes import bring_up_to_date, embedded
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["tests.table.iceberg_worker"])
 
 
 def update(store: Store, districts: Collection[str], seed: int, orphan_hours: float, done: Connection) -> None:

@@ -9,7 +9,7 @@ from airflow_provider_clever.table.monthly_parquet import MonthlyParquet
 from airflow_provider_clever.table.updating import TableUpdate, UpdateRules
 from tests.lake.builders import DISTRICT, TODAY, context, day, land_and_mark, row
 from tests.lake.emulators import Store
-from tests.lake.lander import processes
+from tests.support.forked import processes
 from tests.table.lakes import OTHER_SCHOOL, at
 
 DAYS = ("2026-03-30", "2026-03-31", "2026-04-01", "2026-04-02")

@@ -23,6 +23,7 @@ from airflow_provider_clever.storage.local_store import LocalStore, Lock
 from tests.lake import lander
 from tests.lake.builders import DAY, DISTRICT, SCHOOL, context, day, listed, row
 from tests.lake.emulators import Store
+from tests.support.forked import processes
 
 PATH = f"attendance/district={DISTRICT}/date={DAY}/school-{SCHOOL}.jsonl.gz"
 ROWS_EACH = 60
@@ -64,18 +65,10 @@ def bound(tmp_path: Path) -> Iterator[Callable[[Path, Path], Path]]:
 # --- one volume under two names ---------------------------------------------------------------------------------------
 
 
-def _writer(root: str, student: str, barrier: Any) -> None:
-    """Add rows to one partition, one landing each; the main function of a process."""
-    lake = destination(root)
-    barrier.wait(60)
-    for number in range(ROWS_EACH):
-        lake.land(day([row(f"{student}{number:03}")], whole=False), context=context())
-
-
 def _race(*roots: Path | str) -> None:
-    barrier = lander.processes.Barrier(len(roots))
+    barrier = processes.Barrier(len(roots))
     writers = [
-        lander.processes.Process(target=_writer, args=(str(root), f"writer{number}-", barrier))
+        processes.Process(target=lander.adder, args=(str(root), f"writer{number}-", ROWS_EACH, barrier))
         for number, root in enumerate(roots)
     ]
     for writer in writers:

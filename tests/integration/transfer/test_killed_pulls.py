@@ -3,42 +3,34 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.support.asking import ask, due, landed
+from tests.support.forked import processes
+from tests.support.pulling import pull
 
-ROOT = Path(__file__).parents[3]
 ROUNDS = int(os.environ.get("CLEVER_CRASH_ROUNDS", "6"))
 
-PULL = """
-import sys
-from pathlib import Path
-from tests.support.asking import ask
-from airflow_provider_clever.sandbox.testing import Sandbox
-import pyarrow.parquet
-sandbox = Sandbox(sys.argv[1], 0)
-print("ready", flush=True)
-ask(sandbox, Path(sys.argv[2]), work=sys.argv[3], write_changes=True)
-"""
 
-
-def start(sandbox: Sandbox, lake: Path, folder: Path, work: str) -> subprocess.Popen[str]:
+def start(sandbox: Sandbox, lake: Path, folder: Path, work: str) -> "processes.Process":  # type: ignore[name-defined]
     """A pull in a process of its own, which has imported everything and is about to begin."""
     folder.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-c", PULL, sandbox.url, str(lake), work],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    here, there = processes.Pipe(duplex=False)
+    process = processes.Process(target=pull, args=(sandbox.url, str(lake), str(folder), work, there))
+    process.start()
+    there.close()
+    assert here.poll(60)
+    assert here.recv() == "ready"
     return process
+
+
+def exit_code(process: "processes.Process", within_seconds: float) -> int | None:  # type: ignore[name-defined]
+    """How a process ended; None: not yet."""
+    process.join(within_seconds)
+    code: int | None = process.exitcode
+    return code
 
 
 def correct(sandbox: Sandbox) -> None:
@@ -60,12 +52,12 @@ def test_a_pull_that_is_killed_and_run_again_elsewhere_lands_what_is_due(sandbox
         correct(sandbox)
         process = start(sandbox, lake, tmp_path / f"worker-{number}", f"night {number}")
         time.sleep(moments.uniform(0.0, seconds))  # the moment is the point; no outcome waits for it
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait(10) == -signal.SIGKILL
+        process.kill()
+        killed += exit_code(process, 10) == -signal.SIGKILL
 
         again = start(sandbox, lake, tmp_path / f"other-worker-{number}", f"night {number}")
         began = time.monotonic()
-        assert again.wait(60) == 0
+        assert exit_code(again, 60) == 0
         seconds = time.monotonic() - began
         assert landed(lake) == due_now(sandbox)
     assert killed
@@ -79,5 +71,5 @@ def test_two_whole_pulls_at_once_land_what_is_due(sandbox: Sandbox, tmp_path: Pa
         both = [
             start(sandbox, lake, tmp_path / f"{name}-{number}", f"{name} {number}") for name in ("night", "backfill")
         ]
-        assert [process.wait(60) for process in both] == [0, 0]
+        assert [exit_code(process, 60) for process in both] == [0, 0]
         assert landed(lake) == due_now(sandbox)
