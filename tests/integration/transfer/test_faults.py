@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,13 @@ from airflow_provider_clever.exceptions import (
     CleverStoppedError,
 )
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.support.asking import ask, due, files, landed
+from airflow_provider_clever.transfer.result import TransferResult
+from tests.support import asking
+from tests.support.asking import due, files, landed
 from tests.support.timing import at_most
+
+FIRST_DAY = date(2026, 11, 2)
+THESE_DAYS = {"date_range_start": "2026-11-02", "date_range_end": "2026-11-23"}
 
 SURVIVED: dict[str, dict[str, Any]] = {
     "429_without_retry_after": {"kind": "429", "times": 2},
@@ -67,16 +73,20 @@ FATAL: dict[str, tuple[dict[str, Any], type[CleverError], str]] = {
 }
 
 
+def ask(sandbox: Sandbox, lake: Path | None, **options: Any) -> TransferResult:
+    """Pull three weeks: enough for several days on a page, and for several pages where a page is short."""
+    return asking.ask(sandbox, lake, **{"first_day": FIRST_DAY, **options})
+
+
 @pytest.mark.parametrize("fault", SURVIVED.values(), ids=SURVIVED.keys())
 def test_the_same_rows_land_in_spite_of(sandbox: Sandbox, tmp_path: Path, fault: dict[str, Any]):
+    sandbox.knobs(default_limit=100)
     sandbox.fault(**{"family": "attendance", **fault})
 
     answer = ask(sandbox, tmp_path)
 
     assert answer.problem is None
-    assert landed(tmp_path) == due(
-        sandbox.expected("small", date_range_start="2026-06-01", date_range_end="2026-11-23")
-    )
+    assert landed(tmp_path) == due(sandbox.expected("small", **THESE_DAYS))
     assert sum(fault["hits"] for fault in sandbox.faults()) or not sandbox.faults()
 
 
@@ -137,7 +147,7 @@ def test_one_school_fails_and_the_others_land(sandbox: Sandbox, tmp_path: Path):
 
     answer = ask(sandbox, tmp_path)
 
-    expected = sandbox.expected("small", school_id=good, date_range_start="2026-06-01", date_range_end="2026-11-23")
+    expected = sandbox.expected("small", school_id=good, **THESE_DAYS)
     assert landed(tmp_path) == due(expected)
     assert answer.summary["schools_failed"] == [bad]
     assert answer.problem is not None
@@ -169,7 +179,7 @@ def test_a_school_whose_attendance_is_refused_fails_alone(sandbox: Sandbox, tmp_
 
     answer = ask(sandbox, tmp_path)
 
-    expected = sandbox.expected("small", school_id=good, date_range_start="2026-06-01", date_range_end="2026-11-23")
+    expected = sandbox.expected("small", school_id=good, **THESE_DAYS)
     assert landed(tmp_path) == due(expected)
     assert answer.summary["schools_failed"] == [bad]
     assert isinstance(answer.problem, CleverAuthError)
