@@ -20,6 +20,7 @@ from tests.support.timing import STRICT
 
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.register_profile("few examples", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = ["airflow_provider_clever.sandbox.pytest_plugin"]

@@ -2,9 +2,9 @@
 
 Also run as a process of its own, by the version of the package that stands in the current folder::
 
-    python -m tests.golden.pulling NIGHT.json LAKE FORMAT
+    python -m tests.golden.pulling LAKE FORMAT NIGHT.json ...
 
-It writes the summary, and what made the run a failure, as one line of JSON.
+Of each night it writes the summary, and what made the run a failure, as one line of JSON.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any
 import fsspec
 
 from airflow_provider_clever.api.client import CleverClient
+from airflow_provider_clever.attendance.absence import AbsenceRules
 from airflow_provider_clever.lake.idempotency_key import IdempotencyKey
 from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.lake.store import Destination
@@ -46,17 +47,19 @@ def pull(told: Night, lake: Path, file_format: str, *, work: str) -> TransferRes
                 idempotency_key=IdempotencyKey.of(work, month=f"{today:%Y-%m}"),
                 today=today,
                 write_changes=True,
+                absence=AbsenceRules(confirm_seconds=0),
             )
     schools = {school["id"]: school["name"] for school in told["schools"]}
     record_coverage(objects_at(fs, str(lake)), told["district"]["id"], Listing(today=today, schools=schools))
     return answer
 
 
-def main(name: str, lake: str, file_format: str) -> None:
-    """Pull one night, and write what came of it."""
-    answer = pull(json.loads(Path(name).read_text()), Path(lake), file_format, work=name)
-    told: dict[str, Any] = {"summary": answer.summary, "problem": answer.problem and str(answer.problem)}
-    sys.stdout.write(json.dumps(told) + "\n")
+def main(lake: str, file_format: str, *names: str) -> None:
+    """Pull nights, one after another, and write what came of each."""
+    for name in names:
+        answer = pull(json.loads(Path(name).read_text()), Path(lake), file_format, work=name)
+        told: dict[str, Any] = {"summary": answer.summary, "problem": answer.problem and str(answer.problem)}
+        sys.stdout.write(json.dumps(told) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The next schema, tried before there is one: a copy of the package with one more optional field, as a process."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -33,10 +34,8 @@ ALDER, CEDAR, DAY = "555555555555555555555555", "9b9999999999999999999999", "202
 def future(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package of tomorrow, and what its tests need. One file of the package is changed."""
     folder = tmp_path_factory.mktemp("future")
-    skip = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "airflow_provider_clever", folder / "airflow_provider_clever", ignore=skip)
-    for name in ("golden", "support"):
-        shutil.copytree(ROOT / "tests" / name, folder / "tests" / name, ignore=skip)
+    for name in ("airflow_provider_clever", "tests/golden", "tests/support"):
+        shutil.copytree(ROOT / name, folder / name)  # with what is compiled already
     for name in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
         shutil.copy(ROOT / name, folder / name)
     schema = folder / "airflow_provider_clever/attendance/schema.py"
@@ -55,14 +54,13 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return told
 
 
-def pull_in(folder: Path, told: Night, lake: Path, file_format: str) -> dict[str, Any]:
-    """Pull a night with the package of tomorrow."""
-    file = lake.parent / f"{told['today']}-night.json"
-    file.write_text(json.dumps(told))
-    answer: dict[str, Any] = json.loads(
-        run(folder, "-m", "tests.golden.pulling", str(file), str(lake), file_format).stdout
-    )
-    return answer
+def pull_in(folder: Path, lake: Path, file_format: str, *nights: Night) -> list[dict[str, Any]]:
+    """Pull nights, one after another, with the package of tomorrow, and give the summary of each."""
+    files = [lake.parent / f"{told['today']}-night.json" for told in nights]
+    for file, told in zip(files, nights, strict=True):
+        file.write_text(json.dumps(told))
+    answers = run(folder, "-m", "tests.golden.pulling", str(lake), file_format, *map(str, files)).stdout
+    return [json.loads(answer)["summary"] for answer in answers.splitlines()]
 
 
 def verify_in(folder: Path, lake: Path) -> dict[str, Any]:
@@ -93,13 +91,13 @@ def test_the_golden_lakes_are_read_verified_replayed_and_not_written_under_the_n
 
 
 def test_a_new_way_to_hash_alone_writes_nothing(future: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "rehashed"
-    shutil.copytree(future, copy)
-    rows = copy / "airflow_provider_clever/attendance/content.py"
+    rehashed = tmp_path / "rehashed"
+    shutil.copytree(future, rehashed)
+    rows = rehashed / "airflow_provider_clever/attendance/content.py"
     assert "clever-attendance 1 " in rows.read_text()
     rows.write_text(rows.read_text().replace("clever-attendance 1 ", "clever-attendance 2 "))
     chosen = "test_the_same_night_again_writes_no_partition_and_streams_no_change"
-    run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/golden/test_golden_lakes.py::{chosen}")
+    run(rehashed, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/golden/test_golden_lakes.py::{chosen}")
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -110,7 +108,7 @@ def test_a_changed_row_brings_the_new_column_to_its_partition_alone_and_both_kin
     shutil.copytree(NOW / file_format, lake)
     before = partitions(lake)
 
-    summary = pull_in(future, tomorrow(), lake, file_format)["summary"]
+    (summary,) = pull_in(future, lake, file_format, tomorrow())
 
     assert (summary["written"], summary["changed"], summary["added"], summary["missing"]) == (1, 1, 0, 0)
     after = partitions(lake)
@@ -124,12 +122,11 @@ def test_a_changed_row_brings_the_new_column_to_its_partition_alone_and_both_kin
 def _engines_agree(future: Path, lake: Path, file_format: str) -> None:
     code = (
         "import json, sys; from pathlib import Path; from tests.golden.reading import READERS; "
-        "sys.stdout.write(json.dumps(READERS[sys.argv[1]](Path(sys.argv[2]), sys.argv[3])))"
+        "read = {engine: reader(Path(sys.argv[1]), sys.argv[2]) for engine, reader in READERS.items()}; "
+        "sys.stdout.write(json.dumps(read))"
     )
-    read = {
-        engine: json.loads(run(future, "-c", code, engine, str(lake), file_format).stdout)
-        for engine in ("duckdb", "pyarrow", "polars")
-    }
+    read = json.loads(run(future, "-c", code, str(lake), file_format).stdout)
+    assert read.keys() == {"duckdb", "pyarrow", "polars"}
     expected = [row | {"minutes_absent": None} for row in json.loads((NOW / "rows.json").read_text())]
     here = [row for row in expected if (row["school_id"], row["attendance_date"]) == (CEDAR, DAY)]
     assert len(here) == 12
@@ -171,16 +168,16 @@ def test_a_value_that_changes_in_the_new_column_alone_is_written(
     shutil.copytree(NOW / file_format, lake)
     (row,) = (row for row in told["rows"] if row.get("minutes_absent") == "5" and row["attendance_date"] != DAY)
     row |= {"attendance_status": "absent", "last_modified": "2026-11-26T15:00:00.000Z"}
-    assert pull_in(future, told, lake, file_format)["summary"]["written"] == 1
-    assert pull_in(future, told | {"today": "2026-11-28"}, lake, file_format)["summary"]["written"] == 0
+    before = copy.deepcopy(told)
     row["minutes_absent"] = "6"
     # Alder's page has documented fields alone, so it takes the short way from the page to the file.
     next(row for row in told["rows"] if row["school_id"] == ALDER)["minutes_absent"] = "7"
 
-    summary = pull_in(future, told | {"today": "2026-11-29"}, lake, file_format)["summary"]
+    nights = (before, before | {"today": "2026-11-28"}, told | {"today": "2026-11-29"}, told | {"today": "2026-11-30"})
+    summaries = pull_in(future, lake, file_format, *nights)
 
-    assert (summary["written"], summary["changed"]) == (2, 2)
-    assert pull_in(future, told | {"today": "2026-11-30"}, lake, file_format)["summary"]["written"] == 0
+    assert [summary["written"] for summary in summaries] == [1, 0, 2, 0]
+    assert summaries[2]["changed"] == 2
     assert not {kind for kind, count in verify_in(future, lake).items() if count} - {"missing_at_clever"}
 
 
@@ -191,7 +188,7 @@ def test_the_version_that_is_behind_refuses_the_newer_file_alone_and_by_name(
     lake = tmp_path / "lake"
     shutil.copytree(NOW / file_format, lake)
     before = partitions(lake)
-    pull_in(future, tomorrow(), lake, file_format)
+    pull_in(future, lake, file_format, tomorrow())
     mixed = partitions(lake)
     (newer,) = (path for path in mixed if mixed[path] != before[path])
     told = night("3")
@@ -212,30 +209,39 @@ def test_the_version_that_is_behind_refuses_the_newer_file_alone_and_by_name(
     assert {kind: count for kind, count in counts.items() if count} == {"damaged": 1, "missing_at_clever": 2}
 
 
-@pytest.mark.parametrize(
-    ("extra", "column", "left"),
-    [
-        (None, None, None),
-        ('{"bus":1}', None, '{"bus":1}'),
-        ('{"minutes_absent":"35"}', "35", None),
-        ('{"bus":{"route":"7é"},"minutes_absent":"120"}', "120", '{"bus":{"route":"7é"}}'),
-        ('{"minutes_absent":""}', None, None),
-        ('{"minutes_absent":null}', None, None),
-        ('{"minutes_absent":15}', None, '{"minutes_absent":15}'),
-        ('{"bus":"minutes_absent"}', None, '{"bus":"minutes_absent"}'),
-    ],
-)
-def test_a_value_moves_from_extra_into_its_column_if_that_can_hold_it(
-    future: Path, extra: str | None, column: str | None, left: str | None
-) -> None:
+MOVED = {
+    None: (None, None),
+    '{"bus":1}': (None, '{"bus":1}'),
+    '{"minutes_absent":"35"}': ("35", None),
+    '{"bus":{"route":"7é"},"minutes_absent":"120"}': ("120", '{"bus":{"route":"7é"}}'),
+    '{"minutes_absent":""}': (None, None),
+    '{"minutes_absent":null}': (None, None),
+    '{"minutes_absent":15}': (None, '{"minutes_absent":15}'),
+    '{"bus":"minutes_absent"}': (None, '{"bus":"minutes_absent"}'),
+}
+"""What stood in ``_extra``, and what stands in the new column and in ``_extra`` afterwards."""
+
+
+@pytest.fixture(scope="module")
+def upgraded(future: Path) -> dict[str | None, dict[str, list[Any]]]:
+    """Each of them alone in a batch of today, as the package of tomorrow reads it."""
     code = (
         "import json, sys; import pyarrow as pa; from airflow_provider_clever.attendance.batches import landed_schema; "
         "from airflow_provider_clever.attendance.upgrade import upgrade; "
-        "landed = {name: [None] for name in landed_schema(1).names} | {'_extra': json.loads(sys.argv[1])}; "
-        "batch = pa.RecordBatch.from_pydict(landed, schema=landed_schema(1)); "
-        "sys.stdout.write(json.dumps(upgrade(batch, 1).to_pydict()))"
+        "nothing = {name: [None] for name in landed_schema(1).names}; "
+        "batches = [pa.RecordBatch.from_pydict(nothing | {'_extra': [extra]}, schema=landed_schema(1)) "
+        "for extra in json.loads(sys.argv[1])]; "
+        "sys.stdout.write(json.dumps([upgrade(batch, 1).to_pydict() for batch in batches]))"
     )
-    columns = json.loads(run(future, "-c", code, json.dumps([extra])).stdout)
+    return dict(zip(MOVED, json.loads(run(future, "-c", code, json.dumps([*MOVED])).stdout), strict=True))
+
+
+@pytest.mark.parametrize("extra", MOVED)
+def test_a_value_moves_from_extra_into_its_column_if_that_can_hold_it(
+    upgraded: dict[str | None, dict[str, list[Any]]], extra: str | None
+) -> None:
+    columns = upgraded[extra]
+    column, left = MOVED[extra]
     assert (columns["minutes_absent"], columns["_extra"]) == ([column], [left])
     assert columns.keys() == {"minutes_absent", *LANDED_COLUMNS}
 

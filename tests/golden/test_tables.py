@@ -40,7 +40,7 @@ def test_the_next_schema_makes_every_month_again_with_its_column(
     assert main(["table", str(lake)]) == 0
     before = _count(lake)
 
-    pull_in(future, tomorrow(), lake, file_format)
+    pull_in(future, lake, file_format, tomorrow())
     made = json.loads(run(future, "-c", TABLE, str(lake), "--json").stdout)
 
     months = len(list(lake.glob(engines.MONTHS)))
