@@ -2,10 +2,11 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider_clever.plugins.addresses import place_of
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.support.airflow import AirflowHome, DagOutcome
+from tests.support.airflow import BASE_URL, AirflowHome, DagOutcome
 
 DAG = """
 from airflow.sdk import DAG
@@ -56,13 +57,11 @@ def test_each_task_leads_to_what_it_is_about_and_none_leads_to_a_page_that_does_
     outcome = airflow_home.run_dag(
         DAG.format(district_id=district_id, lake=lake.as_uri(), day=day),
         connections={"clever_default": sandbox.connection_json("small")},
-        env={
-            "AIRFLOW__API__BASE_URL": "https://airflow.example.com/team/",
-            "AIRFLOW__CLEVER__DESTINATIONS": f"{lake}/other",
-        },
+        env={"AIRFLOW__CLEVER__DESTINATIONS": f"{lake}/other"},
     )
     assert outcome.state == "success", outcome.log[-4000:]
 
+    assert urlsplit(BASE_URL).path == "/team/"
     district = f"/team/clever-attendance/{place_of(lake.as_uri())}/{district_id}"
     assert links(outcome, "wait") == {"CoverageLink": district}
     assert links(outcome, "plan") == links(outcome, "record") == {"CoverageLink": district, "DestinationLink": ""}

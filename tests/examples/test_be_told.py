@@ -18,7 +18,7 @@ from airflow_provider_clever.dags import attendance_dags
 from airflow_provider_clever.dags.district_list import DistrictList
 from airflow_provider_clever.exceptions import CleverSettingsError
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.support.airflow import AirflowHome
+from tests.support.airflow import BASE_URL, AirflowHome
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/be-told.md"
 (LIST,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -132,7 +132,6 @@ def test_slack_and_e_mail_bring_a_message_about_a_district_of_which_nothing_has_
                 "smtp_default": f'{{"conn_type": "smtp", "host": "127.0.0.1", "port": {port}, "extra": {extra}}}',
                 "slack_default": '{"conn_type": "slack", "password": "xoxb-token"}',
             },
-            env={"AIRFLOW__API__BASE_URL": "https://airflow.example.org/team"},
         )
     assert outcome.state == "success", outcome.log[-3000:]
     assert outcome.xcom("tell") == 2
@@ -141,5 +140,5 @@ def test_slack_and_e_mail_bring_a_message_about_a_district_of_which_nothing_has_
     (html,) = (part.get_payload(decode=True) for part in mail.walk() if part.get_content_type() == "text/html")
     for text in (post, html.decode()):
         assert "Nothing of this district has landed yet." in text
-    assert "https://airflow.example.org/team/clever-attendance/" in post
+    assert f"{BASE_URL}clever-attendance/" in post
     assert "#attendance" in post

@@ -40,6 +40,8 @@ from tests.support.dag_forks import ForkServer
 ROOT: Final = Path(__file__).parents[2]
 COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
 NOW: Final = "now"
+BASE_URL: Final = "https://airflow.example.org/team/"
+"""Where a home's Airflow says that its UI is; a stack says its own."""
 READY_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 10.0
 
@@ -161,6 +163,7 @@ class AirflowHome:
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": "*",
             "AIRFLOW_HOME": str(self.path),
+            "AIRFLOW__API__BASE_URL": BASE_URL,  # under a path, which no address may lack
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -26,6 +26,7 @@ STOP_SECONDS: Final = 10.0
 READ_LATER: Final = (
     "AIRFLOW_CONN_",
     "AIRFLOW_VAR_",
+    "AIRFLOW__CLEVER__",
     "AIRFLOW__CORE__MAX_MAP_LENGTH",
     "ARROW_DEFAULT_MEMORY_POOL",  # by pyarrow, which the server must not have imported
     "PYTEST_CURRENT_TEST",
