@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("any machine")
 pytest_plugins = ["airflow_provider_clever.sandbox.pytest_plugin"]
 
 TESTS = Path(__file__).parent
+SHARING = "tests/airflow/services/"
 SANDBOX_TODAY = "2026-11-23"
 
 
@@ -48,6 +49,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if timed and not STRICT:
         config.hook.pytest_deselected(items=timed)
         items[:] = [item for item in items if item not in timed]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file to one worker, and all that share a stack of Airflow's services to the same."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrStack(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return SHARING if nodeid.startswith(SHARING) else str(super()._split_scope(nodeid))
+
+    return ByFileOrStack(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def _is_loopback(host: object) -> bool:

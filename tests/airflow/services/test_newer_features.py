@@ -1,7 +1,6 @@
 """What newer Airflows have and older ones lack, in real services: what we do with each feature, and without it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.support.airflow import AirflowHome, AirflowStack
+from tests.support.airflow import AirflowStack
 from tests.support.asking import due, landed
 from tests.support.features import (
     HAS_CONNECTION_TESTS_ON_WORKERS,
@@ -54,25 +53,9 @@ DAGS = dedent(
 )
 
 
-@pytest.fixture(scope="module")
-def stack(
-    migrated_home: AirflowHome, sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[AirflowStack]:
-    home = migrated_home.copy(tmp_path_factory.mktemp("newer") / "airflow-home")
-    home.add_dag(DAGS)
-    sandbox_server.reset()
-    refused = json.loads(sandbox_server.connection_json("small")) | {"password": WRONG_SECRET}
-    with AirflowStack(
-        home,
-        connections={
-            "clever_default": sandbox_server.connection_json("small"),
-            "clever_refused": json.dumps(refused),
-        },
-        env={"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"},
-        components=("api-server", "scheduler", "dag-processor"),
-    ) as running:
-        yield running
-    assert running.running() == []
+@pytest.fixture(autouse=True)
+def dags(stack: AirflowStack) -> None:
+    (stack.home.dags / "newer_features.py").write_text(DAGS)
 
 
 # --- partitions -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.support.airflow import AirflowHome, AirflowStack
+from tests.airflow.services.shared import Services
+from tests.support.airflow import AirflowStack
 from tests.support.features import HAS_ASSET_PARTITIONS
 
-EXAMPLES = Path(__file__).parents[2] / "example_dags"
+EXAMPLES = Path(__file__).parents[3] / "example_dags"
 EXAMPLE = "clever_after_landing"
 LANDING = """
 from airflow.sdk import DAG
@@ -40,21 +40,17 @@ with DAG("by_partition", schedule=PartitionedAssetTimetable(assets=landed_asset(
 class Landing:
     """A DAG that lands, the example, and a DAG that is scheduled on the days themselves."""
 
-    def __init__(self, sandbox: Sandbox, home: AirflowHome, lake: str) -> None:
-        self.sandbox = sandbox
+    def __init__(self, sandbox: Sandbox, stack: AirflowStack, lake: str) -> None:
+        self.sandbox, self.stack = sandbox, stack
         sandbox.reset(today=str(datetime.now(UTC).date()), districts=["small"])
         self.district = sandbox.district("small")
         files = {"landing": LANDING, **({"by_partition": BY_PARTITION} if HAS_ASSET_PARTITIONS else {})}
         for name, text in files.items():
-            (home.dags / f"{name}.py").write_text(text.replace("LAKE", lake).replace("DISTRICT", self.district.id))
-        for name in (f"{EXAMPLE}.py", "attendance_views.sql"):
-            shutil.copy(EXAMPLES / name, home.dags)
-        self.stack = AirflowStack(
-            home,
-            connections={"clever_default": sandbox.connection_json("small")},
-            env={"CLEVER_DESTINATION": lake, "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False"},
-            components=("api-server", "scheduler", "dag-processor"),
-        )
+            (stack.home.dags / f"{name}.py").write_text(
+                text.replace("LAKE", lake).replace("DISTRICT", self.district.id)
+            )
+        for name in ("attendance_views.sql", f"{EXAMPLE}.py"):
+            shutil.copy(EXAMPLES / name, stack.home.dags)
 
     def night(self, first: date, last: date) -> None:
         """Pull some days, and see the run to its end."""
@@ -76,11 +72,11 @@ class Landing:
 
 
 @pytest.fixture
-def landing(sandbox: Sandbox, airflow_home: AirflowHome, tmp_path: Path) -> Iterator[Landing]:
-    found = Landing(sandbox, airflow_home, (tmp_path / "lake").as_uri())
-    with found.stack:
-        found.stack.wait_for_dag(EXAMPLE)
-        yield found
+def landing(sandbox: Sandbox, services: Services) -> Landing:
+    found = Landing(sandbox, services.stack, services.example_lake.as_uri())
+    for dag_id in (EXAMPLE, *(["by_partition"] if HAS_ASSET_PARTITIONS else [])):
+        services.stack.wait_for_dag(dag_id)
+    return found
 
 
 def test_landed_days_start_a_run_for_those_days_and_nothing_new_starts_none(landing: Landing) -> None:

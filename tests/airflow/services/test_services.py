@@ -1,6 +1,5 @@
 """Real services: what the UI is told about the connection, and what runs of every kind say about their dates."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from textwrap import dedent
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_clever.sandbox.testing import Sandbox
-from tests.support.airflow import ROOT, AirflowHome, AirflowStack
+from tests.airflow.services.shared import Services
+from tests.support.airflow import AirflowStack
 from tests.support.features import (
     READS_FORM_FROM_METADATA,
     SHOWS_FORM_WITHOUT_HOOK,
@@ -41,7 +41,7 @@ DAGS = dedent(
     def show_the_token():
         from airflow_provider_clever.hooks.clever import CleverHook
 
-        with CleverHook().get_conn() as client:
+        with CleverHook("clever_token").get_conn() as client:
             logging.getLogger("airflow.task").info("shown: %s", client.settings.token)
             return client.get_district().id
 
@@ -50,7 +50,7 @@ DAGS = dedent(
         from airflow_provider_clever.hooks.clever import CleverHook
 
         async def ask():
-            async with await CleverHook().aget_conn() as client:
+            async with await CleverHook("clever_token").aget_conn() as client:
                 logging.getLogger("airflow.task").info("shown: %s", client.settings.token)
                 return (await client.get_district()).id
 
@@ -84,45 +84,6 @@ DAGS = dedent(
 )
 
 
-# Python runs a module named sitecustomize first. This one writes down every module that a process looks for.
-WATCHER = """
-import os, sys
-
-class Watcher:
-    def __init__(self):
-        self.record = open(os.path.join({folder!r}, str(os.getpid())), "a", buffering=1)
-
-    def find_spec(self, name, path=None, target=None):
-        self.record.write(name + "\\n")
-
-sys.meta_path.insert(0, Watcher())
-"""
-
-
-@pytest.fixture(scope="module")
-def stack(
-    migrated_home: AirflowHome, sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[AirflowStack]:
-    """Airflow's services, the triggerer left out, each with its imports written down under ``<home>/imports/<pid>``."""
-    home = migrated_home.copy(tmp_path_factory.mktemp("services") / "airflow-home")
-    home.add_dag(DAGS)
-    # Before the services start, for SQLite is easily locked by a busy scheduler.
-    home.command("dags", "reserialize")
-    backfill = ["--from-date", "2026-01-05T07:00:00Z", "--to-date", "2026-01-06T07:00:00Z"]
-    home.command("backfill", "create", "--dag-id", "filled_back", *backfill)
-    imports = home.path / "imports"
-    imports.mkdir()
-    (imports / "sitecustomize.py").write_text(WATCHER.format(folder=str(imports)))
-    services = ("api-server", "scheduler", "dag-processor")
-    sandbox_server.reset()
-    connections = {"clever_default": sandbox_server.connection_json("small", "token")}
-    with AirflowStack(
-        home, connections=connections, components=services, env={"PYTHONPATH": f"{imports}:{ROOT}"}
-    ) as running:
-        yield running
-    assert running.running() == []
-
-
 def window_of(stack: AirflowStack, dag_id: str, run_id: str) -> list[Any]:
     assert stack.wait_for_run(dag_id, run_id) == "success"
     return stack.xcom(dag_id, run_id, "window")
@@ -150,9 +111,8 @@ def test_the_ui_is_told_the_whole_form(stack: AirflowStack):
 
 
 @pytest.mark.skipif(not SHOWS_FORM_WITHOUT_HOOK, reason="this Airflow imports each hook before it shows a form")
-def test_the_ui_is_told_the_form_without_importing_the_hook(stack: AirflowStack):
-    stack.api("GET", "/ui/connections/hook_meta")
-    imported = set((stack.home.path / "imports" / str(stack.processes["api-server"].pid)).read_text().split())
+def test_the_ui_is_told_the_form_without_importing_the_hook(services: Services):
+    imported = services.imported_for_the_form
     assert "airflow_provider_clever.get_provider_info" in imported
     assert imported & {"airflow_provider_clever.hooks.clever", "wtforms", "flask_appbuilder"} == set()
 
