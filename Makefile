@@ -23,7 +23,7 @@ CELLS ?=
 # What passes is written down for docs/reference/compatibility.md.
 SHOWN = -m tests.compatibility run "make $@"
 EACH_CHANGE := airflow-3.3-python-3.13
-STORIES := tests/sandbox $(addprefix tests/,airflow/test_told_in_time.py airflow/test_metrics.py airflow/services/test_after_landing.py \
+STORIES := tests/sandbox $(addprefix tests/,airflow/test_told_in_time.py airflow/services/test_metrics.py airflow/services/test_after_landing.py \
   airflow/services/test_table_after_landing.py examples/test_code_of_pages.py lake/test_forget_crash.py lake/test_crash.py \
   table/test_crash.py)
 SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12 lowest

@@ -53,6 +53,7 @@ def services(
         home,
         connections={
             "clever_default": small,
+            "clever_any_district": sandbox_server.connection_json(),
             "clever_token": sandbox_server.connection_json("small", "token"),
             "clever_refused": json.dumps(refused),
         },
@@ -60,6 +61,8 @@ def services(
             "PYTHONPATH": f"{imports}:{ROOT}",
             "CLEVER_DESTINATION": (folder / "lake").as_uri(),
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            # The UI's way reaches a task with its next heartbeat.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             # No file changes, and a new one is read at once.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         },

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_clever.ledger.metrics import METRICS
 from airflow_provider_clever.sandbox.testing import Sandbox
 from tests.canary.canaries import Canaries
-from tests.support.airflow import AirflowHome, AirflowStack
+from tests.support.airflow import AirflowStack
 from tests.support.features import FLUSHES_METRICS
 
 DAG = """
@@ -103,27 +103,26 @@ BROKEN = {
 
 
 def test_statsd_and_opentelemetry_are_told_of_each_district_and_a_broken_backend_fails_nothing(
-    sandbox: Sandbox, airflow_home: AirflowHome, tmp_path: Path
+    sandbox: Sandbox, stack: AirflowStack, tmp_path: Path
 ) -> None:
     pytest.importorskip("statsd")
     sandbox.reset(today=datetime.now(UTC).date().isoformat(), districts=["small"])
     district_id, rows = sandbox.district("small").id, sandbox.expected_count("small")["total"]
-    airflow_home.add_dag(DAG.format(lake=(tmp_path / "lake").as_uri(), district_id=district_id))
-    connections = {"clever_default": sandbox.connection_json("small")}
+    (stack.home.dags / "measured.py").write_text(DAG.format(lake=(tmp_path / "lake").as_uri(), district_id=district_id))
+    stack.wait_for_dag("measured")
     with statsd_server() as (port, lines), otlp_server() as (otlp_port, bodies):
         plain = {
             "AIRFLOW__METRICS__STATSD_ON": "True",
             "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
             "AIRFLOW__METRICS__STATSD_PORT": str(port),
         }
-        services = ("api-server", "scheduler", "dag-processor")
-        with AirflowStack(airflow_home, connections=connections, components=services) as airflow:
-            airflow.wait_for_dag("measured")
-            for env in (plain, OTEL | {"AIRFLOW__METRICS__OTEL_PORT": str(otlp_port)}, BROKEN):
-                sandbox.sync("small")  # or nothing would be due
-                airflow.kill("scheduler")
-                airflow.start("scheduler", env)
-                assert airflow.wait_for_run("measured", airflow.trigger("measured")) == "success"
+        for env in (plain, OTEL | {"AIRFLOW__METRICS__OTEL_PORT": str(otlp_port)}, BROKEN):
+            sandbox.sync("small")  # or nothing would be due
+            stack.kill("scheduler")
+            stack.start("scheduler", env)
+            assert stack.wait_for_run("measured", stack.trigger("measured")) == "success"
+        stack.kill("scheduler")
+        stack.start("scheduler")  # for the other tests
 
     sent = dict(re.findall(r"airflow\.(clever\.[^:]+):([^|]+)\|", "\n".join(lines)))
     assert {*sent} == {f"{metric.name}.{district_id}" for metric in METRICS}
@@ -138,4 +137,5 @@ def test_statsd_and_opentelemetry_are_told_of_each_district_and_a_broken_backend
         assert points["airflow.clever.gaps"][-1][0] == 0
 
     assert Canaries(sandbox, "small").found_in("\n".join(lines)) == []
-    assert airflow_home.log_text().count("Metrics were not sent (RuntimeError)") == 2
+    logged = "".join(file.read_text() for file in (stack.home.logs / "dag_id=measured").rglob("*.log"))
+    assert logged.count("Metrics were not sent (RuntimeError)") == 2
