@@ -11,6 +11,7 @@ each child. Where Airflow left more behind than can be closed, nothing is forked
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import importlib
 import json
@@ -18,6 +19,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,9 +76,10 @@ def become(request: dict[str, Any]) -> None:
 
 def why_not() -> str | None:
     """Run a DAG and close what it opened. Give the reason if forking is not safe after that."""
-    supervisor = importlib.import_module("airflow.sdk.execution_time.supervisor")
+    supervisor: Any = importlib.import_module("airflow.sdk.execution_time.supervisor")
     if not hasattr(supervisor.in_process_api_server, "cache_clear"):
-        return "this Airflow builds its execution API anew for each task, with a thread that does not end"
+        # Before 3.3 Airflow builds an execution API for each task, with a thread that never ends.
+        supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
     warm_up(supervisor.in_process_api_server())
     settings = importlib.import_module("airflow.settings")
     settings.Session.remove()
@@ -101,7 +104,9 @@ def warm_up(api: Any) -> None:
     loop = asyncio.new_event_loop()
     # Never left: that would clear the services with which Airflow has prepared this app.
     lifespan = api.app.router.lifespan_context(api.app)
-    loop.run_until_complete(lifespan.__aenter__())
+    # Before 3.3 it fails for want of a secret that this app never asks for. Airflow ignores that, too.
+    with suppress(ValueError):
+        loop.run_until_complete(lifespan.__aenter__())
     _KEPT.extend((loop, lifespan))
 
     class InThisThread(httpx.BaseTransport):  # type: ignore[name-defined,misc]
