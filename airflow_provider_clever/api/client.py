@@ -178,7 +178,7 @@ class CleverClient:
         request: Request | None = first
         while request is not None:
             body = self._own.fetch(request, walk.check).body
-            request = walk.advance(body)
+            request = walk.advance()
             yield body
 
     # --- attendance -------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def items(first: Request, credentials: Credentials, policy: RetryPolicy) -> Plan
     while request is not None:
         response = yield from exchange(request, credentials, policy, walk.check)
         found += items_in(response.body)
-        request = walk.advance(response.body)
+        request = walk.advance()
     return found
 
 

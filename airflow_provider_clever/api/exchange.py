@@ -158,7 +158,7 @@ def exchange(
             except CleverProtocolError as error:
                 pause = attempts.after_unusable(error)
             if pause is None:
-                return replace(response, matches_request=not attempts.is_mismatched)
+                return replace(response, matches_request=False) if attempts.is_mismatched else response
             yield pause
             continue
         if response.status in {401, 403} and not attempts.has_renewed:

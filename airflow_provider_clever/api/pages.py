@@ -33,7 +33,7 @@ class AttendancePage:
     :param rejected: the rows that cannot be used.
     :param unknown_values: field -> number of usable rows with a value there that Clever does not document.
     :param surrogates_replaced: number of broken characters that became U+FFFD.
-    :param links: the page's links.
+    :param read_links: gives the page's links.
     :param sent: gives the usable rows as Clever sent them.
     :param batch: gives the usable rows as a record batch, in PULLED_COLUMNS.
     """
@@ -42,7 +42,7 @@ class AttendancePage:
     rejected: Sequence[RejectedRow]
     unknown_values: Mapping[str, int]
     surrogates_replaced: int
-    links: Links
+    read_links: Callable[[], Links] = field(repr=False)
     sent: Callable[[], list[dict[str, Any]]] = field(repr=False)
     batch: "Callable[[], pa.RecordBatch]" = field(repr=False)
 
@@ -57,6 +57,11 @@ class AttendancePage:
     def rows(self) -> list[dict[str, Any]]:
         """Give the usable rows as Clever sent them."""
         return self.sent()
+
+    @property
+    def links(self) -> Links:
+        """Give the page's links."""
+        return self.read_links()
 
     @property
     def next_link(self) -> str | None:
@@ -116,7 +121,7 @@ def _checked_page(
         [*rejected, *found.rejected],
         count_unknown(found.values),
         replaced,
-        links,
+        read_links=lambda: links,
         sent=lambda: found.usable,
         batch=lambda: record_batch(found.values),
     )
@@ -146,7 +151,7 @@ def decode_page_to_land(body: bytes, page: int = 1) -> AttendancePage:
         (),
         found.unknown_values,
         0,
-        page_links(body),
+        read_links=lambda: page_links(body),
         sent=lambda: page_object(read_json(body)[0])["data"],
         batch=lambda: found.rows,
     )

@@ -44,6 +44,17 @@ class PageCheck(NamedTuple):
     self_link: SelfLinkCheck
 
 
+class _Checked(NamedTuple):
+    """What a walk keeps of the page that it checked last.
+
+    :param following: the request for the page after it; None if it is the last.
+    :param is_empty: whether it had no rows.
+    """
+
+    following: Request | None
+    is_empty: bool
+
+
 CheckPage: TypeAlias = Callable[[bytes], PageCheck]
 """Decides from a page's bytes whether it answers the request."""
 
@@ -59,16 +70,18 @@ class Walk:
         self._request = request
         self._seen = {_place(request.query)}
         self._was_empty = False
+        self._checked: _Checked | None = None
 
     def check(self, body: bytes) -> PageCheck:
         """Check whether a page answers the last request. The walk does not move.
 
         :param body: the page.
         :raises UnreadableBodyError: it is not JSON.
-        :raises CleverProtocolError: it is not a page of this walk; see :meth:`advance`.
+        :raises CleverProtocolError: it is not a page of this walk; or its next link leaves the question or the host,
+            repeats itself, or leads from one empty page to another.
         """
         links, is_empty = self._looked_at(body)
-        self._following(links)
+        self._checked = _Checked(self._following(links), is_empty)
         found = check_self_link(links.own, self._request)
         if found.conflicting:
             return PageCheck(PageMatch.MISMATCHED, found)
@@ -80,18 +93,18 @@ class Walk:
         is_unsure = is_empty and (links.next is not None or not found.is_complete)
         return PageCheck(PageMatch.UNCONFIRMED if is_unsure else PageMatch.CONFIRMED, found)
 
-    def advance(self, body: bytes) -> Request | None:
-        """Give the request for the next page; None if this page is the last.
+    def advance(self) -> Request | None:
+        """Move on from the page that was checked last, which answered the last request.
 
         Only a missing next link ends a walk; an empty page does not (clever-api.md 3.3).
 
-        :param body: the page that answered the last request.
-        :raises CleverProtocolError: the link leaves the question or the host, repeats itself, or leads from one
-            empty page to another.
+        :return: the request for the next page; None if this page is the last.
+        :raises RuntimeError: no page was checked since the walk moved last.
         """
-        links, is_empty = self._looked_at(body)
-        request = self._following(links)
-        self._was_empty = is_empty
+        if self._checked is None:
+            raise RuntimeError("check the page that answered the request first")
+        request, self._was_empty = self._checked
+        self._checked = None
         if request is not None:
             self._seen.add(_place(request.query))
             self._request = request

@@ -156,7 +156,7 @@ def _walk_piece(fetcher: Fetcher, request: Request, sizes: Sizes, *, first_alone
             continue
         is_patient = False
         sizes.note_page_limit(rows)
-        following = walk.advance(response.body)
+        following = walk.advance()
         if following is not None:
             following = _limited(following, rows)
             if not first_alone:

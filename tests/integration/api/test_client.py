@@ -321,11 +321,11 @@ def walk(client: CleverClient, school_id: str, rows: list[dict[str, Any]]) -> No
     steps, following = Walk(request), request
     with client.fetcher() as fetcher:
         while following is not None:
-            body = fetcher.fetch(following).body
+            body = fetcher.fetch(following, steps.check).body
             page = decode_page(body)
             assert page.next_link == page_links(body).next
             rows += page.rows
-            following = steps.advance(body)
+            following = steps.advance()
 
 
 def test_many_threads_share_one_token_and_renew_it_once(sandbox: Sandbox) -> None:

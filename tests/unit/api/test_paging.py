@@ -31,6 +31,11 @@ def page(link: str | None, rows: list[Any] | None = None, **dumps: Any) -> bytes
     return json.dumps({"data": [ROW] if rows is None else rows, "links": links}, **dumps).encode()
 
 
+def advanced(walk: Walk, body: bytes) -> Request | None:
+    walk.check(body)
+    return walk.advance()
+
+
 def next_link_of(body: bytes) -> str | None:
     return page_links(body).next
 
@@ -154,49 +159,58 @@ def test_a_tail_alone_is_no_page() -> None:
 
 @pytest.mark.parametrize("cursor", ["MjAyNi0wMQ==", "MjAyNi0wMQ%3D%3D", "a%2fb%2Bc"])
 def test_a_cursor_is_passed_on_byte_for_byte(cursor: str) -> None:
-    request = Walk(FIRST).advance(page(link_to(cursor)))
+    request = advanced(Walk(FIRST), page(link_to(cursor)))
     assert request is not None
     assert request.url == f"https://api.clever.com{PATH}?{FILTERS}&starting_after={cursor}"
 
 
 @pytest.mark.parametrize("prefix", ["", "https://api.clever.com"])
 def test_a_link_may_be_relative_or_name_the_host(prefix: str) -> None:
-    request = Walk(FIRST).advance(page(prefix + link_to("a")))
+    request = advanced(Walk(FIRST), page(prefix + link_to("a")))
     assert request is not None
     assert request.origin == "https://api.clever.com"
 
 
 def test_only_a_missing_link_ends_a_walk() -> None:
     walk = Walk(FIRST)
-    assert walk.advance(page(link_to("a"), rows=[])) is not None
-    assert walk.advance(page(link_to("b"))) is not None
-    assert walk.advance(page(link_to("c"), rows=[])) is not None
-    assert walk.advance(page(None, rows=[])) is None
+    assert advanced(walk, page(link_to("a"), rows=[])) is not None
+    assert advanced(walk, page(link_to("b"))) is not None
+    assert advanced(walk, page(link_to("c"), rows=[])) is not None
+    assert advanced(walk, page(None, rows=[])) is None
+
+
+def test_a_walk_never_moves_on_from_a_page_that_it_has_not_checked() -> None:
+    walk = Walk(FIRST)
+    with pytest.raises(RuntimeError, match="check the page"):
+        walk.advance()
+    assert advanced(walk, page(link_to("a"))) is not None
+    with pytest.raises(RuntimeError, match="check the page"):
+        walk.advance()
 
 
 def test_one_empty_page_after_another_is_an_error() -> None:
     walk = Walk(FIRST)
-    walk.advance(page(link_to("a"), rows=[]))
+    advanced(walk, page(link_to("a"), rows=[]))
     with pytest.raises(CleverProtocolError, match="one empty page after another"):
-        walk.advance(page(link_to("b"), rows=[]))
+        advanced(walk, page(link_to("b"), rows=[]))
 
 
 @pytest.mark.parametrize("spelling", ["abc==", "abc%3D%3D", "abc%3d="])
 def test_the_same_cursor_twice_is_a_loop(spelling: str) -> None:
     walk = Walk(FIRST)
-    walk.advance(page(link_to("abc==")))
-    walk.advance(page(link_to("other")))
+    advanced(walk, page(link_to("abc==")))
+    advanced(walk, page(link_to("other")))
     with pytest.raises(CleverProtocolError, match="read already") as caught:
-        walk.advance(page(link_to(spelling)))
+        advanced(walk, page(link_to(spelling)))
     assert "abc" not in str(caught.value)
 
 
 def test_a_link_back_to_the_first_page_is_a_loop() -> None:
     with pytest.raises(CleverProtocolError, match="read already"):
-        Walk(FIRST).advance(page(f"{PATH}?{FILTERS}"))
+        advanced(Walk(FIRST), page(f"{PATH}?{FILTERS}"))
     begun = Request("https://api.clever.com", PATH, f"{FILTERS}&starting_after=abc%3D%3D")
     with pytest.raises(CleverProtocolError, match="read already"):
-        Walk(begun).advance(page(link_to("abc==")))
+        advanced(Walk(begun), page(link_to("abc==")))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +240,7 @@ def test_a_link_back_to_the_first_page_is_a_loop() -> None:
 )
 def test_a_link_that_leaves_its_question_is_never_followed(link: str) -> None:
     with pytest.raises(CleverProtocolError) as caught:
-        Walk(FIRST).advance(page(link))
+        advanced(Walk(FIRST), page(link))
     assert "CANARY" not in str(caught.value)
     assert "evil" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -235,7 +249,7 @@ def test_a_link_that_leaves_its_question_is_never_followed(link: str) -> None:
 @given(st.text())
 def test_no_link_leads_elsewhere(link: str) -> None:
     try:
-        request = Walk(FIRST).advance(page(link))
+        request = advanced(Walk(FIRST), page(link))
     except CleverProtocolError:
         return
     assert request is not None
