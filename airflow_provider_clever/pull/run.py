@@ -191,15 +191,16 @@ class Pull:
         is_fetched = False
         try:
             for response, is_last in fetcher.attendance(chain.query, first_alone=chain.most_pieces > 1):
-                if not (is_last or walk.check.pages) and self._cut(chain, walk, decode(response.body, 1)):
-                    self._count_fetched(when_fetched)
-                    return
-                walk.take(response)
                 if is_last:
                     is_fetched = True
                     self._count_fetched(when_fetched)
                 with self._threads.in_turn():
-                    page = walk.check.check(decode(response.body, walk.check.pages + 1))
+                    page = decode(response.body, walk.check.pages + 1)
+                if not (is_last or walk.check.pages) and self._cut(chain, walk, page):
+                    self._count_fetched(when_fetched)
+                    return
+                walk.take(response)
+                page = walk.check.check(page)
                 self._count(chain, page)
                 self._rejected.take(chain.scope_id, page)
                 yield page
