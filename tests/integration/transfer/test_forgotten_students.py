@@ -35,11 +35,11 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEVER_FORGET_SECRET", SECRET)
 
 
-FIRST_DAY = date(2026, 10, 1)
+FIRST_DAY = date(2026, 11, 2)
 
 
 def ask(sandbox: Sandbox, lake: Path, **options: Any) -> TransferResult:
-    """Pull less than half of what the district has."""
+    """Pull three weeks."""
     return asking.ask(sandbox, lake, **{"first_day": FIRST_DAY, **options})
 
 
@@ -159,7 +159,7 @@ def test_a_pull_beside_which_a_student_is_forgotten_takes_out_what_it_wrote(sand
     done = []
     pull = threading.Thread(target=lambda: done.append(ask(sandbox, lake, work="night", write_changes=True)))
     pull.start()
-    while pull.is_alive() and not any(lake.glob("attendance/*/date=2026-10-*")):
+    while pull.is_alive() and not any(lake.glob("attendance/*/date=2026-11-0*")):
         pull.join(0.005)
     receipt = forgetting(sandbox, lake).students([student])
     pull.join(120)
