@@ -76,6 +76,7 @@ def test_airflow_lists_the_provider_and_its_hook(airflow_home: AirflowHome):
     assert "airflow-provider-clever" in {provider["package_name"] for provider in providers}
     hooks = airflow_home.json_of("providers", "hooks")
     (clever,) = (hook for hook in hooks if hook["connection_type"] == "clever")
-    assert "airflow_provider_clever.plugins.links" in airflow_home.command("providers", "links", "-o", "json").stdout
+    links = airflow_home.command("providers", "links", "--output", "json", is_read_only=True)
+    assert "airflow_provider_clever.plugins.links" in links.stdout
     assert clever["conn_id_attribute_name"] == "clever_conn_id"
     assert clever["class"] == f"{CleverHook.__module__}.{CleverHook.__qualname__}"

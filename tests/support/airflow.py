@@ -176,15 +176,32 @@ class AirflowHome:
         }
 
     def command(
-        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_seconds: float = 300.0
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        is_read_only: bool = False,
+        timeout_seconds: float = 300.0,
     ) -> subprocess.CompletedProcess[str]:
-        """Run an ``airflow`` command and give what it printed; a command that fails is an error that shows it."""
+        """Run an ``airflow`` command and give what it printed; a command that fails is an error that shows it.
+
+        :param is_read_only: it writes no path into the database, so a forked process, which sees the home under
+            another path, does as well.
+        """
         command = [self.interpreter, "-P", "-m", "airflow", *arguments]
+        if is_read_only:
+            job = self.path / "command.json"
+            job.write_text(json.dumps({"words": arguments}))
+            has_settings = (self.path / "airflow.cfg").exists()
+            printed = self._fork("tests.support.command_child", job, None, env, timeout_seconds)
+            if printed is not None:
+                if not has_settings:  # or what the command has written, defaults alone, would forbid the next fork
+                    (self.path / "airflow.cfg").unlink(missing_ok=True)
+                return subprocess.CompletedProcess(command, 0, printed)
         return _run_to_end(command, self.environment(more=env), timeout_seconds)
 
     def json_of(self, *arguments: str, env: Mapping[str, str] | None = None) -> Any:
         """Run an ``airflow`` command that lists something, and give the list; older ones log in front of it."""
-        printed = self.command(*arguments, "--output", "json", env=env).stdout
+        printed = self.command(*arguments, "--output", "json", env=env, is_read_only=True).stdout
         return json.loads(printed[printed.index("[{") :])
 
     def add_dag(self, source: Path | str) -> Path:
