@@ -2,12 +2,10 @@
 
 import json
 import os
-import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +18,7 @@ def run(command: str, arguments: Sequence[str], collected: Path = COLLECTED) -> 
     """Run a command to its end and, if it passed, write the fact down. What fails has shown nothing.
 
     :param command: as a person types it, such as ``make e2e``.
-    :param arguments: what is run.
+    :param arguments: what is run: an interpreter, and what it is given.
     :param collected: where facts are written.
     """
     file = collected / "commands" / f"{command.replace(' ', '-')}.json"
@@ -33,11 +31,27 @@ def run(command: str, arguments: Sequence[str], collected: Path = COLLECTED) -> 
             "command": _as_typed(command),
             "day": datetime.now(UTC).date().isoformat(),
             "seconds": round(time.monotonic() - start),
-            "airflow": version("apache-airflow"),
-            "python": platform.python_version(),
+            **_beside(arguments[0]),
         }
         file.write_text(json.dumps(fact, indent=2) + "\n")
     return code
+
+
+_VERSIONS: Final = """
+import json, platform
+from importlib.metadata import PackageNotFoundError, version
+try:
+    airflow = version("apache-airflow")
+except PackageNotFoundError:
+    airflow = None
+print(json.dumps({"airflow": airflow, "python": platform.python_version()}))
+"""
+
+
+def _beside(python: str) -> dict[str, str | None]:
+    """Give the versions of the interpreter that ran the command, which may be another environment's than this one."""
+    told = subprocess.run([python, "-c", _VERSIONS], capture_output=True, text=True, check=True).stdout
+    return dict(json.loads(told))
 
 
 def _as_typed(command: str) -> str:

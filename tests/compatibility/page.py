@@ -101,7 +101,8 @@ def _claims(commands: Mapping[str, Any]) -> str:
         for fact in commands.values():
             # A short run has a variable before or after the command.
             if f" {command} " in f" {fact['command']} ":
-                beside = f"Airflow {fact['airflow']}, Python {fact['python']}"
+                airflow = f"Airflow {fact['airflow']}" if fact["airflow"] else "no Airflow"
+                beside = f"{airflow}, Python {fact['python']}"
                 return f"`{fact['command']}`", f"{fact['day']}, {fact['seconds']} s, {beside}"
         return f"`{command}`", NOT_RUN
 
