@@ -89,6 +89,11 @@ def points_of(bodies: list[bytes]) -> dict[str, list[tuple[float, dict[str, str]
     return found
 
 
+def ours_of(bodies: list[bytes]) -> dict[str, list[tuple[float, dict[str, str]]]]:
+    """The same of the provider's metrics alone."""
+    return {name: found for name, found in points_of(bodies).items() if name.startswith("airflow.clever.")}
+
+
 OTEL = {
     "AIRFLOW__METRICS__OTEL_ON": "True",
     "AIRFLOW__METRICS__OTEL_HOST": "127.0.0.1",
@@ -121,6 +126,9 @@ def test_statsd_and_opentelemetry_are_told_of_each_district_and_a_broken_backend
             stack.kill("scheduler")
             stack.start("scheduler", env)
             assert stack.wait_for_run("measured", stack.trigger("measured")) == "success"
+            if "AIRFLOW__METRICS__OTEL_ON" in env and FLUSHES_METRICS:
+                # A task's process sends them as it ends, which is after its success has been written down.
+                stack.wait_until(lambda: len(ours_of(bodies)) == len(METRICS), "the metrics of all tasks", seconds=60)
         stack.kill("scheduler")
         stack.start("scheduler")  # for the other tests
 
@@ -131,7 +139,7 @@ def test_statsd_and_opentelemetry_are_told_of_each_district_and_a_broken_backend
     assert (sent[f"clever.gaps.{district_id}"], sent[f"clever.refused.{district_id}"]) == ("0", "0")
 
     if FLUSHES_METRICS:
-        points = {name: found for name, found in points_of(bodies).items() if name.startswith("airflow.clever.")}
+        points = ours_of(bodies)
         assert {*points} == {f"airflow.{metric.name}" for metric in METRICS}
         assert all(tags == {"district_id": district_id} for found in points.values() for _, tags in found)
         assert points["airflow.clever.gaps"][-1][0] == 0
