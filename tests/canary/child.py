@@ -66,7 +66,7 @@ def _open(sandbox: Sandbox, job: dict[str, Any]) -> None:
 
 def _walk(sandbox: Sandbox, job: dict[str, Any]) -> None:
     school_id = sandbox.district(job["district"]).school_ids[0]
-    query = AttendanceQuery(school_id=school_id, date_range_start="2026-06-01", date_range_end="2026-11-23")
+    query = AttendanceQuery(school_id=school_id, date_range_start=job["first_day"], date_range_end="2026-11-23")
     with CleverClient(settings_for(sandbox, job["district"]), policy=BRISK) as client:
         for record in client.iter_attendance(query):
             _print(repr(record), str(record))

@@ -18,7 +18,8 @@ from tests.canary.canaries import NETRC_PASSWORD, UNKNOWN_VALUE, Canaries, curso
 from tests.integration.transfer.test_faults import FATAL, SURVIVED
 
 ROOT = Path(__file__).parents[2]
-DISTRICT = "both"  # its schools have three pages each, so cursors are in play from the start
+DISTRICT = "both"
+FIRST_DAY = "2026-10-12"  # from here its schools have two pages each, so cursors are in play from the start
 
 DEFECTS = (
     *("missing_student_id", "empty_student_id", "path_student_id", "missing_date", "integer_date", "unreal_date"),
@@ -143,7 +144,8 @@ def test_nothing_private_is_said_in(child: Child, sandbox: Sandbox, rows_in_play
     if fault:
         sandbox.fault(**{"family": "attendance", **fault})
 
-    reply = child.act(url=sandbox.url, **{"district": DISTRICT, "lake": str(tmp_path), "max_concurrency": 1, **asked})
+    usual = {"district": DISTRICT, "lake": str(tmp_path), "max_concurrency": 1, "first_day": FIRST_DAY}
+    reply = child.act(url=sandbox.url, **{**usual, **asked})
 
     until_it_answers(sandbox)
     rows_in_play.note_tokens(sandbox)

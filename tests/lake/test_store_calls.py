@@ -30,7 +30,7 @@ OTHER_DAYS = [f"{date.fromisoformat(DAY) - timedelta(days=ago)}" for ago in (1, 
 
 @dataclass
 class District:
-    """A district of four schools whose attendance lies in S3, whole and covered."""
+    """A district of two schools whose attendance lies in S3, whole and covered."""
 
     nights: Nights
     store: Store
@@ -72,7 +72,7 @@ def kind_of(method: str, path: str) -> str:
 
 @pytest.fixture
 def district(sandbox: Sandbox, s3: Store, tmp_path: Path) -> District:
-    sandbox.reset(today=TODAY.isoformat(), districts=["large"], large_schools=4, large_students=2, large_school_days=20)
+    sandbox.reset(today=TODAY.isoformat(), districts=["large"], large_schools=2, large_students=2, large_school_days=20)
     store = s3.below(uuid.uuid4().hex)
     nights = Nights(sandbox, tmp_path, "large")
     nights.objects = objects_at(store.filesystem(), store.root)
@@ -81,7 +81,7 @@ def district(sandbox: Sandbox, s3: Store, tmp_path: Path) -> District:
 
 def test_a_first_pull_lists_what_is_there_and_asks_for_no_partition(district: District) -> None:
     calls = district.night()
-    assert calls["PUT partition"] == len(district.partitions()) == 4 * 20
+    assert calls["PUT partition"] == len(district.partitions()) == 2 * 20
     assert calls["GET partition"] == 0
     assert calls["LIST attendance"] <= 20  # of 184 days
 

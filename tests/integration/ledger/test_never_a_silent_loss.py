@@ -47,7 +47,7 @@ def test_a_new_district_with_six_months_waiting_is_landed_in_the_first_night(nig
 def test_three_weeks_of_failing_uploads_and_then_the_backlog(nights: Nights, due: Due) -> None:
     nights.night()
     nights.sandbox.knobs(sftp_outage_districts=[nights.district_id])
-    for offset in range(1, 22):
+    for offset in range(1, 22, 4):
         to(nights, days_on(START, offset))
         nights.night()
     nights.sandbox.knobs(sftp_outage_districts=[])
@@ -63,7 +63,7 @@ def test_a_backlog_far_older_than_the_lookback_needs_no_weekly_sweep(nights: Nig
     nights.sandbox.knobs(late_corrections=False)  # those are what lookback and sweep are for
     nights.night()
     nights.sandbox.knobs(sftp_outage_districts=[nights.district_id])
-    for offset in range(1, 40, 3):
+    for offset in range(1, 40, 6):
         to(nights, days_on(START, offset))
         nights.night()
     nights.sandbox.knobs(sftp_outage_districts=[])
@@ -77,7 +77,7 @@ def test_a_school_that_is_shared_in_the_third_month(nights: Nights, due: Due) ->
     birch = nights.sandbox.district("small").schools["Birch Middle"]
     nights.sandbox.share(birch, shared=False)
     nights.night()
-    for offset in (30, 60, 61):
+    for offset in (30, 61):
         to(nights, days_on(START, offset))
         nights.night()
     nights.sandbox.share(birch)
@@ -93,7 +93,7 @@ def test_a_school_that_is_unshared_and_shared_again(nights: Nights, due: Due) ->
     birch = nights.sandbox.district("small").schools["Birch Middle"]
     nights.night()
     nights.sandbox.share(birch, shared=False)
-    for offset in range(1, 31, 5):
+    for offset in range(1, 31, 15):
         to(nights, days_on(START, offset))
         nights.night()
     assert nights.survey().coverage.is_gone(birch)
@@ -252,13 +252,15 @@ def test_a_bad_night_names_what_it_left_and_the_next_one_heals_it(nights: Nights
 
 
 def test_seven_months_of_nights_land_everything_that_clever_ever_had(nights: Nights, due: Due) -> None:
-    """Two nights of three work; uploads bring late rows and corrections as old as six weeks."""
-    for number, offset in enumerate(range(0, 213, 6)):
-        to(nights, days_on(START, offset), sync=False)
-        nights.sandbox.sync("small", edits=4, late_rows=2, weeks=6)
-        if number % 3 != 1:
-            nights.night()
-        due.look(date_range_start=days_on(START, offset - 50).isoformat())
+    """Two nights of each month work; uploads bring late rows and corrections as old as six weeks."""
+    for month in range(8):
+        for day in (0, 1, 10, 20):
+            to(nights, days_on(START, 30 * month + day), sync=False)
+            nights.sandbox.sync("small", edits=4, late_rows=2, weeks=6)
+            if day < 2:
+                nights.night()
+        # Every 30 days: once more after a day is 42 days old, when no upload touches it any more, and before it is 80.
+        due.look(date_range_start=days_on(START, 30 * month - 60).isoformat())
     nights.night()
     assert len(due.rows) > 10_000
     assert due.missing_days() == set()

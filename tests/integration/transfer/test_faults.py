@@ -26,6 +26,8 @@ from tests.support.timing import at_most
 
 FIRST_DAY = date(2026, 11, 2)
 THESE_DAYS = {"date_range_start": "2026-11-02", "date_range_end": "2026-11-23"}
+WALKED: dict[str, Any] = {"district": "both", "first_day": date(2026, 10, 19)}
+"""Three schools with two pages each."""
 
 SURVIVED: dict[str, dict[str, Any]] = {
     "429_without_retry_after": {"kind": "429", "times": 2},
@@ -74,19 +76,19 @@ FATAL: dict[str, tuple[dict[str, Any], type[CleverError], str]] = {
 
 
 def ask(sandbox: Sandbox, lake: Path | None, **options: Any) -> TransferResult:
-    """Pull three weeks: enough for several days on a page, and for several pages where a page is short."""
+    """Pull three weeks of the small district: several days on a page."""
     return asking.ask(sandbox, lake, **{"first_day": FIRST_DAY, **options})
 
 
 @pytest.mark.parametrize("fault", SURVIVED.values(), ids=SURVIVED.keys())
 def test_the_same_rows_land_in_spite_of(sandbox: Sandbox, tmp_path: Path, fault: dict[str, Any]):
-    sandbox.knobs(default_limit=100)
     sandbox.fault(**{"family": "attendance", **fault})
 
-    answer = ask(sandbox, tmp_path)
+    answer = ask(sandbox, tmp_path, **WALKED)
 
     assert answer.problem is None
-    assert landed(tmp_path) == due(sandbox.expected("small", **THESE_DAYS))
+    assert landed(tmp_path) == due(sandbox.expected("both", date_range_start="2026-10-19", date_range_end="2026-11-23"))
+    assert sum("starting_after" in request["query"] for request in sandbox.requests()) >= 3
     assert sum(fault["hits"] for fault in sandbox.faults()) or not sandbox.faults()
 
 
@@ -94,14 +96,13 @@ def test_the_same_rows_land_in_spite_of(sandbox: Sandbox, tmp_path: Path, fault:
 def test_earlier_files_stay_untouched_after(
     sandbox: Sandbox, tmp_path: Path, fault: dict[str, Any], error: type[CleverError], words: str
 ):
-    ask(sandbox, tmp_path)
+    ask(sandbox, tmp_path, **WALKED)
     before = files(tmp_path)
-    sandbox.knobs(default_limit=100)
     sandbox.fault(**{"family": "attendance", **fault})
 
     problem: CleverError | None
     try:
-        problem = ask(sandbox, tmp_path, district="small", work="another night").problem
+        problem = ask(sandbox, tmp_path, **WALKED, work="another night").problem
     except CleverError as raised:
         problem = raised
 
