@@ -2,6 +2,7 @@
 
 import random
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 
 from airflow_provider_clever.dates import DateRange, date_from_text
 from airflow_provider_clever.lake.store import Destination
@@ -41,7 +42,7 @@ def updating(store: Store, seed: int, told: Connection) -> None:
         TableUpdate(objects, MonthlyParquet(objects), rules).run([DISTRICT])
 
 
-def started(target: object, store: Store, seed: int) -> "processes.Process":  # type: ignore[name-defined]
+def started(target: object, store: Store, seed: int) -> ForkServerProcess:
     """A process that does one of these."""
     here, there = processes.Pipe(duplex=False)
     process = processes.Process(target=target, args=(store, seed, there))  # type: ignore[arg-type]

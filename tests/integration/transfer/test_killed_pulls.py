@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from airflow_provider_clever.sandbox.testing import Sandbox
@@ -14,7 +15,7 @@ from tests.support.pulling import pull
 ROUNDS = int(os.environ.get("CLEVER_CRASH_ROUNDS", "6"))
 
 
-def start(sandbox: Sandbox, lake: Path, folder: Path, work: str) -> "processes.Process":  # type: ignore[name-defined]
+def start(sandbox: Sandbox, lake: Path, folder: Path, work: str) -> ForkServerProcess:
     """A pull in a process of its own, which has imported everything and is about to begin."""
     folder.mkdir()
     here, there = processes.Pipe(duplex=False)
@@ -26,7 +27,7 @@ def start(sandbox: Sandbox, lake: Path, folder: Path, work: str) -> "processes.P
     return process
 
 
-def exit_code(process: "processes.Process", within_seconds: float) -> int | None:  # type: ignore[name-defined]
+def exit_code(process: ForkServerProcess, within_seconds: float) -> int | None:
     """How a process ended; None: not yet."""
     process.join(within_seconds)
     code: int | None = process.exitcode
