@@ -110,8 +110,10 @@ class Nights:
     def landed(self) -> dict[tuple[str, ...], dict[str, Any]]:
         """Every landed row by key, as Clever wrote it."""
         rows: dict[tuple[str, ...], dict[str, Any]] = {}
-        for path in self.folder.glob("attendance/**/*.jsonl.gz"):
-            for line in gzip.decompress(path.read_bytes()).splitlines():
+        for path in self.objects.fs.find(f"{self.objects.root}/attendance"):
+            if not path.endswith(".jsonl.gz"):
+                continue
+            for line in gzip.decompress(self.objects.fs.cat_file(path)).splitlines():
                 row = json.loads(line)
                 assert _key(row) not in rows, "a key stands twice"
                 rows[_key(row)] = row

@@ -1,11 +1,14 @@
 """Whatever keeps days from being pulled: in the end they have landed while Clever still had them, or are named."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from airflow_provider_clever.dates import DateRange
+from airflow_provider_clever.lake.layout import objects_at
 from airflow_provider_clever.ledger.coverage_store import Listing, receipts_at, record_coverage
 from airflow_provider_clever.ledger.due import Reason
 from airflow_provider_clever.ledger.planner import PlanSettings
@@ -18,9 +21,13 @@ START = date(2026, 9, 14)  # a Monday
 
 
 @pytest.fixture
-def nights(sandbox: Sandbox, tmp_path: Path) -> Nights:
+def nights(sandbox: Sandbox, tmp_path: Path) -> Iterator[Nights]:
+    """Nights of the small district. Its lake is in memory: what disks do to one is tried in ``tests/lake``."""
     sandbox.reset(today=START.isoformat(), districts=["small"])
-    return Nights(sandbox, tmp_path)
+    nights = Nights(sandbox, tmp_path)
+    nights.objects = objects_at(fsspec.filesystem("memory"), str(tmp_path))
+    yield nights
+    nights.objects.fs.rm(str(tmp_path), recursive=True)
 
 
 @pytest.fixture
