@@ -22,11 +22,11 @@ NOX = $(BIN)/nox --noxfile noxfile.py
 CELLS ?=
 # What passes is written down for docs/reference/compatibility.md.
 SHOWN = -m tests.compatibility run "make $@"
-EACH_CHANGE := airflow-3.3-python-3.13
+EACH_CHANGE := airflow-3.3-python-3.13 lowest
 STORIES := tests/sandbox $(addprefix tests/,airflow/test_told_in_time.py airflow/services/test_metrics.py airflow/services/test_after_landing.py \
   airflow/services/test_table_after_landing.py examples/test_code_of_pages.py lake/test_forget_crash.py lake/test_crash.py \
   table/test_crash.py)
-SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12 lowest
+SOME_CELLS := airflow-3.1 airflow-3.2 airflow-3.3 airflow-3.3-python-3.12
 ROOMS := */alerts/*,*/attendance/*,*/forget/*,*/storage/*,*/pull/*,*/lake/*,*/table/*,*/transfer/*,*/ledger/*
 # Set: `make test` also notes which branches it takes. What runs in processes of its own counts for nothing.
 COVERAGE ?=
@@ -157,7 +157,7 @@ $(VENV)/.browser: $(READY) requirements/browser.txt
 matrix: $(READY) ## the tests and the demo on every Airflow and Python that we name (an hour or more); CELLS="lowest" for one
 	@$(NOX) $(if $(CELLS),$(foreach cell,$(CELLS),-s "whole($(cell))"),-s whole compare)
 
-# CI: one cell beside the main environment, but for the longest stories, which `make test` has told by then, and for the
+# CI: two cells beside the main environment, but for the longest stories, which `make test` has told by then, and for the
 # sandbox, which knows no Airflow; the rest as imports, metadata, examples and landed rows.
 matrix-each-change: $(READY)
 	@$(NOX) -s $(foreach cell,$(SOME_CELLS),"imports($(cell))") $(foreach cell,$(EACH_CHANGE),"whole($(cell))") compare -- $(addprefix --ignore=,$(STORIES))

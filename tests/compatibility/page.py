@@ -18,7 +18,7 @@ says *not run*. Run the command in the last column but one to see for yourself.
 `make matrix` makes one environment per line, with the packages of its time (`requirements/matrix/`), and runs in it:
 the import of every module and of the example DAGs with deprecations as errors, `airflow providers`, the connection's
 form, the tests of units, sandbox, landing and Airflow, and the demo; and it lands one seeded district, whose rows have
-to be the same on each line. `make matrix-each-change`, which CI runs, leaves tests and demo out on all but one.
+to be the same on each line. `make matrix-each-change`, which CI runs, leaves tests and demo out on all but two.
 
 """
 FEATURES_HEAD: Final = """
