@@ -37,6 +37,9 @@ FLUSHES_METRICS: Final = found(  # of OpenTelemetry, before a task's process end
     "airflow.sdk._shared.observability.metrics.otel_logger",
     "airflow.metrics.otel_logger",
 )
+RETRIES_KILLED_TASKS: Final = hasattr(
+    found("ActivitySubprocess", "airflow.sdk.execution_time.supervisor"), "_should_retry"
+)
 HAS_SHARED_STREAMS: Final = found("SharedStreamProducer", "airflow.triggers.shared_stream") is not None
 HAS_TASK_STATE: Final = found("TaskStateStoreAccessor", "airflow.sdk.execution_time.context") is not None
 
